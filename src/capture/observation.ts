@@ -1,0 +1,197 @@
+import { readdirSync, statSync } from "node:fs";
+import { join } from "node:path";
+import type { FlowTable } from "../flow/flowTable.ts";
+import type { NameTable } from "../flow/names.ts";
+import { systemReason } from "./byteSource.ts";
+import { CaptureError } from "./captureError.ts";
+import { CaptureFile } from "./captureFile.ts";
+import type { PacketSink } from "./captureFormat.ts";
+import { PacketDecoder } from "./packetDecoder.ts";
+import { ORPHAN_FRAGMENT, SKIP_REASONS } from "./skipReasons.ts";
+
+/** What was read from one input, and what was not. */
+export interface InputSummary {
+  readonly name: string;
+  readonly format: string;
+  readonly records: number;
+  readonly packets: number;
+  readonly bytes: number;
+  readonly skipped: Readonly<Record<string, number>>;
+  readonly warnings: readonly string[];
+}
+
+/** Called now and then with the number of bytes read so far. */
+export type ProgressSink = (bytes: number) => void;
+
+/** Returns the files of inputs: a directory stands for the files in it (rotated captures), sorted by name. */
+export function expandInputs(paths: readonly string[], what: string): string[] {
+  return paths.flatMap((path) => {
+    if (path === "-") return [path];
+    let isDirectory: boolean;
+    try {
+      isDirectory = statSync(path).isDirectory();
+    } catch (error) {
+      throw new CaptureError("unreadable", `${path}: ${systemReason(error)}`);
+    }
+    if (!isDirectory) return [path];
+    const files = readdirSync(path, { withFileTypes: true }).filter((entry) => !entry.isDirectory() && !entry.name.startsWith("."));
+    if (files.length === 0) throw new CaptureError("empty", `${path}: no ${what} in this directory`);
+    return files.map((entry) => join(path, entry.name)).sort();
+  });
+}
+
+interface OpenCapture {
+  readonly path: string;
+  readonly file: CaptureFile;
+  readonly sink: CountingSink;
+}
+
+/** Numbers interfaces over all files and keeps what one file gave. */
+class CountingSink implements PacketSink {
+  readonly #decoder: PacketDecoder;
+  readonly #names: NameTable;
+  readonly #firstPlace: number;
+  #places = 1;
+  packets = 0;
+  bytes = 0;
+  skipped: Float64Array = new Float64Array(SKIP_REASONS.length);
+
+  constructor(decoder: PacketDecoder, names: NameTable, firstPlace: number) {
+    this.#decoder = decoder;
+    this.#names = names;
+    this.#firstPlace = firstPlace;
+  }
+
+  packet(buffer: Uint8Array, offset: number, captured: number, wire: number, link: number, interfaceNumber: number, seconds: number, nanoseconds: number): void {
+    if (interfaceNumber >= this.#places) {
+      this.#places = interfaceNumber + 1;
+      this.#decoder.expectCopies();
+    }
+    this.packets++;
+    this.bytes += wire;
+    this.#decoder.decode(buffer, offset, captured, wire, link, this.#firstPlace + interfaceNumber, seconds, nanoseconds);
+  }
+
+  name(name: string, bytes: Uint8Array, offset: number, length: number): void {
+    this.#names.addFromBytes(name, bytes, offset, length);
+  }
+}
+
+/** Stops a reader before its first packet: how the order of files is found. */
+const NOTHING: PacketSink = { packet() {}, name() {} };
+
+/** Interfaces a file can have before its numbers meet the next file's. */
+const PLACES_A_FILE = 1 << 8;
+
+/**
+ * Reads captures into a flow table as one observation, ordered by time: files that follow each other are read one after the
+ * other, files of the same hours (one a node) packet by packet in turn.
+ */
+export async function readCaptures(
+  paths: readonly string[],
+  table: FlowTable,
+  names: NameTable,
+  options: { since?: number; until?: number; progress?: ProgressSink } = {},
+): Promise<{ decoder: PacketDecoder; inputs: InputSummary[] }> {
+  const decoder = new PacketDecoder(table, names);
+  decoder.since = options.since ?? Number.NEGATIVE_INFINITY;
+  decoder.until = options.until ?? Number.POSITIVE_INFINITY;
+  if (paths.length > 1) decoder.expectCopies();
+  const waiting = await orderByStart(paths);
+  const summaries = new Map<string, InputSummary>();
+  let open: OpenCapture[] = [];
+  let finishedBytes = 0;
+  while (waiting.length > 0 || open.length > 0) {
+    // A file is opened only when its time has come: a directory may hold more files than may be open at once.
+    while (waiting.length > 0 && (open.length === 0 || isEarlier(waiting[0], earliest(open).file.parser))) {
+      const next = waiting.shift()!;
+      open.push(await openCapture(next.path, decoder, names, summaries.size + open.length));
+    }
+    const current = earliest(open);
+    const bound = nextStart(open, current, waiting);
+    const before = decoder.skipped.slice();
+    const state = await current.file.read(current.sink, bound.seconds, bound.nanoseconds);
+    for (let i = 0; i < before.length; i++) current.sink.skipped[i] += decoder.skipped[i] - before[i];
+    if (state === "stopped") {
+      current.file.close();
+      summaries.set(current.path, summarize(current));
+      finishedBytes += current.sink.bytes;
+      open = open.filter((other) => other !== current);
+    }
+    options.progress?.(finishedBytes + open.reduce((sum, other) => sum + other.sink.bytes, 0));
+  }
+  decoder.fragments.finish();
+  decoder.skipped[ORPHAN_FRAGMENT] = decoder.fragments.orphans;
+  const inputs = paths.map((path) => summaries.get(path)!);
+  if (decoder.fragments.orphans > 0) inputs[0] = { ...inputs[0], skipped: { ...inputs[0].skipped, [SKIP_REASONS[ORPHAN_FRAGMENT]]: decoder.fragments.orphans } };
+  return { decoder, inputs };
+}
+
+interface Moment {
+  readonly seconds: number;
+  readonly nanoseconds: number;
+}
+
+const NEVER: Moment = { seconds: Number.POSITIVE_INFINITY, nanoseconds: 0 };
+
+async function openCapture(path: string, decoder: PacketDecoder, names: NameTable, number: number): Promise<OpenCapture> {
+  const file = await CaptureFile.open(path);
+  await file.read(NOTHING, Number.NEGATIVE_INFINITY, 0);
+  return { path, file, sink: new CountingSink(decoder, names, number * PLACES_A_FILE) };
+}
+
+/** Returns the files with the time of their first packet, earliest first. One file (or a pipe) is not looked into. */
+async function orderByStart(paths: readonly string[]): Promise<({ path: string } & Moment)[]> {
+  if (paths.length === 1) return [{ path: paths[0], seconds: 0, nanoseconds: 0 }];
+  const starts: ({ path: string } & Moment)[] = [];
+  for (const path of paths) {
+    if (path === "-") {
+      starts.push({ path, seconds: 0, nanoseconds: 0 });
+      continue;
+    }
+    const file = await CaptureFile.open(path);
+    const state = await file.read(NOTHING, Number.NEGATIVE_INFINITY, 0);
+    file.close();
+    // A file without packets comes first: it is read for its warnings only.
+    starts.push({ path, seconds: state === "paused" ? file.parser.nextSeconds : 0, nanoseconds: file.parser.nextNanoseconds });
+  }
+  return starts.sort((x, y) => x.seconds - y.seconds || x.nanoseconds - y.nanoseconds);
+}
+
+function earliest(open: readonly OpenCapture[]): OpenCapture {
+  let best = open[0];
+  for (const other of open) {
+    const a = other.file.parser;
+    const b = best.file.parser;
+    if (a.nextSeconds < b.nextSeconds || (a.nextSeconds === b.nextSeconds && a.nextNanoseconds < b.nextNanoseconds)) best = other;
+  }
+  return best;
+}
+
+function isEarlier(start: Moment, parser: { nextSeconds: number; nextNanoseconds: number }): boolean {
+  return start.seconds < parser.nextSeconds || (start.seconds === parser.nextSeconds && start.nanoseconds <= parser.nextNanoseconds);
+}
+
+/** Returns the time up to which `current` may be read: the next packet of any other file. */
+function nextStart(open: readonly OpenCapture[], current: OpenCapture, waiting: readonly Moment[]): Moment {
+  let bound: Moment = waiting[0] ?? NEVER;
+  for (const other of open) {
+    if (other === current) continue;
+    const next = { seconds: other.file.parser.nextSeconds, nanoseconds: other.file.parser.nextNanoseconds };
+    if (next.seconds < bound.seconds || (next.seconds === bound.seconds && next.nanoseconds < bound.nanoseconds)) bound = next;
+  }
+  return bound;
+}
+
+function summarize(capture: OpenCapture): InputSummary {
+  const { parser, name } = capture.file;
+  const skipped: Record<string, number> = {};
+  SKIP_REASONS.forEach((reason, i) => {
+    if (capture.sink.skipped[i] > 0) skipped[reason] = capture.sink.skipped[i];
+  });
+  const warnings = [...parser.warnings];
+  if (parser.damage !== undefined) warnings.push(parser.damage);
+  const dropped = "dropped" in parser ? Number(parser.dropped) : 0;
+  if (dropped > 0) warnings.push(`the capturing program lost ${dropped} packets: connections may be missing`);
+  return { name, format: parser.format, records: parser.packets, packets: parser.packets, bytes: capture.sink.bytes, skipped, warnings };
+}

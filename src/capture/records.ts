@@ -1,0 +1,194 @@
+import { type FlowTable, icmpKind, NO_SOURCE_PORT, ONE_WAY, OPENED, PROHIBITED_BY_ERROR, RECORDS, STATED_ALLOWED, UNCOUNTED, UNTIMED, WORDS_ARE_IDS } from "../flow/flowTable.ts";
+import type { NameTable } from "../flow/names.ts";
+import type { LoggedParties } from "../flow/parties.ts";
+import { parseAddress, wordsOfAddress } from "../net/address.ts";
+import { hasPorts, isIcmp, protocolNumber } from "../net/protocol.ts";
+import { parseRfc3339 } from "../net/time.ts";
+import { openBytes } from "./byteSource.ts";
+import { readLines } from "./lines.ts";
+import type { InputSummary } from "./observation.ts";
+import type { L7Hint } from "./packetDecoder.ts";
+
+/** Where records go. */
+export interface RecordSink {
+  readonly table: FlowTable;
+  readonly names: NameTable;
+  readonly parties: LoggedParties;
+  readonly hints: Map<number, L7Hint>;
+  readonly since?: number;
+  readonly until?: number;
+}
+
+/** A record that cannot be used; the message completes "line 7: …". */
+class BadRecord extends Error {}
+
+/** Reports whether a text is a line of the `records` format: an object with both addresses. */
+export function looksLikeRecords(line: string): boolean {
+  return /^\s*\{/.test(line) && line.includes('"srcIp"') && line.includes('"dstIp"');
+}
+
+/**
+ * Reads `records`, the project's own flow format: JSON Lines, one connection a line. The source is the initiator and is never
+ * inferred again. A line that cannot be read is counted by its reason and named, and the rest goes on.
+ */
+export async function readRecords(path: string, sink: RecordSink): Promise<InputSummary> {
+  const name = path === "-" ? "standard input" : path;
+  const source = await openBytes(path);
+  const skipped: Record<string, number> = {};
+  const warnings: string[] = [];
+  const totals = { records: 0, packets: 0, bytes: 0 };
+  let number = 0;
+  const skip = (reason: string, what: string) => {
+    if (skipped[reason] === undefined) warnings.push(`line ${number}: ${what}`);
+    skipped[reason] = (skipped[reason] ?? 0) + 1;
+  };
+  try {
+    for await (const line of readLines(source)) {
+      number++;
+      if (line === undefined) skip("line too long", "longer than 4 MiB");
+      else if (line.trim() !== "") {
+        try {
+          addRecord(parseObject(line), sink, totals);
+        } catch (error) {
+          if (!(error instanceof BadRecord)) throw error;
+          skip(error.message.split(" `")[0], error.message);
+        }
+      }
+    }
+  } finally {
+    source.close();
+  }
+  if (source.damage !== undefined) warnings.push(`the compressed data is damaged (${source.damage}): nothing after line ${number} was read`);
+  for (const [reason, count] of Object.entries(skipped)) if (count > 1) warnings.push(`${count} lines were left out: ${reason}`);
+  return { name, format: "records", records: totals.records, packets: totals.packets, bytes: totals.bytes, skipped, warnings };
+}
+
+function parseObject(line: string): Record<string, unknown> {
+  let value: unknown;
+  try {
+    value = JSON.parse(line);
+  } catch {
+    throw new BadRecord("not JSON");
+  }
+  if (typeof value !== "object" || value === null || Array.isArray(value)) throw new BadRecord("not a JSON object");
+  return value as Record<string, unknown>;
+}
+
+function addRecord(record: Record<string, unknown>, sink: RecordSink, totals: { records: number; packets: number; bytes: number }): void {
+  const { table } = sink;
+  const protocol = readProtocol(record.protocol);
+  const time = readTime(record.time);
+  if (time !== undefined) {
+    const moment = time.seconds + time.nanoseconds * 1e-9;
+    if (moment < (sink.since ?? Number.NEGATIVE_INFINITY) || moment > (sink.until ?? Number.POSITIVE_INFINITY)) throw new BadRecord("outside the time window");
+  }
+  const sourceId = readEnd(record, "src", sink);
+  const destinationId = readEnd(record, "dst", sink);
+  const packets = readCount(record, "packets");
+  const bytes = readCount(record, "bytes");
+  const [sourcePort, destinationPort, kind] = readPorts(record, protocol);
+  const seconds = time?.seconds ?? 0;
+  const nanoseconds = time?.nanoseconds ?? 0;
+  const key = kind | WORDS_ARE_IDS | ONE_WAY;
+  let row = table.locate(sourceId, destinationId, sourcePort, destinationPort, key);
+  if (row < 0) {
+    row = table.add(sourceId, destinationId, sourcePort, destinationPort, key, seconds, nanoseconds);
+    if (time === undefined) table.setState(row, UNTIMED);
+  } else if (time !== undefined) table.touch(row, seconds, nanoseconds);
+  const { side } = table;
+  table.setState(row, (OPENED << side) | verdictBits(record.verdict));
+  if ((key & NO_SOURCE_PORT) !== 0) table.set(row, RECORDS, table.get(row, RECORDS) + 1);
+  if (packets === undefined || bytes === undefined) table.setState(row, UNCOUNTED);
+  table.addPackets(row, side, packets ?? 0);
+  table.addBytes(row, side, bytes ?? 0);
+  totals.records++;
+  totals.packets += packets ?? 0;
+  totals.bytes += bytes ?? 0;
+  const hint = readHint(record.l7);
+  if (hint !== undefined && !sink.hints.has(row)) sink.hints.set(row, hint);
+}
+
+function readProtocol(value: unknown): number {
+  const protocol = typeof value === "string" ? protocolNumber(value) : typeof value === "number" && Number.isInteger(value) && value >= 0 && value <= 255 ? value : undefined;
+  if (protocol === undefined) throw new BadRecord(`unknown protocol \`${shown(value)}\``);
+  return protocol;
+}
+
+function readTime(value: unknown) {
+  if (value === undefined || value === null) return undefined;
+  const time = typeof value === "string" ? parseRfc3339(value) : undefined;
+  if (time === undefined) throw new BadRecord(`time is not RFC 3339 \`${shown(value)}\``);
+  if (time.seconds < 0 || time.seconds > 0xffffffff) throw new BadRecord(`time is outside 1970..2106 \`${shown(value)}\``);
+  return time;
+}
+
+/** Returns the address-table id of an end, tagged with what the record says of it. */
+function readEnd(record: Record<string, unknown>, end: "src" | "dst", sink: RecordSink): number {
+  const text = record[`${end}Ip`];
+  const address = typeof text === "string" ? parseAddress(text) : undefined;
+  if (address === undefined) throw new BadRecord(`${end}Ip is no address \`${shown(text)}\``);
+  const pod = record[`${end}Pod`];
+  const labels = record[`${end}Labels`];
+  if (pod !== undefined && pod !== null && !(typeof pod === "string" && /^[^/]+\/[^/]+$/.test(pod))) throw new BadRecord(`${end}Pod is not namespace/name \`${shown(pod)}\``);
+  if (labels !== undefined && labels !== null && !isTexts(labels)) throw new BadRecord(`${end}Labels is not a list of texts`);
+  const tag = sink.parties.intern({ ...(typeof pod === "string" ? { pod } : {}), ...(isTexts(labels) && labels.length > 0 ? { labels } : {}) });
+  if (end === "dst" && isTexts(record.dstNames)) for (const name of record.dstNames) sink.names.add(address, name.toLowerCase());
+  const [w0, w1, w2, w3] = wordsOfAddress(address);
+  return sink.table.addresses.intern(w0, w1, w2, w3, tag);
+}
+
+function isTexts(value: unknown): value is string[] {
+  return Array.isArray(value) && value.every((item) => typeof item === "string");
+}
+
+function readCount(record: Record<string, unknown>, field: string): number | undefined {
+  const value = record[field];
+  if (value === undefined || value === null) return undefined;
+  if (typeof value !== "number" || !Number.isInteger(value) || value < 0 || value > 0xffffffff) throw new BadRecord(`${field} is no count \`${shown(value)}\``);
+  return value;
+}
+
+/** Returns source port, destination port and kind of the row's key. */
+function readPorts(record: Record<string, unknown>, protocol: number): [number, number, number] {
+  if (isIcmp(protocol)) return [0, 0, icmpKind(protocol, readByte(record, "icmpType") ?? 0, readByte(record, "icmpCode") ?? 0)];
+  if (!hasPorts(protocol)) return [0, 0, protocol];
+  const destinationPort = readPort(record, "dstPort");
+  if (destinationPort === undefined) throw new BadRecord("dstPort is missing");
+  const sourcePort = readPort(record, "srcPort");
+  return sourcePort === undefined ? [destinationPort, destinationPort, protocol | NO_SOURCE_PORT] : [sourcePort, destinationPort, protocol];
+}
+
+function readPort(record: Record<string, unknown>, field: string): number | undefined {
+  return readInteger(record, field, 65535);
+}
+
+function readByte(record: Record<string, unknown>, field: string): number | undefined {
+  return readInteger(record, field, 255);
+}
+
+function readInteger(record: Record<string, unknown>, field: string, most: number): number | undefined {
+  const value = record[field];
+  if (value === undefined || value === null) return undefined;
+  if (typeof value !== "number" || !Number.isInteger(value) || value < 0 || value > most) throw new BadRecord(`${field} is not between 0 and ${most} \`${shown(value)}\``);
+  return value;
+}
+
+function verdictBits(value: unknown): number {
+  if (value === undefined || value === null) return 0;
+  if (value === "allow") return STATED_ALLOWED;
+  if (value === "deny" || value === "drop") return PROHIBITED_BY_ERROR;
+  throw new BadRecord(`verdict is not allow, deny or drop \`${shown(value)}\``);
+}
+
+function readHint(value: unknown): L7Hint | undefined {
+  if (typeof value !== "object" || value === null) return undefined;
+  const http = (value as Record<string, unknown>).http;
+  if (typeof http !== "object" || http === null) return undefined;
+  const { method, path, host } = http as Record<string, unknown>;
+  if (typeof method !== "string" || typeof path !== "string") return undefined;
+  return { http: { method, path, ...(typeof host === "string" ? { host } : {}) } };
+}
+
+function shown(value: unknown): string {
+  return (JSON.stringify(value) ?? "nothing").slice(0, 60);
+}

@@ -1,0 +1,49 @@
+import { CaptureError } from "../capture/captureError.ts";
+import { ManifestError } from "../cluster/manifestError.ts";
+import { printable } from "../report/text.ts";
+
+/** Exit codes of the contract: 0 nothing found, 1 something found, 2 and more an error. */
+export const FOUND = 1;
+export const USAGE_ERROR = 2;
+export const INTERNAL_ERROR = 3;
+
+/** A mistake in flags or inputs, said in one line with what to do. */
+export class UsageError extends Error {
+  constructor(message: string) {
+    super(message);
+    this.name = "UsageError";
+  }
+}
+
+/** What a failed run prints and exits with. */
+export interface Failure {
+  readonly message: string;
+  readonly exitCode: number;
+}
+
+/** Turns whatever a run threw into one line and an exit code. `command` is what `--help` is suggested of. */
+export function failureOf(error: unknown, command: string): Failure {
+  if (error instanceof ManifestError) return failure(error.text);
+  if (error instanceof CaptureError || error instanceof UsageError) return failure(error.message);
+  if (isParseError(error)) return failure(`${parseMessage(error.message)}; see \`${command} --help\``);
+  const text = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+  return { message: printable(`error: internal: ${text} (a bug: please report it; KGUARDIAN_DEBUG=1 shows where)`), exitCode: INTERNAL_ERROR };
+}
+
+function failure(message: string): Failure {
+  return { message: `error: ${printable(message)}`, exitCode: USAGE_ERROR };
+}
+
+/** Errors of oclif's own parser carry their exit code; ours do not. */
+function isParseError(error: unknown): error is Error {
+  return error instanceof Error && typeof (error as { oclif?: { exit?: unknown } }).oclif?.exit === "number";
+}
+
+function parseMessage(message: string): string {
+  const lines = message
+    .split("\n")
+    .map((line) => line.trim())
+    .filter((line) => line !== "" && !line.startsWith("See more help with"));
+  const text = lines.join(" ").replace(/^The following errors? occurred: /, "");
+  return text.charAt(0).toLowerCase() + text.slice(1);
+}

@@ -1,0 +1,185 @@
+import { readFileSync, statSync } from "node:fs";
+import { text as readAll } from "node:stream/consumers";
+import { systemReason } from "../capture/byteSource.ts";
+import { expandInputs, type InputSummary, readCaptures } from "../capture/observation.ts";
+import type { L7Hint } from "../capture/packetDecoder.ts";
+import { readRecords } from "../capture/records.ts";
+import { newestRecordTime } from "../capture/newest.ts";
+import { readManifestFiles } from "../cluster/manifest.ts";
+import { type Cluster, readCluster } from "../cluster/snapshot.ts";
+import { epochsOf } from "../evaluate/surroundings.ts";
+import { FlowTable } from "../flow/flowTable.ts";
+import { NameTable } from "../flow/names.ts";
+import { LoggedParties } from "../flow/parties.ts";
+import { parseAddress } from "../net/address.ts";
+import { parseDuration, parseRfc3339 } from "../net/time.ts";
+import type { Policy } from "../policy/model.ts";
+import type { Problem } from "../policy/problem.ts";
+import { readPolicies } from "../policy/readPolicies.ts";
+import { UsageError } from "./errors.ts";
+import { Progress } from "./progress.ts";
+
+/** What commands that take a snapshot tell those who have none. */
+const SNAPSHOT_HINT = "kubectl get ns,nodes,pods,svc,endpointslices,deploy,rs,sts,ds,jobs,cronjobs,netpol -A -o yaml > snapshot.yaml";
+
+/** Traffic as it was read: rows of connections and what was learned on the side. */
+export interface Traffic {
+  readonly table: FlowTable;
+  readonly names: NameTable;
+  readonly parties: LoggedParties;
+  readonly hints: ReadonlyMap<number, L7Hint>;
+  readonly inputs: readonly InputSummary[];
+}
+
+export interface TrafficFlags {
+  readonly pcap: readonly string[];
+  readonly flows: readonly string[];
+  readonly since?: string | undefined;
+  readonly until?: string | undefined;
+  readonly dns?: string | undefined;
+}
+
+/** Standard input can be one input only. */
+export function refuseTwoStdins(inputs: Readonly<Record<string, readonly string[]>>): void {
+  const users = Object.entries(inputs).flatMap(([flag, paths]) => paths.filter((path) => path === "-").map(() => flag));
+  if (users.length > 1) throw new UsageError(`\`-\` (standard input) is given ${users.length} times (${users.join(", ")}): it can be read once`);
+}
+
+/** Reads the cluster objects of `--snapshot`. */
+export async function loadCluster(paths: readonly string[]): Promise<Cluster> {
+  if (paths.length === 0) throw new UsageError(`no --snapshot: who owns which address is read from cluster objects (this version asks no live cluster); make one with \`${SNAPSHOT_HINT}\``);
+  const { objects, warnings } = await readManifestFiles(paths, { recursive: false, stdin: () => readAll(process.stdin) });
+  const cluster = readCluster(objects);
+  return warnings.length > 0 ? { ...cluster, warnings: [...warnings, ...cluster.warnings] } : cluster;
+}
+
+/** Reads captures and flow records into one table. */
+export async function loadTraffic(flags: TrafficFlags, cluster: Cluster): Promise<Traffic> {
+  if (flags.pcap.length + flags.flows.length === 0) throw new UsageError("no traffic: give --pcap FILE or --flows FILE (this version asks no live broker)");
+  const table = new FlowTable();
+  const names = new NameTable();
+  const parties = new LoggedParties();
+  const epochs = epochsOf(cluster, table);
+  if (epochs !== undefined) table.epochs = epochs;
+  if (flags.dns !== undefined) readNames(flags.dns, names);
+  const pcaps = expandInputs(flags.pcap, "captures");
+  const flows = expandInputs(flags.flows, "flow logs");
+  const bounds = await timeBounds(flags, pcaps, flows);
+  const inputs: InputSummary[] = [];
+  let hints = new Map<number, L7Hint>();
+  if (pcaps.length > 0) {
+    const progress = new Progress("reading captures", totalBytes(pcaps));
+    const read = await readCaptures(pcaps, table, names, { ...bounds, progress: (bytes) => progress.update(bytes) });
+    progress.stop();
+    inputs.push(...read.inputs);
+    hints = read.decoder.hints;
+  }
+  for (const path of flows) inputs.push(await readRecords(path, { table, names, parties, hints, ...bounds }));
+  return { table, names, parties, hints, inputs };
+}
+
+function totalBytes(paths: readonly string[]): number {
+  return paths.reduce((sum, path) => sum + (path === "-" ? 0 : statSync(path).size), 0) || 1;
+}
+
+async function timeBounds(flags: TrafficFlags, pcaps: readonly string[], flows: readonly string[]): Promise<{ since?: number; until?: number }> {
+  const bounds: { since?: number; until?: number } = {};
+  let newest: number | undefined;
+  for (const name of ["since", "until"] as const) {
+    const text = flags[name];
+    if (text === undefined) continue;
+    const moment = parseRfc3339(text);
+    const back = parseDuration(text);
+    if (moment !== undefined) bounds[name] = moment.seconds + moment.nanoseconds * 1e-9;
+    else if (back !== undefined) {
+      newest ??= await newestRecordTime(pcaps, flows);
+      bounds[name] = newest - back;
+    } else throw new UsageError(`--${name}: \`${text}\` is no RFC 3339 time (2026-11-22T17:32:00Z) and no duration back from the newest record (30m, 24h)`);
+  }
+  if (bounds.since !== undefined && bounds.until !== undefined && bounds.since > bounds.until) throw new UsageError("--since is after --until: nothing can lie between them");
+  return bounds;
+}
+
+/** Reads names of addresses: JSON `{"name": ["address"]}`, or lines as in /etc/hosts. */
+function readNames(path: string, names: NameTable): void {
+  const text = readText(path, "--dns");
+  if (!/^\s*\{/.test(text)) return readHosts(path, text, names);
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    throw new UsageError(`--dns: ${path}: not JSON: ${(error as Error).message}`);
+  }
+  for (const [name, addresses] of Object.entries(value as Record<string, unknown>)) {
+    if (!Array.isArray(addresses)) throw new UsageError(`--dns: ${path}: \`${name}\` is no list of addresses`);
+    for (const item of addresses) {
+      const address = typeof item === "string" ? parseAddress(item) : undefined;
+      if (address === undefined) throw new UsageError(`--dns: ${path}: \`${name}\` has ${JSON.stringify(item)}, which is no address`);
+      names.add(address, name.toLowerCase());
+    }
+  }
+}
+
+function readHosts(path: string, text: string, names: NameTable): void {
+  for (const [i, line] of text.split("\n").entries()) {
+    const [first, ...rest] = line.replace(/#.*/, "").trim().split(/\s+/);
+    if (first === "") continue;
+    const address = parseAddress(first);
+    if (address === undefined || rest.length === 0) throw new UsageError(`--dns: ${path}:${i + 1}: not an address and its names: \`${line.trim().slice(0, 60)}\``);
+    for (const name of rest) names.add(address, name.toLowerCase());
+  }
+}
+
+/** Reads a small text file that a flag names. */
+export function readText(path: string, flag: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch (error) {
+    throw new UsageError(`${flag}: ${path}: ${systemReason(error)}`);
+  }
+}
+
+export interface PolicyFlags {
+  readonly filename: readonly string[];
+  readonly recursive: boolean;
+  readonly namespace: string;
+}
+
+/** Policies that are refused, with every problem's place; the first one is the message. */
+export class PolicyRefusal extends UsageError {
+  readonly others: readonly string[];
+
+  constructor(errors: readonly string[]) {
+    super(errors[0] + (errors.length > 1 ? ` (and ${errors.length - 1} more: see the lines above)` : ""));
+    this.others = errors.slice(1);
+  }
+}
+
+/** Reads the candidate policies of `--filename`; none without it. `warnings` are for the report. */
+export async function loadCandidates(flags: PolicyFlags): Promise<{ policies: Policy[]; warnings: string[] }> {
+  if (flags.filename.length === 0) return { policies: [], warnings: [] };
+  const { objects, warnings } = await readManifestFiles(flags.filename, { recursive: flags.recursive, stdin: () => readAll(process.stdin) });
+  const { policies, problems, ignored } = readPolicies(objects, { defaultNamespace: flags.namespace });
+  refuse(problems);
+  if (policies.length === 0) {
+    const found = [...ignored].map(([kind, count]) => `${count} ${kind}`).join(", ");
+    throw new UsageError(`no network policy in ${flags.filename.join(", ")}${found === "" ? "" : ` (only ${found})`}`);
+  }
+  return { policies, warnings: [...warnings, ...problems.map(problemText)] };
+}
+
+/** Reads the policies that the cluster holds already. */
+export function existingPolicies(cluster: Cluster, namespace: string): { policies: Policy[]; warnings: string[] } {
+  const { policies, problems } = readPolicies(cluster.policyObjects, { defaultNamespace: namespace });
+  refuse(problems);
+  return { policies, warnings: problems.map(problemText) };
+}
+
+function refuse(problems: readonly Problem[]): void {
+  const errors = problems.filter(({ severity }) => severity === "error").map(problemText);
+  if (errors.length > 0) throw new PolicyRefusal(errors);
+}
+
+function problemText({ file, line, column, path, message }: Problem): string {
+  return `${file}:${line}:${column}: ${path === "" ? "" : `${path}: `}${message}`;
+}

@@ -1,0 +1,31 @@
+import { once } from "node:events";
+import { createWriteStream } from "node:fs";
+import type { Writable } from "node:stream";
+import pc from "picocolors";
+import { systemReason } from "../capture/byteSource.ts";
+import { PLAIN_STYLE, type Style } from "../report/simulationTable.ts";
+import { UsageError } from "./errors.ts";
+
+/** Writes pieces of text one after the other, waiting where the reader is slow: a report of a million rows is never one string. */
+export async function writePieces(stream: Writable, pieces: Iterable<string>): Promise<void> {
+  for (const piece of pieces) if (!stream.write(piece)) await once(stream, "drain");
+}
+
+/** Writes pieces of text to a file, replacing what it held. */
+export async function writeFilePieces(path: string, pieces: Iterable<string>): Promise<void> {
+  try {
+    const stream = createWriteStream(path);
+    await once(stream, "open");
+    await writePieces(stream, pieces);
+    stream.end();
+    await once(stream, "close");
+  } catch (error) {
+    throw new UsageError(`--report: ${path}: ${systemReason(error)}`);
+  }
+}
+
+/** Colours where standard output is a terminal that wants them (NO_COLOR, TERM=dumb), else none. */
+export function terminalStyle(): Style {
+  if (!process.stdout.isTTY || !pc.isColorSupported) return PLAIN_STYLE;
+  return { bold: pc.bold, bad: (text) => pc.bold(pc.red(text)), good: pc.green, dim: pc.dim };
+}

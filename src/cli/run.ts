@@ -1,0 +1,73 @@
+import { Config, run as runOclif } from "@oclif/core";
+import { failureOf, INTERNAL_ERROR, USAGE_ERROR } from "./errors.ts";
+
+/** Loads the module of a command; its default export is the oclif class. */
+export type CommandLoader = () => Promise<{ readonly default: unknown }>;
+
+/** What help says of commands, without loading them. */
+export type CommandManifest = Readonly<Record<string, Readonly<Record<string, unknown>>>>;
+
+const BIN = "kubectl kguardian";
+
+/** Collects what help needs of every command. The build embeds the result, so that a call loads its own command only. */
+export async function describeCommands(loaders: Readonly<Record<string, CommandLoader>>): Promise<CommandManifest> {
+  const described: Record<string, Record<string, unknown>> = {};
+  for (const [id, load] of Object.entries(loaders)) {
+    const command = (await load()).default as Record<string, unknown>;
+    const flags: Record<string, object> = { ...(command.baseFlags as object), ...(command.flags as object) };
+    const named = Object.fromEntries(Object.entries(flags).map(([name, flag]) => [name, { ...flag, name }]));
+    const { args = {}, aliases = [], hiddenAliases = [], summary, description, examples, usage, strict } = command;
+    described[id] = JSON.parse(JSON.stringify({ id, args, aliases, hiddenAliases, summary, description, examples, usage, strict, flags: named, hidden: false }));
+  }
+  return described;
+}
+
+/** Runs one command line and returns its exit code. Never throws and never prints a stack trace, unless KGUARDIAN_DEBUG asks. */
+export async function runCommandLine(argv: readonly string[], version: string, loaders: Readonly<Record<string, CommandLoader>>, embedded?: CommandManifest): Promise<number> {
+  process.stdout.on("error", ignoreClosedPipe);
+  const manifest = embedded ?? (await describeCommands(loaders));
+  const args = argv[0] === "--version" || argv[0] === "-v" ? ["version"] : [...argv];
+  const id = args.find((arg) => !arg.startsWith("-"));
+  if (id !== undefined && args[0] === id && id !== "help" && !(id in manifest)) {
+    process.stderr.write(`error: ${unknownCommand(id, Object.keys(manifest))}\n`);
+    return USAGE_ERROR;
+  }
+  try {
+    const config = await loadConfig(version, loaders, manifest);
+    const wantsHelp = args.length === 0 || args[0] === "help";
+    await runOclif(wantsHelp ? [...args.slice(1), "--help"] : args, config);
+    return Number(process.exitCode ?? 0);
+  } catch (error) {
+    if (process.env.KGUARDIAN_DEBUG) console.error(error);
+    if ((error as { code?: unknown }).code === "EEXIT") return Number((error as { oclif?: { exit?: number } }).oclif?.exit ?? 0);
+    const { message, exitCode } = failureOf(error, id === undefined ? BIN : `${BIN} ${id}`);
+    process.stderr.write(`${message}\n`);
+    return exitCode;
+  }
+}
+
+function unknownCommand(id: string, known: readonly string[]): string {
+  const shown = JSON.stringify(id);
+  const near = known.find((name) => name.startsWith(id) || id.startsWith(name));
+  return `unknown command ${shown} for "${BIN}"; ${near === undefined ? `known: ${known.join(", ")}` : `did you mean \`${near}\`?`}`;
+}
+
+/** oclif looks for plugins and commands on disk unless it is handed a plugin that has them. */
+async function loadConfig(version: string, loaders: Readonly<Record<string, CommandLoader>>, manifest: CommandManifest): Promise<Config> {
+  const name = "kubectl-kguardian";
+  const pjson = { name, version, type: "module", oclif: { bin: BIN, dirname: "kguardian", topicSeparator: " ", additionalHelpFlags: ["-h"] } };
+  const commands = Object.values(manifest).map((command) => ({
+    ...command,
+    pluginName: name,
+    pluginType: "core",
+    load: async () => Object.assign((await loaders[command.id as string]()).default as object, { id: command.id }),
+  }));
+  const root = import.meta.dirname;
+  const plugin = { name, alias: name, version, root, pjson, commands, commandIDs: Object.keys(manifest), topics: [], hooks: {}, type: "core", moduleType: "module", valid: true, isRoot: true, hasManifest: true, options: { root } };
+  return Config.load({ root, plugins: new Map([[name, plugin]]), pjson } as unknown as Parameters<typeof Config.load>[0]);
+}
+
+/** A reader such as `head` that has seen enough closes the pipe: no failure of ours. */
+function ignoreClosedPipe(error: NodeJS.ErrnoException): void {
+  process.exit(error.code === "EPIPE" ? Number(process.exitCode ?? 0) : INTERNAL_ERROR);
+}

@@ -1,0 +1,51 @@
+import type { Policy, RuleRef } from "../policy/model.ts";
+
+export type Verdict = "allow" | "deny" | "unknown";
+
+export type AllowReason = "no-policy" | "rule" | "not-selectable" | "self" | "own-node" | "default";
+export type DenyReason = "isolated" | "rule-deny" | "tier-default" | "l7-deny";
+export type UnknownReason = "unknown-endpoint" | "unknown-labels" | "unknown-port-name" | "no-l7-data" | "several-backends" | "policy-error";
+export type Reason = AllowReason | DenyReason | UnknownReason;
+
+/** What a verdict hangs on besides the rules' text. */
+export type Note = "ipblock-covers-pod" | "ipblock-covers-node" | "icmp-implementation-defined" | "own-node-exception" | "named-port-is-whole-protocol" | "echo-always-passes" | "dialect-ignored-by-cni";
+
+/** A rule, or one peer of it, that matched. */
+export interface Match {
+  readonly policy: Policy;
+  readonly rule: RuleRef;
+}
+
+/** What the policies of one side say of a connection. Decisions are shared: equal ones are one object. */
+export interface Decision {
+  readonly verdict: Verdict;
+  readonly reason: Reason;
+  readonly notes: readonly Note[];
+  /** Policies that select this side and govern the direction (for unknown: that may). */
+  readonly isolatedBy: readonly Policy[];
+  /** Every rule that matched, not only the first (for unknown: that may match). */
+  readonly matched: readonly Match[];
+}
+
+function constant(verdict: Verdict, reason: Reason, notes: readonly Note[] = []): Decision {
+  return { verdict, reason, notes, isolatedBy: [], matched: [] };
+}
+
+/** Ids of decisions that no table holds; the same in every evaluator. */
+export const NO_POLICY = 0;
+export const NOT_SELECTABLE = 1;
+export const SELF = 2;
+export const OWN_NODE = 3;
+
+export const COMMON_DECISIONS: readonly Decision[] = [
+  constant("allow", "no-policy"),
+  constant("allow", "not-selectable"),
+  constant("allow", "self"),
+  constant("allow", "own-node", ["own-node-exception"]),
+];
+
+/** Returns the verdict of a connection: deny if either side denies, allow if both allow, else unknown. */
+export function combine(egress: Verdict, ingress: Verdict): Verdict {
+  if (egress === "deny" || ingress === "deny") return "deny";
+  return egress === "allow" && ingress === "allow" ? "allow" : "unknown";
+}

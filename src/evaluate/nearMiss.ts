@@ -1,0 +1,156 @@
+import { matchesRequirement, type Requirement } from "../cluster/selector.ts";
+import { formatPrefix } from "../net/prefix.ts";
+import { formatPortRange } from "../net/portRange.ts";
+import { hasPorts, protocolName } from "../net/protocol.ts";
+import type { Direction, Peer, PortMatch, RuleRef } from "../policy/model.ts";
+import { type Party, matchPeers, matchPorts } from "./cell.ts";
+import type { Clause } from "./clauses.ts";
+import type { Evaluator, Participant } from "./evaluator.ts";
+
+/** The question that a near miss answers: why did no rule of the subject's policies let this through? */
+export interface DeniedFlow {
+  readonly direction: Direction;
+  readonly source: Participant;
+  readonly destination: Participant;
+  readonly protocol: number;
+  readonly port: number;
+  /** The Service's port that was dialled, where another stands between. */
+  readonly dialledPort?: number;
+}
+
+/** The rule that came nearest to allowing a denied flow, in words; `rule` where there is one to point at. */
+export interface NearMiss {
+  readonly text: string;
+  readonly rule?: RuleRef;
+}
+
+interface Scored {
+  readonly clause: Clause;
+  readonly peersMatch: boolean;
+  readonly portsMatch: boolean;
+  /** The peer that most of was right of. */
+  readonly peer?: PeerFault;
+  readonly score: number;
+}
+
+/** What of a peer did not hold. */
+interface PeerFault {
+  readonly ref: RuleRef;
+  readonly score: number;
+  readonly text: string;
+}
+
+/** Finds the rule that came nearest to allowing a flow which the subject's isolation denied. */
+export function findNearMiss(evaluator: Evaluator, flow: DeniedFlow): NearMiss {
+  const [subject, peer] = flow.direction === "egress" ? [flow.source, flow.destination] : [flow.destination, flow.source];
+  const peerParty = evaluator.party(evaluator.classify(peer));
+  const destination = evaluator.party(evaluator.classify(flow.destination));
+  const clauses = evaluator.policiesOf(evaluator.classify(subject), flow.direction).flatMap((policy) => policy.clauses);
+  if (clauses.length === 0) return { text: `no rule allows any ${flow.direction}` };
+  let best: Scored | undefined;
+  for (const clause of clauses) {
+    const scored = score(evaluator, clause, flow, peer, peerParty, destination);
+    if (best === undefined || scored.score > best.score) best = scored;
+  }
+  return describe(best!, flow, peer, clauses);
+}
+
+function score(evaluator: Evaluator, clause: Clause, flow: DeniedFlow, peer: Participant, peerParty: Party, destination: Party): Scored {
+  const peersMatch = matchPeers(evaluator.rules, clause, peerParty).truth === true;
+  const portsMatch = matchPorts(evaluator.rules, clause, { protocol: flow.protocol, port: hasPorts(flow.protocol) ? flow.port : -1 }, destination) === true;
+  if (peersMatch) return { clause, peersMatch, portsMatch, score: portsMatch ? 100 : sharesProtocol(clause, flow.protocol) ? 60 : 50 };
+  const fault = bestPeer(evaluator, clause, peer);
+  return { clause, peersMatch, portsMatch, ...(fault ? { peer: fault } : {}), score: (portsMatch ? 30 : 0) + (fault?.score ?? 0) };
+}
+
+function sharesProtocol(clause: Clause, protocol: number): boolean {
+  return clause.rule.ports !== "any" && clause.rule.ports.some((match) => match.protocol === protocol);
+}
+
+function describe(best: Scored, flow: DeniedFlow, peer: Participant, clauses: readonly Clause[]): NearMiss {
+  const ref = best.peer?.ref ?? best.clause.rule.ref;
+  const place = placeOf(ref);
+  if (best.peersMatch) {
+    const ports = describePorts(best.clause.rule.ports);
+    const { dialledPort } = flow;
+    const isServicePort = dialledPort !== undefined && dialledPort !== flow.port && allows(best.clause, flow.protocol, dialledPort);
+    if (!hasPorts(flow.protocol)) return { text: `nearest rule allows ${ports} only${place}: ${protocolName(flow.protocol)} needs a rule without ports`, rule: ref };
+    return { text: `nearest rule allows ${ports}${place}${isServicePort ? `: the Service's port, the pod listens on ${flow.port}` : ""}`, rule: ref };
+  }
+  const where = flow.direction === "egress" ? "to" : "from";
+  if (peer.type === "external" && !clauses.some(reachesAddresses)) return { text: `no rule ${flow.direction === "egress" ? "reaches" : "admits anything from"} outside the cluster` };
+  if (peer.type === "node" && !clauses.some(reachesAddresses)) return { text: `no rule ${flow.direction === "egress" ? "reaches" : "admits"} node addresses` };
+  if (best.peer === undefined) return { text: `no rule allows ${flow.direction} ${where} it` };
+  const lead = best.portsMatch ? `nearest rule${place}` : `nearest rule allows ${describePorts(best.clause.rule.ports)}${place} and`;
+  return { text: `${lead} ${best.peer.text}`, rule: ref };
+}
+
+function reachesAddresses(clause: Clause): boolean {
+  return clause.peers === "any" || clause.peers.some((peer) => peer.isBlock);
+}
+
+function allows(clause: Clause, protocol: number, port: number): boolean {
+  return (
+    clause.rule.ports !== "any" &&
+    clause.rule.ports.some((match) => match.protocol === protocol && match.ports !== undefined && !("name" in match.ports) && port >= match.ports.first && port <= match.ports.last)
+  );
+}
+
+/** Returns where a rule is written, as ` (orders.yaml:14)`; nothing where it was read from no file. */
+export function placeOf(ref: RuleRef): string {
+  if (ref.file === undefined) return "";
+  return ` (${ref.file.replace(/^.*\//, "")}${ref.line === undefined ? "" : `:${ref.line}`})`;
+}
+
+/** Returns a rule's ports as people write them: `80/TCP, 8000-8100/TCP, http/TCP, any UDP`. */
+export function describePorts(ports: "any" | readonly PortMatch[]): string {
+  if (ports === "any") return "every port";
+  const shown = ports.slice(0, 4).map(({ protocol, ports: range }) => {
+    if (range === undefined) return `any ${protocolName(protocol)}`;
+    return `${"name" in range ? range.name : formatPortRange(range)}/${protocolName(protocol)}`;
+  });
+  return shown.join(", ") + (ports.length > shown.length ? ` and ${ports.length - shown.length} more` : "");
+}
+
+function bestPeer(evaluator: Evaluator, clause: Clause, participant: Participant): PeerFault | undefined {
+  if (clause.rule.peers === "any") return undefined;
+  const faults = clause.rule.peers.map((peer) => peerFault(evaluator, peer, participant));
+  return faults.reduce((a, b) => (b.score > a.score ? b : a));
+}
+
+function peerFault(evaluator: Evaluator, peer: Peer, participant: Participant): PeerFault {
+  const { ref } = peer;
+  if (peer.kind === "prefix") {
+    const except = peer.except.find((prefix) => participant.address !== undefined && participant.address >= prefix.first && participant.address <= prefix.last);
+    if (except !== undefined) return { ref, score: 15, text: `excepts ${formatPrefix(except)}` };
+    if (participant.type === "pod" && !evaluator.profile.blocksMatchPods) return { ref, score: 4, text: `names addresses (${formatPrefix(peer.prefix)}), which match no pods under ${evaluator.profile.name}` };
+    return { ref, score: participant.type === "external" ? 6 : 1, text: `wants an address in ${formatPrefix(peer.prefix)}` };
+  }
+  if (participant.type !== "pod") return { ref, score: 0, text: "selects pods, which this is not" };
+  const { pod } = participant;
+  const { namespaces, pods } = peer.match;
+  const failed = pods.requirements.filter((requirement) => !matchesRequirement(requirement, pod.labels));
+  const held = pods.requirements.length - failed.length;
+  const namespaceText = namespaceFault(evaluator, namespaces, pod.namespace);
+  const podText = failed.length > 0 ? `wants ${failed.map(describeRequirement).join(" and ")}, ${pod.namespace}/${pod.name} has ${describeLabels(failed, pod.labels)}` : "";
+  const text = [namespaceText, podText].filter((part) => part !== "").join(" and ");
+  return { ref, score: 5 + held * 2 - failed.length + (namespaceText === "" ? 6 : 0), text: text || "selects other pods" };
+}
+
+function namespaceFault(evaluator: Evaluator, match: Extract<Peer, { kind: "pods" }>["match"]["namespaces"], namespace: string): string {
+  if ("name" in match) return match.name === namespace ? "" : `selects pods of namespace ${match.name} only`;
+  const labels = evaluator.namespaceLabels(namespace);
+  const failed = match.selector.requirements.filter((requirement) => !matchesRequirement(requirement, labels));
+  return failed.length === 0 ? "" : `wants a namespace with ${failed.map(describeRequirement).join(" and ")}, ${namespace} has ${describeLabels(failed, labels)}`;
+}
+
+function describeRequirement({ key, operator, values }: Requirement): string {
+  if (operator === "Exists") return key;
+  if (operator === "DoesNotExist") return `no ${key}`;
+  const set = values.length === 1 ? values[0] : `(${values.join(", ")})`;
+  return operator === "In" ? `${key}${values.length === 1 ? "=" : " in "}${set}` : `${key}${values.length === 1 ? "!=" : " not in "}${set}`;
+}
+
+function describeLabels(failed: readonly Requirement[], labels: Readonly<Record<string, string>>): string {
+  return [...new Set(failed.map(({ key }) => (Object.hasOwn(labels, key) ? `${key}=${labels[key]}` : `no ${key}`)))].join(" and ");
+}

@@ -1,0 +1,175 @@
+import type { Connections } from "../flow/connections.ts";
+import type { AddressTable } from "../flow/addressTable.ts";
+import { OUTCOMES } from "../flow/outcome.ts";
+import type { Address } from "../net/address.ts";
+import { combine, type Decision, type UnknownReason, type Verdict } from "./decision.ts";
+import type { Endpoint, EndpointResolver } from "./endpoints.ts";
+import type { Evaluator, Participant } from "./evaluator.ts";
+
+export type Outcome = "permitted" | "misdropped" | "would-drop" | "rejected" | "unknown";
+
+export const VERDICTS: readonly Verdict[] = ["allow", "deny", "unknown"];
+export const OUTCOME_NAMES: readonly Outcome[] = ["permitted", "misdropped", "would-drop", "rejected", "unknown"];
+
+/** Where a connection goes: a participant and the port it listens on there. */
+interface Target {
+  readonly participant: Participant;
+  readonly address: Address;
+  readonly port: number;
+}
+
+/** The judged ends of one connection. */
+export interface Ends {
+  readonly source: Participant;
+  readonly sourceAddress: Address;
+  readonly sourceEndpoint: Endpoint;
+  readonly destinationEndpoint: Endpoint;
+  readonly destinationAddress: Address;
+  /** The port at the destination: a backend's, or the Service's where the backend is not known. */
+  readonly port: number;
+  readonly via?: { readonly address: Address; readonly port: number; readonly service?: string };
+  /** One where the destination is known, else the Service's backends; none where it has none. */
+  readonly targets: readonly Target[];
+}
+
+/** Both sides' decisions on one connection. */
+export interface Judgement {
+  readonly egress: Decision;
+  readonly ingress: Decision;
+  readonly verdict: Verdict;
+}
+
+/** Observed connections judged by a policy set, and by the existing policies alone. */
+export class Simulation {
+  readonly connections: Connections;
+  readonly evaluator: Evaluator;
+  readonly baseline: Evaluator;
+  /** Index in VERDICTS of each connection's verdict, and of the one under the existing policies alone. */
+  readonly verdicts: Uint8Array;
+  readonly baselines: Uint8Array;
+  /** Index in OUTCOME_NAMES. */
+  readonly outcomes: Uint8Array;
+
+  readonly #addresses: AddressTable;
+  readonly #resolver: EndpointResolver;
+
+  constructor(connections: Connections, addresses: AddressTable, resolver: EndpointResolver, evaluator: Evaluator, baseline: Evaluator, progress?: (done: number) => void) {
+    this.connections = connections;
+    this.#addresses = addresses;
+    this.#resolver = resolver;
+    this.evaluator = evaluator;
+    this.baseline = baseline;
+    this.verdicts = new Uint8Array(connections.size);
+    this.baselines = new Uint8Array(connections.size);
+    this.outcomes = new Uint8Array(connections.size);
+    for (let i = 0; i < connections.size; i++) {
+      const ends = this.ends(i);
+      const verdict = this.judge(i, evaluator, ends).verdict;
+      const before = baseline === evaluator ? verdict : this.judge(i, baseline, ends).verdict;
+      this.verdicts[i] = VERDICTS.indexOf(verdict);
+      this.baselines[i] = VERDICTS.indexOf(before);
+      this.outcomes[i] = OUTCOME_NAMES.indexOf(outcomeOf(verdict, OUTCOMES[this.observed(i)]));
+      if ((i & 0xfff) === 0) progress?.(i);
+    }
+  }
+
+  /** Index in OUTCOMES of what was observed: the first kind of ending that happened. */
+  observed(i: number): number {
+    const found = this.connections.attempts[i].findIndex((count) => count > 0);
+    return found < 0 ? OUTCOMES.length - 1 : found;
+  }
+
+  /** Resolves the ends of connection `i` at its own time. */
+  ends(i: number): Ends {
+    const { connections } = this;
+    const resolver = this.#resolver;
+    const seconds = connections.firstSeconds[i] + connections.firstNanoseconds[i] * 1e-9;
+    const sourceAddress = this.#addresses.addressOf(connections.source(i));
+    const source = resolver.participantAt(connections.source(i), seconds);
+    const sourceEndpoint = resolver.endpointOf(source, sourceAddress, seconds);
+    const protocol = connections.protocol(i);
+    const address = this.#addresses.addressOf(connections.destination(i));
+    const port = connections.port(i);
+    const shared = { source, sourceAddress, sourceEndpoint };
+    const viaId = connections.via(i);
+    const isJoined = viaId >= 0 && !(viaId === connections.destination(i) && connections.viaPort(i) === port);
+    if (isJoined) {
+      const viaAddress = this.#addresses.addressOf(viaId);
+      const service = resolver.dialled(viaAddress, protocol, connections.viaPort(i))?.service;
+      const via = { address: viaAddress, port: connections.viaPort(i), ...(service ? { service: `${service.namespace}/${service.name}` } : {}) };
+      const participant = resolver.participantAt(connections.destination(i), seconds, source);
+      return { ...shared, destinationEndpoint: resolver.endpointOf(participant, address, seconds), destinationAddress: address, port, via, targets: [{ participant, address, port }] };
+    }
+    const dialled = viaId >= 0 ? resolver.dialled(address, protocol, port) : undefined;
+    if (dialled !== undefined) {
+      const { service, backends } = dialled;
+      const via = { address, port, service: `${service.namespace}/${service.name}` };
+      const targets = backends.map((backend) => ({ participant: resolver.participantOf(backend.address, seconds, source), address: backend.address, port: backend.port }));
+      const [only] = targets;
+      if (targets.length === 1) {
+        return { ...shared, destinationEndpoint: resolver.endpointOf(only.participant, only.address, seconds), destinationAddress: only.address, port: only.port, via, targets };
+      }
+      return { ...shared, destinationEndpoint: resolver.serviceEndpoint(service, address), destinationAddress: address, port, via, targets };
+    }
+    const participant = resolver.participantAt(connections.destination(i), seconds, source);
+    return { ...shared, destinationEndpoint: resolver.endpointOf(participant, address, seconds), destinationAddress: address, port, targets: [{ participant, address, port }] };
+  }
+
+  /** Returns how reports show a candidate destination of connection `i`. */
+  endpointOf(i: number, participant: Participant, address: Address): Endpoint {
+    return this.#resolver.endpointOf(participant, address, this.connections.firstSeconds[i]);
+  }
+
+  /** Judges connection `i` with an evaluator. */
+  judge(i: number, evaluator: Evaluator, ends: Ends = this.ends(i)): Judgement {
+    const protocol = this.connections.protocol(i);
+    const source = evaluator.classify(ends.source);
+    const judge = (participant: Participant, port: number): Judgement => {
+      const destination = evaluator.classify(participant);
+      const portClass = evaluator.ports.classOf(protocol, port);
+      const egress = evaluator.decisions[evaluator.decideEgress(source, destination, portClass)];
+      const ingress = evaluator.decisions[evaluator.decideIngress(source, destination, portClass)];
+      return { egress, ingress, verdict: combine(egress.verdict, ingress.verdict) };
+    };
+    const { targets } = ends;
+    if (targets.length === 1) return judge(targets[0].participant, targets[0].port);
+    // A Service without backends leads nowhere that is known, on a port that nobody knows.
+    if (targets.length === 0) return judge({ type: "unknown" }, ends.port);
+    return agree(targets.map(({ participant, port }) => judge(participant, port)));
+  }
+}
+
+/** Joins the judgements of a Service's candidate backends: what all say, else unknown (semantics 3). */
+function agree(judgements: readonly Judgement[]): Judgement {
+  const verdict = common(judgements.map((judgement) => judgement.verdict));
+  return { egress: agreeSide(judgements.map(({ egress }) => egress)), ingress: agreeSide(judgements.map(({ ingress }) => ingress)), verdict };
+}
+
+function agreeSide(decisions: readonly Decision[]): Decision {
+  const [first] = decisions;
+  if (decisions.every((decision) => decision === first)) return first;
+  const verdict = common(decisions.map((decision) => decision.verdict));
+  const reason = verdict === "unknown" ? ("several-backends" satisfies UnknownReason) : first.reason;
+  return {
+    verdict,
+    reason,
+    notes: [...new Set(decisions.flatMap((decision) => decision.notes))],
+    isolatedBy: [...new Set(decisions.flatMap((decision) => decision.isolatedBy))],
+    matched: distinct(decisions.flatMap((decision) => decision.matched)),
+  };
+}
+
+function distinct<T extends { policy: unknown; rule: unknown }>(matches: readonly T[]): T[] {
+  return matches.filter((match, i) => matches.findIndex((other) => other.policy === match.policy && other.rule === match.rule) === i);
+}
+
+function common(verdicts: readonly Verdict[]): Verdict {
+  return verdicts.every((verdict) => verdict === verdicts[0]) ? verdicts[0] : "unknown";
+}
+
+/** What a verdict means for what was observed (contract: Connection.outcome). */
+function outcomeOf(verdict: Verdict, observed: (typeof OUTCOMES)[number]): Outcome {
+  if (verdict === "allow") return observed === "established" ? "permitted" : observed === "dropped" ? "misdropped" : "unknown";
+  if (verdict === "deny") return observed === "established" || observed === "unknown" ? "would-drop" : "rejected";
+  return "unknown";
+}

@@ -1,0 +1,194 @@
+import { isIcmp } from "../net/protocol.ts";
+import { type Directions, findDirections, type Surroundings } from "./direction.ts";
+import { type FlowTable, icmpCodeOf, icmpTypeOf, KIND, NO_SOURCE_PORT, RECORDS, REUSED_ADDRESS, STATE, UNCOUNTED, UNTIMED } from "./flowTable.ts";
+import { NatViews } from "./natViews.ts";
+import { classify, type Evidence, gatherEvidence, OUTCOMES } from "./outcome.ts";
+import { TupleTable } from "./tupleTable.ts";
+
+const SOURCE = 0;
+const SOURCE_EPOCH = 1;
+const DESTINATION = 2;
+const DESTINATION_EPOCH = 3;
+const VIA = 4; // -1: none
+const PORT_PAIR = 5; // dialled port in the high half, destination port (or ICMP type and code) in the low half
+const PROTOCOL = 6;
+const KEY_WIDTH = 7;
+
+/**
+ * Distinct connections: one a source, dialled address, destination, protocol and destination port (ICMP: type and code). This
+ * is what everything after the readers works on, whatever the traffic was read from. Columns by connection number.
+ */
+export class Connections {
+  readonly #keys = new TupleTable(KEY_WIDTH);
+  readonly count: number[] = [];
+  readonly packets: number[] = [];
+  readonly bytes: number[] = [];
+  /** Seconds and nanoseconds of the first and last packet; NaN where no record had a time. */
+  readonly firstSeconds: number[] = [];
+  readonly firstNanoseconds: number[] = [];
+  readonly lastSeconds: number[] = [];
+  readonly lastNanoseconds: number[] = [];
+  /** Counts by OUTCOMES. */
+  readonly attempts: number[][] = [];
+  readonly isSeen: boolean[] = [];
+  readonly isCounted: boolean[] = [];
+  /** A flow-table row with L7 hints, or -1. */
+  readonly hintRow: number[] = [];
+  /** What could not be told for certain, for the report. */
+  readonly warnings: string[] = [];
+
+  get size(): number {
+    return this.#keys.size;
+  }
+
+  /** Address-table ids. */
+  source(i: number): number {
+    return this.#keys.get(i, SOURCE);
+  }
+
+  destination(i: number): number {
+    return this.#keys.get(i, DESTINATION);
+  }
+
+  /** The address that was dialled, where it is not the destination's; -1: none. */
+  via(i: number): number {
+    return this.#keys.get(i, VIA);
+  }
+
+  viaPort(i: number): number {
+    return this.#keys.get(i, PORT_PAIR) >>> 16;
+  }
+
+  protocol(i: number): number {
+    return this.#keys.get(i, PROTOCOL);
+  }
+
+  /** The destination port of TCP, UDP and SCTP. */
+  port(i: number): number {
+    return this.#keys.get(i, PORT_PAIR) & 0xffff;
+  }
+
+  icmpType(i: number): number {
+    return (this.#keys.get(i, PORT_PAIR) >>> 8) & 255;
+  }
+
+  icmpCode(i: number): number {
+    return this.#keys.get(i, PORT_PAIR) & 255;
+  }
+
+  /** Returns the number of a connection, adding it where it is new. */
+  intern(source: number, sourceEpoch: number, destination: number, destinationEpoch: number, via: number, viaPort: number, protocol: number, port: number): number {
+    const { key } = this.#keys;
+    key[SOURCE] = source;
+    key[SOURCE_EPOCH] = sourceEpoch;
+    key[DESTINATION] = destination;
+    key[DESTINATION_EPOCH] = destinationEpoch;
+    key[VIA] = via;
+    key[PORT_PAIR] = (viaPort << 16) | port;
+    key[PROTOCOL] = protocol;
+    const before = this.size;
+    const i = this.#keys.intern();
+    if (i === before) {
+      this.count.push(0);
+      this.packets.push(0);
+      this.bytes.push(0);
+      this.firstSeconds.push(Number.NaN);
+      this.firstNanoseconds.push(0);
+      this.lastSeconds.push(Number.NaN);
+      this.lastNanoseconds.push(0);
+      this.attempts.push(OUTCOMES.map(() => 0));
+      this.isSeen.push(false);
+      this.isCounted.push(true);
+      this.hintRow.push(-1);
+    }
+    return i;
+  }
+
+  /** Widens the time span of a connection. */
+  span(i: number, firstSeconds: number, firstNanoseconds: number, lastSeconds: number, lastNanoseconds: number): void {
+    if (!(firstSeconds > this.firstSeconds[i]) && (firstSeconds !== this.firstSeconds[i] || firstNanoseconds < this.firstNanoseconds[i])) {
+      this.firstSeconds[i] = firstSeconds;
+      this.firstNanoseconds[i] = firstNanoseconds;
+    }
+    if (!(lastSeconds < this.lastSeconds[i]) && (lastSeconds !== this.lastSeconds[i] || lastNanoseconds > this.lastNanoseconds[i])) {
+      this.lastSeconds[i] = lastSeconds;
+      this.lastNanoseconds[i] = lastNanoseconds;
+    }
+  }
+}
+
+/** Joins the rows of a flow table into distinct connections. `hints` are rows with L7 hints. */
+export function connect(table: FlowTable, surroundings: Surroundings, hints: { has(row: number): boolean } = new Map()): Connections {
+  const directions = findDirections(table, surroundings);
+  const views = new NatViews(table, directions, surroundings);
+  const connections = new Connections();
+  if (views.leftOut > 0) connections.warnings.push(`${views.leftOut} connections share a socket or sequence number with over a thousand others: not all their views before and after NAT were compared`);
+  const members = new Map<number, number[]>();
+  for (let row = 0; row < table.size; row++) {
+    const root = views.rootOf(row);
+    if (root !== row) (members.get(root) ?? members.set(root, [root]).get(root)!).push(row);
+  }
+  const alone = [0];
+  for (let row = 0; row < table.size; row++) {
+    if (views.rootOf(row) !== row) continue;
+    alone[0] = row;
+    addGroup(connections, table, directions, views, members.get(row) ?? alone, hints);
+  }
+  return connections;
+}
+
+/** Adds one connection, of which `rows` are the views. */
+function addGroup(connections: Connections, table: FlowTable, directions: Directions, views: NatViews, rows: readonly number[], hints: { has(row: number): boolean }): void {
+  // The source before translation, the destination after it, and between them what was dialled.
+  const sourceRow = rows.find((row) => !views.isFromNode(row)) ?? rows[0];
+  const endRow = rows.find((row) => !views.isDialled(row)) ?? rows[0];
+  const viaRow = rows.find((row) => views.isDialled(row)) ?? -1;
+  const kind = table.get(sourceRow, KIND);
+  const protocol = kind & 255;
+  const end = 1 - directions.initiator[endRow];
+  const source = table.addressId(sourceRow, directions.initiator[sourceRow]);
+  const destination = table.addressId(endRow, end);
+  const viaSide = viaRow < 0 ? 0 : 1 - directions.initiator[viaRow];
+  const port = isIcmp(protocol) ? (icmpTypeOf(kind) << 8) | icmpCodeOf(kind) : table.portOf(endRow, end);
+  const i = connections.intern(
+    source,
+    epochOf(table, sourceRow, directions.initiator[sourceRow]),
+    destination,
+    epochOf(table, endRow, end),
+    viaRow < 0 ? -1 : table.addressId(viaRow, viaSide),
+    viaRow < 0 ? 0 : table.portOf(viaRow, viaSide),
+    protocol,
+    port,
+  );
+  const evidence: Evidence = { initiatorBits: 0, responderBits: 0, errors: 0, bothSent: false };
+  const packets = [0, 0];
+  const bytes = [0, 0];
+  for (const row of rows) {
+    const initiator = directions.initiator[row];
+    gatherEvidence(evidence, table, row, initiator);
+    // Each packet once: a direction counts as often as the view that saw most of it.
+    for (const way of [0, 1]) {
+      const side = way === 0 ? initiator : 1 - initiator;
+      if (table.packetsOf(row, side) > packets[way]) {
+        packets[way] = table.packetsOf(row, side);
+        bytes[way] = table.bytesOf(row, side);
+      }
+    }
+    const state = table.get(row, STATE);
+    if ((state & UNTIMED) === 0) connections.span(i, table.firstSeconds(row), table.firstNanoseconds(row), table.lastSeconds(row), table.lastNanoseconds(row));
+    if ((state & UNCOUNTED) !== 0) connections.isCounted[i] = false;
+    if (directions.isSeen[row] === 1) connections.isSeen[i] = true;
+    if (connections.hintRow[i] < 0 && hints.has(row)) connections.hintRow[i] = row;
+  }
+  const times = (kind & NO_SOURCE_PORT) !== 0 ? table.get(sourceRow, RECORDS) : 1;
+  connections.count[i] += times;
+  connections.packets[i] += packets[0] + packets[1];
+  connections.bytes[i] += bytes[0] + bytes[1];
+  connections.attempts[i][classify(protocol, evidence)] += times;
+}
+
+function epochOf(table: FlowTable, row: number, side: number): number {
+  if (table.epochs === undefined || (table.get(row, STATE) & REUSED_ADDRESS) === 0) return 0;
+  return table.epochs.epochAt(table.addressId(row, side), true, table.firstSeconds(row));
+}
+

@@ -1,0 +1,298 @@
+import { AddressTable } from "./addressTable.ts";
+
+/*
+ * One row a connection, in typed arrays: no object a packet and none a connection.
+ *
+ * A row's two sides are A and B, ordered by address word and port, so that both directions of a tuple find the same row.
+ * `side` says which of them sent a packet: 0 for A, 1 for B. A 5-tuple that is used again (a new SYN with another initial
+ * sequence number, an address that changed hands) gets a new row; the index then leads to the newest.
+ */
+
+/** Columns of a row, 32 bits each: a row is one cache line of 64 bytes, since a packet's cost is that of fetching its row. */
+export const A_WORD = 0; // IPv4: the address in network order; else an id of the address table
+export const B_WORD = 1;
+export const PORTS = 2; // A's port in the high half, B's in the low half; ICMP echo: the identifier in both
+export const KIND = 3; // protocol number and the bits below
+const A_PACKETS = 4; // sent by A; B's are in the next column
+const A_BYTES = 6; // sent by A, low 32 bits; B's are in the next column
+const BYTES_HIGH = 8; // bits 32..47 of A's bytes in the low half, of B's in the high half
+export const STATE = 9;
+export const ISN = 10; // initial sequence number (SCTP: initiate tag) of the initiator, valid with HAS_ISN
+export const RECORDS = 10; // with NO_SOURCE_PORT: log records that the row stands for
+const FIRST_SECONDS = 11; // unsigned
+const FIRST_NS = 12;
+const LAST_SECONDS = 13;
+const LAST_NS = 14;
+const WIDTH = 16;
+
+/** State bits. Those of a pair are for A; shifted left by the side they are for B. */
+export const OPENED = 1; // sent SYN without ACK, SCTP INIT, an ICMP request, or is a log's stated initiator
+export const ACCEPTED = 1 << 2; // sent SYN+ACK, SCTP INIT ACK, an ICMP reply
+export const SPOKE = 1 << 4; // sent something that is part of an open connection (a segment with ACK and without SYN and RST)
+export const RESET = 1 << 6; // sent RST, SCTP ABORT
+export const FINISHED = 1 << 8; // sent FIN, SCTP SHUTDOWN
+export const LOOKED = 1 << 10; // its first payload was looked at for L7 hints
+export const B_BEGAN = 1 << 12; // the first packet seen came from B
+export const HAS_ISN = 1 << 13;
+export const REFUSED_BY_ERROR = 1 << 14; // an ICMP error said that nobody listens there
+export const UNREACHED_BY_ERROR = 1 << 15; // an ICMP error said that the way ends somewhere
+export const PROHIBITED_BY_ERROR = 1 << 16; // an ICMP error said "administratively prohibited", or a log said deny or drop
+export const ERROR_SENT_TO_B = 1 << 17; // with one of the three above: B sent what the error answers, so B began
+export const REUSED_ADDRESS = 1 << 18; // an end's address belongs to several parties over time
+export const UNCOUNTED = 1 << 19; // packets and bytes are not known (a log without counters)
+export const STATED_ALLOWED = 1 << 20; // a log said that it was allowed
+export const UNTIMED = 1 << 21; // a log gave no time
+
+/** KIND bits beside the protocol number (0..255). */
+export const WORDS_ARE_IDS = 1 << 8;
+/** The direction is part of the key: A is the initiator (or the sender), unless INITIATOR_IS_B. */
+export const ONE_WAY = 1 << 9;
+export const INITIATOR_IS_B = 1 << 10;
+/** A record without source port: PORTS holds the responder's port in both halves and RECORDS counts. */
+export const NO_SOURCE_PORT = 1 << 11;
+const ICMP_TYPE_SHIFT = 16;
+const ICMP_CODE_SHIFT = 24;
+
+/** Returns the KIND of ICMP messages of a type and code. Echo replies are filed under their request. */
+export function icmpKind(protocol: number, type: number, code: number): number {
+  return protocol | (type << ICMP_TYPE_SHIFT) | (code << ICMP_CODE_SHIFT);
+}
+
+export function icmpTypeOf(kind: number): number {
+  return (kind >>> ICMP_TYPE_SHIFT) & 255;
+}
+
+export function icmpCodeOf(kind: number): number {
+  return kind >>> ICMP_CODE_SHIFT;
+}
+
+/** Says whether an address has several owners over time, and which one at a moment. */
+export interface AddressEpochs {
+  isReused(word: number, wordIsId: boolean): boolean;
+  /** A number that differs whenever the owner differs. */
+  epochAt(word: number, wordIsId: boolean, seconds: number): number;
+}
+
+/** Connections by 5-tuple. Rows are numbered from 0 in order of first appearance. */
+export class FlowTable {
+  readonly addresses: AddressTable;
+  cells = new Int32Array(2048 * WIDTH);
+  size = 0;
+  /** The side that sent the packet of the latest `locate`: 0 for A, 1 for B. */
+  side = 0;
+  epochs: AddressEpochs | undefined;
+
+  /** Open addressing: row + 1 (0: free) and the tuple's hash, so that a probe reads no row but its own and growing reads none. */
+  #index = new Int32Array(1 << 15);
+  #last = -1;
+  readonly #seed: number;
+
+  constructor(seed: number = (Math.random() * 0x7fffffff) | 0) {
+    this.#seed = seed | 1;
+    this.addresses = new AddressTable(this.#seed);
+  }
+
+  /**
+   * Returns the newest row of a packet's tuple, or -1, and sets `side`. Words are 32-bit integers (IPv4 addresses, or ids of
+   * the address table with WORDS_ARE_IDS in `kind`), ports 0..65535.
+   */
+  locate(source: number, destination: number, sourcePort: number, destinationPort: number, kind: number): number {
+    let a = source;
+    let b = destination;
+    let ports = (sourcePort << 16) | destinationPort;
+    this.side = 0;
+    if (source > destination || (source === destination && sourcePort > destinationPort)) {
+      a = destination;
+      b = source;
+      ports = (destinationPort << 16) | sourcePort;
+      this.side = 1;
+      if ((kind & ONE_WAY) !== 0) kind |= INITIATOR_IS_B;
+    }
+    const cells = this.cells;
+    const last = this.#last * WIDTH;
+    if (last >= 0 && cells[last] === a && cells[last + 1] === b && cells[last + 2] === ports && cells[last + 3] === kind) return this.#last;
+    const index = this.#index;
+    const mask = index.length - 2;
+    const hash = this.#hash(a, b, ports, kind);
+    for (let slot = (hash << 1) & mask; ; slot = (slot + 2) & mask) {
+      const row = index[slot] - 1;
+      if (row < 0) return -1;
+      if (index[slot + 1] !== hash) continue;
+      const cell = row * WIDTH;
+      if (cells[cell] === a && cells[cell + 1] === b && cells[cell + 2] === ports && cells[cell + 3] === kind) {
+        this.#last = row;
+        return row;
+      }
+    }
+  }
+
+  /** Adds a row for a tuple and makes it the newest of that tuple; sets `side` as `locate` does. Times in seconds and nanoseconds. */
+  add(source: number, destination: number, sourcePort: number, destinationPort: number, kind: number, seconds: number, nanoseconds: number): number {
+    const older = this.locate(source, destination, sourcePort, destinationPort, kind);
+    const row = this.size++;
+    if (row * WIDTH >= this.cells.length) this.#growRows();
+    const cell = row * WIDTH;
+    const cells = this.cells;
+    const swapped = this.side === 1;
+    cells[cell + A_WORD] = swapped ? destination : source;
+    cells[cell + B_WORD] = swapped ? source : destination;
+    cells[cell + PORTS] = swapped ? (destinationPort << 16) | sourcePort : (sourcePort << 16) | destinationPort;
+    cells[cell + KIND] = swapped && (kind & ONE_WAY) !== 0 ? kind | INITIATOR_IS_B : kind;
+    cells[cell + STATE] = swapped ? B_BEGAN : 0;
+    cells[cell + FIRST_SECONDS] = seconds;
+    cells[cell + FIRST_NS] = nanoseconds;
+    cells[cell + LAST_SECONDS] = seconds;
+    cells[cell + LAST_NS] = nanoseconds;
+    if (this.epochs !== undefined) this.#markReused(cell);
+    this.#enter(row, older);
+    this.#last = row;
+    return row;
+  }
+
+  /** Counts one packet of `bytes` on the wire, sent by `side`, and widens the row's time span. */
+  count(row: number, side: number, bytes: number, seconds: number, nanoseconds: number): void {
+    const cell = row * WIDTH;
+    const cells = this.cells;
+    cells[cell + A_PACKETS + side]++;
+    this.addBytes(row, side, bytes);
+    const last = cells[cell + LAST_SECONDS] >>> 0;
+    if (seconds > last || (seconds === last && nanoseconds >= cells[cell + LAST_NS])) {
+      cells[cell + LAST_SECONDS] = seconds;
+      cells[cell + LAST_NS] = nanoseconds;
+    } else this.touch(row, seconds, nanoseconds);
+  }
+
+  /** Adds bytes that `side` sent. */
+  addBytes(row: number, side: number, bytes: number): void {
+    const cell = row * WIDTH;
+    const cells = this.cells;
+    const sum = (cells[cell + A_BYTES + side] >>> 0) + bytes;
+    cells[cell + A_BYTES + side] = sum;
+    if (sum > 0xffffffff) cells[cell + BYTES_HIGH] += Math.floor(sum / 0x1_0000_0000) << (side << 4);
+  }
+
+  /** Adds packets that `side` sent without widening the time span. */
+  addPackets(row: number, side: number, packets: number): void {
+    this.cells[row * WIDTH + A_PACKETS + side] += packets;
+  }
+
+  /** Widens the row's time span to hold a moment; captures may go back in time. */
+  touch(row: number, seconds: number, nanoseconds: number): void {
+    const cell = row * WIDTH;
+    const cells = this.cells;
+    const last = cells[cell + LAST_SECONDS] >>> 0;
+    if (seconds > last || (seconds === last && nanoseconds > cells[cell + LAST_NS])) {
+      cells[cell + LAST_SECONDS] = seconds;
+      cells[cell + LAST_NS] = nanoseconds;
+    }
+    const first = cells[cell + FIRST_SECONDS] >>> 0;
+    if (seconds < first || (seconds === first && nanoseconds < cells[cell + FIRST_NS])) {
+      cells[cell + FIRST_SECONDS] = seconds;
+      cells[cell + FIRST_NS] = nanoseconds;
+    }
+  }
+
+  packetsOf(row: number, side: number): number {
+    return this.cells[row * WIDTH + A_PACKETS + side] >>> 0;
+  }
+
+  bytesOf(row: number, side: number): number {
+    const cell = row * WIDTH;
+    return (this.cells[cell + A_BYTES + side] >>> 0) + ((this.cells[cell + BYTES_HIGH] >>> (side << 4)) & 0xffff) * 0x1_0000_0000;
+  }
+
+  firstSeconds(row: number): number {
+    return this.cells[row * WIDTH + FIRST_SECONDS] >>> 0;
+  }
+
+  firstNanoseconds(row: number): number {
+    return this.cells[row * WIDTH + FIRST_NS];
+  }
+
+  lastSeconds(row: number): number {
+    return this.cells[row * WIDTH + LAST_SECONDS] >>> 0;
+  }
+
+  lastNanoseconds(row: number): number {
+    return this.cells[row * WIDTH + LAST_NS];
+  }
+
+  get(row: number, column: number): number {
+    return this.cells[row * WIDTH + column];
+  }
+
+  set(row: number, column: number, value: number): void {
+    this.cells[row * WIDTH + column] = value;
+  }
+
+  setState(row: number, bits: number): void {
+    this.cells[row * WIDTH + STATE] |= bits;
+  }
+
+  /** Reports whether an end of the row's tuple belongs to another party at `seconds` than when the row began. */
+  changedHands(row: number, seconds: number): boolean {
+    const epochs = this.epochs;
+    if (epochs === undefined) return false;
+    const cell = row * WIDTH;
+    const ids = (this.cells[cell + KIND] & WORDS_ARE_IDS) !== 0;
+    const began = this.firstSeconds(row);
+    const changed = (word: number) => epochs.isReused(word, ids) && epochs.epochAt(word, ids, began) !== epochs.epochAt(word, ids, seconds);
+    return changed(this.cells[cell + A_WORD]) || changed(this.cells[cell + B_WORD]);
+  }
+
+  /** Returns the address-table id of a side's address (0: A, 1: B). */
+  addressId(row: number, side: number): number {
+    const word = this.cells[row * WIDTH + A_WORD + side];
+    return (this.cells[row * WIDTH + KIND] & WORDS_ARE_IDS) !== 0 ? word : this.addresses.internIPv4(word);
+  }
+
+  portOf(row: number, side: number): number {
+    const ports = this.cells[row * WIDTH + PORTS];
+    return side === 0 ? ports >>> 16 : ports & 0xffff;
+  }
+
+  #markReused(cell: number): void {
+    const ids = (this.cells[cell + KIND] & WORDS_ARE_IDS) !== 0;
+    if (this.epochs!.isReused(this.cells[cell + A_WORD], ids) || this.epochs!.isReused(this.cells[cell + B_WORD], ids)) this.cells[cell + STATE] |= REUSED_ADDRESS;
+  }
+
+  #hash(a: number, b: number, ports: number, kind: number): number {
+    let hash = Math.imul(a, this.#seed) ^ Math.imul(b, 0x85ebca6b) ^ Math.imul(ports, 0xc2b2ae35) ^ kind;
+    hash = Math.imul(hash ^ (hash >>> 15), this.#seed);
+    return hash ^ (hash >>> 13);
+  }
+
+  #enter(row: number, older: number): void {
+    if (this.size * 4 > this.#index.length) this.#growIndex();
+    const cells = this.cells;
+    const cell = row * WIDTH;
+    const index = this.#index;
+    const mask = index.length - 2;
+    const hash = this.#hash(cells[cell + A_WORD], cells[cell + B_WORD], cells[cell + PORTS], cells[cell + KIND]);
+    let slot = (hash << 1) & mask;
+    while (index[slot] !== 0 && index[slot] !== older + 1) slot = (slot + 2) & mask;
+    index[slot] = row + 1;
+    index[slot + 1] = hash;
+  }
+
+  /** INVARIANT: the index holds the newest row of each tuple, and no other. */
+  #growIndex(): void {
+    const old = this.#index;
+    const index = new Int32Array(old.length * 4);
+    const mask = index.length - 2;
+    for (let from = 0; from < old.length; from += 2) {
+      if (old[from] === 0) continue;
+      let slot = (old[from + 1] << 1) & mask;
+      while (index[slot] !== 0) slot = (slot + 2) & mask;
+      index[slot] = old[from];
+      index[slot + 1] = old[from + 1];
+    }
+    this.#index = index;
+  }
+
+  #growRows(): void {
+    const cells = new Int32Array(this.cells.length * 2);
+    cells.set(this.cells);
+    this.cells = cells;
+  }
+}

@@ -1,0 +1,29 @@
+/** What a log says of one end of a record besides its address. */
+export interface LoggedParty {
+  /** `namespace/name`. */
+  readonly pod?: string;
+  /** Labels as Cilium writes them: `k8s:app=web`, `reserved:host`. */
+  readonly labels?: readonly string[];
+}
+
+/** Gives what logs say of ends a number: the tag of their addresses in the address table. Tag 0 says nothing. */
+export class LoggedParties {
+  readonly #parties: LoggedParty[] = [{}];
+  readonly #numbers = new Map<string, number>();
+
+  intern(party: LoggedParty): number {
+    if (party.pod === undefined && party.labels === undefined) return 0;
+    const key = JSON.stringify([party.pod, party.labels]);
+    let number = this.#numbers.get(key);
+    if (number === undefined) this.#numbers.set(key, (number = this.#parties.push(party) - 1));
+    return number;
+  }
+
+  get(tag: number): LoggedParty {
+    return this.#parties[tag];
+  }
+
+  get all(): readonly LoggedParty[] {
+    return this.#parties;
+  }
+}

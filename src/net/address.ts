@@ -1,0 +1,78 @@
+import ipaddr from "ipaddr.js";
+
+/**
+ * An IP address as one 128-bit unsigned number. IPv4 is held as the IPv4-mapped IPv6 address ::ffff:a.b.c.d
+ * (RFC 4291 section 2.5.5.2), so that both families share every comparison, prefix and interval in the program.
+ * Off the packet path only: packets carry 32-bit words (see flow/flowTable.ts).
+ */
+export type Address = bigint;
+
+/** The four 32-bit words of an address, most significant first. */
+export type AddressWords = readonly [number, number, number, number];
+
+const MAPPED_HIGH = 0xffffn << 32n;
+const LAST_32_BITS = 0xffffffffn;
+
+/** Returns the IPv4 address of a 32-bit unsigned number in network order. */
+export function addressFromIPv4(word: number): Address {
+  return MAPPED_HIGH | BigInt(word >>> 0);
+}
+
+/** Returns the address of four 32-bit words, most significant first. */
+export function addressFromWords(w0: number, w1: number, w2: number, w3: number): Address {
+  return (BigInt(w0 >>> 0) << 96n) | (BigInt(w1 >>> 0) << 64n) | (BigInt(w2 >>> 0) << 32n) | BigInt(w3 >>> 0);
+}
+
+/** Returns the four 32-bit words of an address, most significant first. */
+export function wordsOfAddress(address: Address): AddressWords {
+  return [
+    Number((address >> 96n) & LAST_32_BITS),
+    Number((address >> 64n) & LAST_32_BITS),
+    Number((address >> 32n) & LAST_32_BITS),
+    Number(address & LAST_32_BITS),
+  ];
+}
+
+/** Reports whether an address is IPv4 (held as IPv4-mapped). */
+export function isIPv4(address: Address): boolean {
+  return address >> 32n === 0xffffn;
+}
+
+/**
+ * Returns the address that a text names, or undefined when it names none. IPv4 must be four decimal parts without leading
+ * zeros (`010.0.0.1` is ambiguous: octal to some readers); IPv6 zones (`fe80::1%eth0`) are dropped.
+ */
+export function parseAddress(text: string): Address | undefined {
+  if (text.length === 0 || text.length > 64) return undefined;
+  const colon = text.includes(":");
+  if (!colon) {
+    if (!ipaddr.IPv4.isValidFourPartDecimal(text) || /(^|\.)0\d/.test(text)) return undefined;
+    const parts = ipaddr.IPv4.parse(text).octets;
+    return addressFromIPv4(((parts[0] << 24) | (parts[1] << 16) | (parts[2] << 8) | parts[3]) >>> 0);
+  }
+  if (!ipaddr.IPv6.isValid(text)) return undefined;
+  let value = 0n;
+  for (const part of ipaddr.IPv6.parse(text).parts) value = (value << 16n) | BigInt(part);
+  return value;
+}
+
+/** Returns the canonical text of an address: dotted decimal for IPv4, RFC 5952 for IPv6. */
+export function formatAddress(address: Address): string {
+  const [w0, w1, w2, w3] = wordsOfAddress(address);
+  if (isIPv4(address)) return `${w3 >>> 24}.${(w3 >>> 16) & 255}.${(w3 >>> 8) & 255}.${w3 & 255}`;
+  return new ipaddr.IPv6([w0, w1, w2, w3].flatMap((word) => [word >>> 16, word & 0xffff])).toRFC5952String();
+}
+
+/** Reports whether an address names a group or every host rather than one (RFC 1112, RFC 4291 section 2.7, 255.255.255.255). */
+export function isMulticastOrBroadcast(address: Address): boolean {
+  if (!isIPv4(address)) return address >> 120n === 0xffn;
+  const word = Number(address & LAST_32_BITS);
+  return word >>> 28 === 0xe || word === 0xffffffff;
+}
+
+/** Reports whether an address is meaningful on its own link or host only: 127/8, ::1, 169.254/16, fe80::/10, unspecified. */
+export function isLinkOrHostLocal(address: Address): boolean {
+  if (!isIPv4(address)) return address <= 1n || address >> 118n === 0x3fan;
+  const word = Number(address & LAST_32_BITS);
+  return word === 0 || word >>> 24 === 127 || word >>> 16 === 0xa9fe;
+}

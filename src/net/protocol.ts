@@ -1,0 +1,39 @@
+/** IP protocol numbers (IANA assigned internet protocol numbers) that the program treats by name. */
+export const ICMP = 1;
+export const IGMP = 2;
+export const TCP = 6;
+export const UDP = 17;
+export const ICMPV6 = 58;
+export const SCTP = 132;
+
+const NAMES = new Map([
+  [ICMP, "ICMP"],
+  [TCP, "TCP"],
+  [UDP, "UDP"],
+  [ICMPV6, "ICMPv6"],
+  [SCTP, "SCTP"],
+]);
+const NUMBERS = new Map([...NAMES].map(([number, name]) => [name.toLowerCase(), number]));
+
+/** Returns the name of a protocol as reports write it: TCP, UDP, SCTP, ICMP, ICMPv6, else the number in decimal. */
+export function protocolName(number: number): string {
+  return NAMES.get(number) ?? String(number);
+}
+
+/** Returns the number of a protocol written by name (any case) or as a decimal from 0 to 255, else undefined. */
+export function protocolNumber(text: string): number | undefined {
+  const byName = NUMBERS.get(text.toLowerCase());
+  if (byName !== undefined) return byName;
+  const number = /^\d{1,3}$/.test(text) ? Number(text) : 256;
+  return number <= 255 ? number : undefined;
+}
+
+/** Reports whether packets of a protocol carry 16-bit source and destination ports that policies judge. */
+export function hasPorts(protocol: number): boolean {
+  return protocol === TCP || protocol === UDP || protocol === SCTP;
+}
+
+/** Reports whether a protocol is ICMP for either address family. */
+export function isIcmp(protocol: number): boolean {
+  return protocol === ICMP || protocol === ICMPV6;
+}

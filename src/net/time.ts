@@ -1,0 +1,47 @@
+/** A moment as whole seconds since 1970-01-01T00:00:00Z and nanoseconds within that second: no number holds both exactly. */
+export interface Instant {
+  readonly seconds: number;
+  readonly nanoseconds: number; // 0..999999999
+}
+
+const RFC3339 = /^(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:\.(\d{1,9})\d*)?([Zz]|[+-]\d\d:\d\d)$/;
+
+/** Returns the moment of an RFC 3339 text (digits after the ninth decimal are dropped), or undefined. */
+export function parseRfc3339(text: string): Instant | undefined {
+  const match = RFC3339.exec(text);
+  if (!match) return undefined;
+  const [, year, month, day, hour, minute, second, fraction = "", zone] = match as unknown as string[];
+  if (Number(month) < 1 || Number(month) > 12 || Number(day) < 1 || Number(day) > 31) return undefined;
+  if (Number(hour) > 23 || Number(minute) > 59 || Number(second) > 60) return undefined;
+  const milliseconds = Date.UTC(Number(year), Number(month) - 1, Number(day), Number(hour), Number(minute), Number(second));
+  // Date.UTC rolls 31 February over into March; such a text names no day.
+  if (Number(second) < 60 && new Date(milliseconds).getUTCDate() !== Number(day)) return undefined;
+  const offset = /^[Zz]$/.test(zone) ? 0 : (zone.startsWith("-") ? -1 : 1) * (Number(zone.slice(1, 3)) * 3600 + Number(zone.slice(4)) * 60);
+  return { seconds: milliseconds / 1000 - offset, nanoseconds: Number(fraction.padEnd(9, "0")) };
+}
+
+/** Returns the RFC 3339 text of a moment in UTC with nine decimals. Moments outside the years 0001..9999 have none. */
+export function formatRfc3339(seconds: number, nanoseconds: number): string | undefined {
+  if (!(seconds >= -62135596800 && seconds <= 253402300799)) return undefined;
+  return `${new Date(seconds * 1000).toISOString().slice(0, 19)}.${String(nanoseconds).padStart(9, "0")}Z`;
+}
+
+const UNIT_SECONDS: Record<string, number> = { d: 86400, h: 3600, m: 60, s: 1, ms: 1e-3 };
+
+/** Returns the seconds of a duration as Go and kubectl write it (`90s`, `1h30m`, `2d`), or undefined. */
+export function parseDuration(text: string): number | undefined {
+  if (!/^(\d+(\.\d+)?(ms|[dhms]))+$/.test(text)) return undefined;
+  let seconds = 0;
+  for (const [, amount, , unit] of text.matchAll(/(\d+(\.\d+)?)(ms|[dhms])/g)) seconds += Number(amount) * UNIT_SECONDS[unit];
+  return seconds;
+}
+
+/** Returns a duration for people: `0.4s`, `12s`, `5m12s`, `6h12m`, `3d4h`. */
+export function formatDuration(seconds: number): string {
+  if (seconds < 10) return `${Math.round(seconds * 10) / 10}s`;
+  const whole = Math.round(seconds);
+  if (whole < 60) return `${whole}s`;
+  const [days, hours, minutes, rest] = [Math.floor(whole / 86400), Math.floor(whole / 3600) % 24, Math.floor(whole / 60) % 60, whole % 60];
+  if (days > 0) return `${days}d${hours}h`;
+  return hours > 0 ? `${hours}h${minutes}m` : `${minutes}m${rest}s`;
+}

@@ -1,0 +1,275 @@
+import type { ManifestObject } from "../cluster/manifest.ts";
+import { EVERYTHING } from "../cluster/selector.ts";
+import { formatPrefix, makePrefix, type Prefix, parsePrefix } from "../net/prefix.ts";
+import { protocolNumber, TCP } from "../net/protocol.ts";
+import { checkLabel, readLabelSelector } from "./labelSelector.ts";
+import type { Direction, Peer, Policy, PolicyRef, PortMatch, Rule, RuleList, RuleRef } from "./model.ts";
+import { dnsLabelFault, dnsSubdomainFault, labelKeyFault, portNameFault } from "./names.ts";
+import { type Fields, nearest, type ObjectReader, type Path, pathText, quote, readerOf } from "./objectReader.ts";
+import type { Problem } from "./problem.ts";
+
+const OBJECT_FIELDS = ["apiVersion", "kind", "metadata", "spec", "status"]; // status: gone since 1.28, printed by older clusters
+const METADATA_FIELDS = [
+  ...["name", "generateName", "namespace", "labels", "annotations", "finalizers", "ownerReferences", "managedFields"],
+  ...["uid", "resourceVersion", "generation", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink"],
+];
+const PROTOCOLS = ["TCP", "UDP", "SCTP"];
+
+/** Where the rules of a direction are written. */
+const FIELDS = {
+  ingress: { type: "Ingress", peers: "from", other: "to" },
+  egress: { type: "Egress", peers: "to", other: "from" },
+} as const;
+
+/** What the readers of one object share. */
+interface Context {
+  readonly reader: ObjectReader;
+  readonly file: string;
+  readonly namespace: string;
+}
+
+/**
+ * Returns the policy of a networking.k8s.io/v1 NetworkPolicy, and what is wrong with it as the API server would say with
+ * fieldValidation=Strict (k8s.io/kubernetes pkg/apis/networking/validation). Any error means no policy.
+ */
+export function readNetworkPolicy(object: ManifestObject, defaultNamespace = "default"): { policy?: Policy; problems: readonly Problem[] } {
+  const reader = readerOf(object);
+  const fields = reader.mapping(object.value, [], OBJECT_FIELDS) ?? {};
+  const { name, namespace } = readMetadata(reader, fields.metadata, defaultNamespace);
+  const ref: PolicyRef = {
+    apiVersion: "networking.k8s.io/v1",
+    kind: "NetworkPolicy",
+    namespace,
+    name,
+    file: object.file,
+    line: reader.lineOf([]),
+  };
+  const spec = reader.mapping(fields.spec, ["spec"], ["podSelector", "policyTypes", "ingress", "egress"]) ?? {};
+  const pods = readLabelSelector(reader, spec.podSelector, ["spec", "podSelector"]);
+  if (pods === undefined && (spec.podSelector ?? null) === null) {
+    reader.warning(["spec", "podSelector"], "without a `podSelector` the policy selects every pod of its namespace");
+  }
+  const context: Context = { reader, file: object.file, namespace };
+  const ingress = readRules(context, spec.ingress, "ingress");
+  const egress = readRules(context, spec.egress, "egress");
+  const governs = readPolicyTypes(reader, spec, egress.length > 0);
+  warnOfIgnored(reader, governs.ingress, ingress.length, "ingress");
+  warnOfIgnored(reader, governs.egress, egress.length, "egress");
+  if (reader.hasErrors()) return { problems: reader.problems };
+  const policy: Policy = {
+    ref,
+    tier: "networkpolicy",
+    subject: { namespaces: { name: namespace }, pods: pods ?? EVERYTHING },
+    ...(governs.ingress ? { ingress: { isolates: true, rules: ingress } satisfies RuleList } : {}),
+    ...(governs.egress ? { egress: { isolates: true, rules: egress } satisfies RuleList } : {}),
+  };
+  return { policy, problems: reader.problems };
+}
+
+function readMetadata(reader: ObjectReader, value: unknown, defaultNamespace: string): { name: string; namespace: string } {
+  const path = ["metadata"];
+  const metadata = reader.mapping(value, path, METADATA_FIELDS) ?? {};
+  const name = reader.text(metadata.name, ["metadata", "name"]) ?? "";
+  const nameFault = name === "" ? undefined : dnsSubdomainFault(name);
+  if (nameFault) reader.error(["metadata", "name"], `the name ${quote(name)} ${nameFault}`);
+  else if (name === "" && typeof (metadata.name ?? "") === "string") reader.error(["metadata", "name"], "a name is required");
+  // An empty namespace is the same as none: clients fill in their own.
+  const namespace = reader.text(metadata.namespace, ["metadata", "namespace"]) || defaultNamespace;
+  const namespaceFault = dnsLabelFault(namespace);
+  if (namespaceFault) reader.error(["metadata", "namespace"], `the namespace ${quote(namespace)} ${namespaceFault}`);
+  for (const [key, label] of Object.entries(reader.mapping(metadata.labels, ["metadata", "labels"]) ?? {})) {
+    checkLabel(reader, key, label, ["metadata", "labels", key]);
+  }
+  for (const [key, text] of Object.entries(reader.mapping(metadata.annotations, ["metadata", "annotations"]) ?? {})) {
+    const fault = labelKeyFault(key.toLowerCase());
+    if (fault) reader.error(["metadata", "annotations", key], `${quote(key)} ${fault.replace("label key", "annotation key")}`);
+    reader.text(text, ["metadata", "annotations", key]);
+  }
+  return { name, namespace };
+}
+
+/** Returns which directions a policy governs (API defaulting: pkg/apis/networking/v1/defaults.go). An empty list is an absent one. */
+function readPolicyTypes(reader: ObjectReader, spec: Fields, hasEgressRules: boolean): Record<Direction, boolean> {
+  const path = ["spec", "policyTypes"];
+  const types = reader.list(spec.policyTypes, path) ?? [];
+  if (types.length === 0) return { ingress: true, egress: hasEgressRules };
+  if (types.length > 2) reader.error(path, "at most two policy types may be listed");
+  types.forEach((each, index) => {
+    const type = reader.text(each, [...path, index]);
+    if (type === "Ingress" || type === "Egress" || (type === undefined && each !== null)) return;
+    const near = nearest(type ?? "", ["Ingress", "Egress"]);
+    reader.error(
+      [...path, index],
+      `${quote(type ?? "null")} is no policy type${near ? `, did you mean \`${near}\`` : ": it is Ingress or Egress"}`,
+    );
+  });
+  return { ingress: types.includes("Ingress"), egress: types.includes("Egress") };
+}
+
+function warnOfIgnored(reader: ObjectReader, governed: boolean, rules: number, direction: Direction): void {
+  if (governed || rules === 0) return;
+  const { type } = FIELDS[direction];
+  reader.warning(["spec", direction], `these rules are ignored: \`policyTypes\` does not list ${type}`);
+}
+
+function readRules(context: Context, value: unknown, direction: Direction): Rule[] {
+  const path = ["spec", direction];
+  return (context.reader.list(value, path) ?? []).map((each, index) => readRule(context, each, [...path, index], direction));
+}
+
+function refOf(context: Context, path: Path): RuleRef {
+  return { path: pathText(path.slice(1)), file: context.file, line: context.reader.lineOf(path) };
+}
+
+function readRule(context: Context, value: unknown, path: Path, direction: Direction): Rule {
+  const { reader } = context;
+  const { peers: peersField, other } = FIELDS[direction];
+  const written = reader.mapping(value, path);
+  if (written && Object.hasOwn(written, other) && written[other] !== undefined) {
+    reader.error([...path, other], `unknown field "${pathText([...path, other])}": an ${direction} rule has \`${peersField}\``);
+  }
+  reader.mapping(written && withoutField(written, other), path, ["ports", peersField]);
+  const fields = written ?? {};
+  const peersPath = [...path, peersField];
+  const peers = (reader.list(fields[peersField], peersPath) ?? []).map((each, index) =>
+    readPeer(context, each, [...peersPath, index], direction),
+  );
+  const portsPath = [...path, "ports"];
+  const ports = (reader.list(fields.ports, portsPath) ?? []).map((each, index) => readPort(reader, each, [...portsPath, index]));
+  if (direction === "ingress" && peers.length === 0 && ports.length === 0 && !reader.hasErrors()) {
+    const what = (value ?? null) === null ? "an empty list item" : "this rule";
+    reader.warning(path, `${what} allows all ingress, from outside the cluster too`);
+  }
+  return {
+    action: "allow",
+    peers: peers.length === 0 ? "any" : peers.filter((peer) => peer !== undefined),
+    ports: ports.length === 0 ? "any" : ports,
+    ref: refOf(context, path),
+  };
+}
+
+function withoutField(fields: Fields, name: string): Fields {
+  return Object.fromEntries(Object.entries(fields).filter(([key]) => key !== name));
+}
+
+/** Returns a peer; undefined after an error. Exactly one of ipBlock or selectors (ValidateNetworkPolicyPeer). */
+function readPeer(context: Context, value: unknown, path: Path, direction: Direction): Peer | undefined {
+  const { reader, namespace } = context;
+  const fields = reader.mapping(value ?? {}, path, ["podSelector", "namespaceSelector", "ipBlock"]);
+  if (!fields) return undefined;
+  const present = Object.keys(fields).filter((key) => (fields[key] ?? null) !== null);
+  if (!["podSelector", "namespaceSelector", "ipBlock"].some((key) => present.includes(key))) {
+    if (present.length === 0) reader.error(path, "a peer must have a `podSelector`, a `namespaceSelector` or an `ipBlock`");
+    return undefined;
+  }
+  const pods = readLabelSelector(reader, fields.podSelector, [...path, "podSelector"]);
+  const namespaces = readLabelSelector(reader, fields.namespaceSelector, [...path, "namespaceSelector"]);
+  const block = readIpBlock(reader, fields.ipBlock, [...path, "ipBlock"], direction);
+  if (present.includes("ipBlock") && (present.includes("podSelector") || present.includes("namespaceSelector"))) {
+    reader.error([...path, "ipBlock"], "a peer with an `ipBlock` can have no selectors: write two peers");
+    return undefined;
+  }
+  if (block) return { kind: "prefix", ...block, ref: refOf(context, path) };
+  return {
+    kind: "pods",
+    match: { namespaces: namespaces ? { selector: namespaces } : { name: namespace }, pods: pods ?? EVERYTHING },
+    ref: refOf(context, path),
+  };
+}
+
+function readIpBlock(
+  reader: ObjectReader,
+  value: unknown,
+  path: Path,
+  direction: Direction,
+): { prefix: Prefix; except: readonly Prefix[] } | undefined {
+  const fields = reader.mapping(value, path, ["cidr", "except"]);
+  if (!fields) return undefined;
+  const cidrPath = [...path, "cidr"];
+  if ((fields.cidr ?? "") === "") reader.error(cidrPath, "a `cidr` is required");
+  const prefix = readCidr(reader, fields.cidr, cidrPath);
+  const exceptPath = [...path, "except"];
+  const except: Prefix[] = [];
+  reader.list(fields.except, exceptPath)?.forEach((each, index) => {
+    const itemPath = [...exceptPath, index];
+    if ((each ?? "") === "") reader.error(itemPath, "an address block is required");
+    const inner = readCidr(reader, each, itemPath);
+    if (!inner || !prefix) return;
+    if (!isInside(inner, prefix) || inner.length === prefix.length) {
+      reader.error(itemPath, `${quote(formatPrefix(inner))} does not lie strictly within ${quote(formatPrefix(prefix))}`);
+      return;
+    }
+    const wider = except.find((other) => isInside(inner, other));
+    if (wider) reader.warning(itemPath, `${quote(formatPrefix(inner))} cuts nothing: ${quote(formatPrefix(wider))} already does`);
+    except.push(inner);
+  });
+  if (!prefix) return undefined;
+  if (direction === "ingress" && prefix.length === 0 && except.length === 0) {
+    reader.warning(cidrPath, `${quote(formatPrefix(prefix))} is every IPv${prefix.family} address, the whole internet`);
+  }
+  return { prefix, except };
+}
+
+function isInside(inner: Prefix, outer: Prefix): boolean {
+  return inner.family === outer.family && inner.first >= outer.first && inner.last <= outer.last;
+}
+
+/**
+ * Returns the prefix of a CIDR text, with a warning where the API server gives one too (IsValidCIDRForLegacyField): host
+ * bits, leading zeros (which Go's sloppy parser takes as decimal) and IPv4-mapped IPv6.
+ */
+function readCidr(reader: ObjectReader, value: unknown, path: Path): Prefix | undefined {
+  const text = reader.text(value, path);
+  if (text === undefined || text === "") return undefined;
+  const isPlainIPv4 = /^\d{1,20}(?:\.\d{1,20}){3}\/\d{1,20}$/.test(text);
+  const stripped = isPlainIPv4 ? text.replace(/(^|[./])0+(?=\d)/g, "$1") : text;
+  const read = text.includes("%") ? undefined : parsePrefix(stripped);
+  if (!read) {
+    const hint =
+      /^[\d.]+$/.test(text) && parsePrefix(`${text}/32`) ? `, did you mean \`${text}/32\`` : ", such as `10.0.0.0/8` or `fd00::/8`";
+    reader.error(path, `${quote(text)} is no address block${hint}`);
+    return undefined;
+  }
+  const isMapped = read.family === 6 && read.first >> 32n === 0xffffn && read.length >= 96;
+  const prefix = isMapped ? makePrefix(read.first, read.length - 96, 4) : read;
+  if (isMapped || read.hostBits || stripped !== text) reader.warning(path, `${quote(text)} means ${quote(formatPrefix(prefix))}`);
+  return prefix;
+}
+
+/** Returns one entry of `ports` (ValidateNetworkPolicyPort). Protocol TCP when absent; without a port, all of that protocol. */
+function readPort(reader: ObjectReader, value: unknown, path: Path): PortMatch {
+  const fields = reader.mapping(value, path, ["protocol", "port", "endPort"]) ?? {};
+  const protocol = readProtocol(reader, fields.protocol, [...path, "protocol"]);
+  const port = fields.port ?? undefined;
+  const endPort = readPortNumber(reader, fields.endPort, [...path, "endPort"]);
+  const hasEndPort = (fields.endPort ?? null) !== null;
+  if (port === undefined) {
+    if (hasEndPort) reader.error([...path, "endPort"], "an `endPort` needs a `port`");
+    return { protocol };
+  }
+  if (typeof port === "string") {
+    const fault = portNameFault(port);
+    if (fault) reader.error([...path, "port"], `${quote(port)} ${fault}`);
+    if (hasEndPort) reader.error([...path, "endPort"], "an `endPort` goes with a port number, not with a port name");
+    return { protocol, ports: { name: port } };
+  }
+  const first = readPortNumber(reader, port, [...path, "port"]);
+  if (first !== undefined && endPort !== undefined && endPort < first) {
+    reader.error([...path, "endPort"], `the endPort ${quote(endPort)} is below the port ${quote(first)}`);
+  }
+  return { protocol, ports: { first: first ?? 0, last: endPort ?? first ?? 0 } };
+}
+
+function readPortNumber(reader: ObjectReader, value: unknown, path: Path): number | undefined {
+  const port = reader.integer(value, path);
+  if (port !== undefined && (port < 1 || port > 65535)) reader.error(path, `the port ${quote(port)} is not in 1..65535`);
+  return port;
+}
+
+function readProtocol(reader: ObjectReader, value: unknown, path: Path): number {
+  const text = reader.text(value, path) ?? "TCP";
+  if (PROTOCOLS.includes(text)) return protocolNumber(text) ?? TCP;
+  const near = nearest(text, PROTOCOLS);
+  reader.error(path, `${quote(text)} is no protocol of a port${near ? `, did you mean \`${near}\`` : ": it is TCP, UDP or SCTP"}`);
+  return TCP;
+}

@@ -1,0 +1,46 @@
+import type { Endpoint } from "../evaluate/endpoints.ts";
+import type { Policy, RuleRef } from "../policy/model.ts";
+
+const SHORT_KINDS: Readonly<Record<string, string>> = {
+  Deployment: "deploy",
+  StatefulSet: "sts",
+  DaemonSet: "ds",
+  ReplicaSet: "rs",
+  ReplicationController: "rc",
+  CronJob: "cronjob",
+  Job: "job",
+  Pod: "pod",
+  Pods: "pods",
+};
+
+/** Returns a workload as kubectl users write it: `Deployment/web` is `deploy/web`. */
+export function shortWorkload(workload: string): string {
+  const slash = workload.indexOf("/");
+  const kind = workload.slice(0, slash);
+  return `${SHORT_KINDS[kind] ?? kind.toLowerCase()}${workload.slice(slash)}`;
+}
+
+/** Returns what people call an endpoint: its workload with the namespace, its Service, its names, else its address. */
+export function endpointLabel(endpoint: Endpoint): string {
+  switch (endpoint.type) {
+    case "pod":
+      return `${endpoint.namespace}/${shortWorkload(endpoint.workload ?? `Pod/${endpoint.name}`)}`;
+    case "service":
+      return `${endpoint.namespace}/svc/${endpoint.name}`;
+    case "node":
+      return endpoint.names?.[0] ?? `node/${endpoint.name}`;
+    default:
+      return endpoint.names?.[0] ?? endpoint.ip;
+  }
+}
+
+/** Returns a policy as `namespace/name`, or its name alone where it has no namespace. */
+export function policyLabel(policy: Policy): string {
+  return policy.ref.namespace === undefined ? policy.ref.name : `${policy.ref.namespace}/${policy.ref.name}`;
+}
+
+/** Returns a file's last part with a line: `orders.yaml:7`; empty without a file. */
+export function placeLabel(ref: RuleRef | Policy["ref"]): string {
+  if (ref.file === undefined) return "";
+  return `${ref.file.replace(/^.*\//, "")}${ref.line === undefined ? "" : `:${ref.line}`}`;
+}

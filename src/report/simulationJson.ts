@@ -1,0 +1,46 @@
+import { dump } from "js-yaml";
+import { connectionObject, type SimulationResult } from "./simulationResult.ts";
+import { safeJson } from "./text.ts";
+
+const API_VERSION = "kguardian.dev/v1alpha1";
+const KIND = "SimulationReport";
+/** Connections put into one piece of text: a million must not be a million writes, nor one string. */
+const BATCH = 256;
+
+function headOf(result: SimulationResult): Record<string, unknown> {
+  return { apiVersion: API_VERSION, kind: KIND, summary: result.summary, cni: result.cni, warnings: result.warnings, inputs: result.inputs };
+}
+
+/** Yields the report as one JSON object, a connection a line. */
+export function* simulationJson(result: SimulationResult): Generator<string> {
+  const head = safeJson(headOf(result), 2);
+  yield `${head.slice(0, -2)},\n  "connections": [`;
+  let separator = "\n    ";
+  for (let at = 0; at < result.order.length; at += BATCH) {
+    let text = "";
+    for (const i of result.order.slice(at, at + BATCH)) {
+      text += separator + safeJson(connectionObject(result, i));
+      separator = ",\n    ";
+    }
+    yield text;
+  }
+  yield result.order.length > 0 ? "\n  ]\n}\n" : "]\n}\n";
+}
+
+/** Yields the report as one YAML document. */
+export function* simulationYaml(result: SimulationResult): Generator<string> {
+  yield dump(plain(headOf(result)));
+  if (result.order.length === 0) {
+    yield "connections: []\n";
+    return;
+  }
+  yield "connections:\n";
+  for (let at = 0; at < result.order.length; at += BATCH) {
+    yield dump(plain(result.order.slice(at, at + BATCH).map((i) => connectionObject(result, i))));
+  }
+}
+
+/** What YAML prints of a value is what JSON would: absent fields are left out, not null. */
+function plain(value: unknown): unknown {
+  return JSON.parse(JSON.stringify(value));
+}

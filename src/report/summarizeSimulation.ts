@@ -1,0 +1,96 @@
+import type { Endpoint } from "../evaluate/endpoints.ts";
+import { OUTCOME_NAMES, type Simulation, VERDICTS } from "../evaluate/simulation.ts";
+import type { Pod } from "../cluster/objects.ts";
+import type { Policy } from "../policy/model.ts";
+import { formatRfc3339 } from "../net/time.ts";
+import { type AcceptedFinding, covers } from "./accepted.ts";
+import { endpointLabel, shortWorkload } from "./labels.ts";
+import type { SimulationResult, SimulationSummary, Window } from "./simulationResult.ts";
+
+/** What a simulation's report needs besides the simulation itself. */
+export interface SimulationInput extends Pick<SimulationResult, "simulation" | "inputs" | "cni" | "warnings" | "hints"> {
+  readonly candidates: readonly Policy[];
+  readonly pods: readonly Pod[];
+  readonly accepted: readonly AcceptedFinding[];
+  /** Epoch milliseconds: accepted findings end. */
+  readonly now: number;
+}
+
+/** Sorts, counts and completes a simulation for its reports. */
+export function summarizeSimulation(input: SimulationInput): SimulationResult {
+  const { simulation } = input;
+  const { connections } = simulation;
+  const reasons = new Map<number, string>();
+  const counts: SimulationSummary = { connections: connections.size, allow: 0, deny: 0, unknown: 0, wouldDrop: 0, accepted: 0, packets: 0, bytes: 0, policies: simulation.evaluator.policies.length, window: windowOf(simulation), unobserved: [] };
+  const summary = counts as { -readonly [Key in keyof SimulationSummary]: SimulationSummary[Key] };
+  const labels: string[] = [];
+  const talked = new Set<string>();
+  for (let i = 0; i < connections.size; i++) {
+    const ends = simulation.ends(i);
+    const [from, to] = [endpointLabel(ends.sourceEndpoint), endpointLabel(ends.destinationEndpoint)];
+    labels.push([from, to, ends.sourceEndpoint.ip, ends.destinationEndpoint.ip].join("\u0000"));
+    for (const endpoint of [ends.sourceEndpoint, ends.destinationEndpoint]) if (endpoint.type === "pod") talked.add(`${endpoint.namespace}/${endpoint.workload}`);
+    summary[VERDICTS[simulation.verdicts[i]]]++;
+    summary.packets += connections.packets[i];
+    summary.bytes += connections.bytes[i];
+    if (OUTCOME_NAMES[simulation.outcomes[i]] !== "would-drop") continue;
+    const finding = input.accepted.find((one) => covers(one, ends.sourceEndpoint, ends.destinationEndpoint, connections.protocol(i), ends.port, input.now));
+    if (finding === undefined) summary.wouldDrop++;
+    else {
+      summary.accepted++;
+      reasons.set(i, finding.reason);
+    }
+  }
+  const selected = selectedWorkloads(simulation, input.candidates, input.pods);
+  summary.unobserved = [...selected].filter(([key]) => !talked.has(key)).map(([, endpoint]) => endpoint);
+  return { ...input, summary, selectedWorkloads: selected.size, order: sortedOrder(simulation, labels), acceptedBecause: (i) => reasons.get(i) };
+}
+
+/** Orders by what people see first, then by the numbers; equal input gives equal output. */
+function sortedOrder(simulation: Simulation, labels: readonly string[]): number[] {
+  const { connections } = simulation;
+  const byLabel = [...new Set(labels)].sort();
+  const rank = new Map(byLabel.map((label, i) => [label, i]));
+  const ranks = Float64Array.from(labels, (label) => rank.get(label)!);
+  return Array.from({ length: connections.size }, (_, i) => i).sort(
+    (a, b) =>
+      ranks[a] - ranks[b] ||
+      connections.protocol(a) - connections.protocol(b) ||
+      connections.port(a) - connections.port(b) ||
+      connections.viaPort(a) - connections.viaPort(b) ||
+      (connections.firstSeconds[a] || 0) - (connections.firstSeconds[b] || 0) ||
+      connections.firstNanoseconds[a] - connections.firstNanoseconds[b],
+  );
+}
+
+function windowOf(simulation: Simulation): Window | null {
+  const { connections } = simulation;
+  let [first, firstNs, last, lastNs] = [Number.POSITIVE_INFINITY, 0, Number.NEGATIVE_INFINITY, 0];
+  for (let i = 0; i < connections.size; i++) {
+    const [a, an, b, bn] = [connections.firstSeconds[i], connections.firstNanoseconds[i], connections.lastSeconds[i], connections.lastNanoseconds[i]];
+    if (a < first || (a === first && an < firstNs)) [first, firstNs] = [a, an];
+    if (b > last || (b === last && bn > lastNs)) [last, lastNs] = [b, bn];
+  }
+  const from = formatRfc3339(first, firstNs);
+  const to = formatRfc3339(last, lastNs);
+  if (from === undefined || to === undefined) return null;
+  return { from, to, seconds: Math.round((last - first) * 1e9 + (lastNs - firstNs)) / 1e9 };
+}
+
+/** Returns the workloads that any candidate policy selects, by namespace and name. */
+function selectedWorkloads(simulation: Simulation, candidates: readonly Policy[], pods: readonly Pod[]): Map<string, Omit<Endpoint, "ip">> {
+  const isCandidate = new Set(candidates);
+  const found: [string, Omit<Endpoint, "ip">][] = [];
+  const { evaluator } = simulation;
+  for (const pod of pods) {
+    const [address] = pod.addresses;
+    if (pod.hostNetwork || pod.endSeconds !== null || address === undefined) continue;
+    const number = evaluator.classify({ type: "pod", pod, address });
+    const selecting = [...evaluator.policiesOf(number, "ingress"), ...evaluator.policiesOf(number, "egress")];
+    if (!selecting.some(({ policy }) => isCandidate.has(policy))) continue;
+    const workload = `${pod.workload.kind}/${pod.workload.name}`;
+    found.push([`${pod.namespace}/${workload}`, { type: "pod", namespace: pod.namespace, workload }]);
+  }
+  const label = ([, endpoint]: (typeof found)[number]) => `${endpoint.namespace}/${shortWorkload(endpoint.workload!)}`;
+  return new Map(found.sort((a, b) => (label(a) < label(b) ? -1 : label(a) > label(b) ? 1 : 0)));
+}

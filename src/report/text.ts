@@ -1,0 +1,56 @@
+/**
+ * Text from captures, logs, manifests and clusters is hostile: control characters move the cursor or rewrite what stands on the
+ * screen, and direction marks make text read as another. They are shown as escapes.
+ */
+const UNSAFE = /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g;
+
+function escape(character: string): string {
+  return `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
+}
+
+/** Returns text that is safe on a terminal: on one line, with whatever controls it escaped. */
+export function printable(text: string): string {
+  return text.replace(UNSAFE, escape);
+}
+
+/** Returns JSON of a value, with characters escaped that JSON allows but terminals act on. */
+export function safeJson(value: unknown, indent?: number): string {
+  return JSON.stringify(value, undefined, indent).replace(/[\u007f-\u009f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]/g, escape);
+}
+
+export interface Column {
+  readonly title: string;
+  readonly alignRight?: boolean;
+}
+
+/** Returns lines of a table as kubectl prints them: columns parted by three spaces, the last one unpadded. Cells are made printable. */
+export function tableLines(columns: readonly Column[], rows: readonly (readonly string[])[], indent = ""): string[] {
+  const cells = [columns.map(({ title }) => title), ...rows.map((row) => row.map(printable))];
+  const widths = columns.map((_, i) => Math.max(...cells.map((row) => row[i].length)));
+  return cells.map((row) => {
+    const padded = row.map((cell, i) => (columns[i].alignRight ? cell.padStart(widths[i]) : i === columns.length - 1 ? cell : cell.padEnd(widths[i])));
+    return indent + padded.join("   ").trimEnd();
+  });
+}
+
+/** Returns a number with thousands separated, as people read it: 48,210. */
+export function grouped(value: number): string {
+  return String(value).replace(/\B(?=(\d{3})+$)/g, ",");
+}
+
+/** Returns a count with its noun: `1 policy`, `1,284 connections`. */
+export function plural(count: number, one: string, many = `${one}s`): string {
+  return `${grouped(count)} ${count === 1 ? one : many}`;
+}
+
+/** Returns bytes for people: 812 B, 1.4 KB, 10.4 MB (powers of 1000). */
+export function formatBytes(bytes: number): string {
+  const units = ["B", "KB", "MB", "GB", "TB"];
+  let value = bytes;
+  let unit = 0;
+  while (value >= 1000 && unit < units.length - 1) {
+    value /= 1000;
+    unit++;
+  }
+  return unit === 0 ? `${value} B` : `${value.toFixed(value < 10 ? 1 : 0)} ${units[unit]}`;
+}
