@@ -6,7 +6,7 @@ import { createGunzip, createZstdDecompress } from "node:zlib";
 import { CaptureError } from "./captureError.ts";
 
 /** Bytes asked for at once: large enough to make system calls rare, small enough to stay in the processor's cache. */
-const CHUNK_BYTES = 1 << 18;
+const CHUNK_BYTES = 1 << 17;
 
 /** A source of bytes that fills a caller's buffer. `read` gives the number of bytes, 0 at the end. */
 export interface ByteSource {

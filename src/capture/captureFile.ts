@@ -4,7 +4,7 @@ import type { CaptureParser, PacketSink, ParseState } from "./captureFormat.ts";
 import { isPcap, PcapParser } from "./pcap.ts";
 import { isPcapng, PcapngParser } from "./pcapng.ts";
 
-const FIRST_BUFFER_BYTES = 1 << 18;
+const FIRST_BUFFER_BYTES = 1 << 17;
 
 /** One capture being read: a buffer that is filled again and again, and the parser that takes packets off it. */
 export class CaptureFile {
@@ -52,7 +52,7 @@ export class CaptureFile {
    * Gives packets up to the limit (inclusive, seconds and nanoseconds) to the sink. Returns "paused" before a later packet,
    * "stopped" at the end of the file or at damage.
    */
-  async read(sink: PacketSink, limitSeconds: number, limitNanoseconds: number): Promise<Exclude<ParseState, "more">> {
+  async read(sink: PacketSink, limitSeconds: number, limitNanoseconds: number, progress?: (bytes: number) => void): Promise<Exclude<ParseState, "more">> {
     for (;;) {
       const state = this.parser.parse(this.#buffer, this.#end, sink, limitSeconds, limitNanoseconds);
       if (state !== "more") return state;
@@ -62,12 +62,18 @@ export class CaptureFile {
       const answer = this.#source.read(this.#buffer, this.#end);
       const got = typeof answer === "number" ? answer : await answer;
       this.#end += got;
+      progress?.(this.consumed);
       if (got === 0) {
         this.#atEnd = true;
         this.#finish();
         return "stopped";
       }
     }
+  }
+
+  /** Bytes of the (unpacked) file that were read so far. */
+  get consumed(): number {
+    return this.parser.base + this.parser.offset;
   }
 
   close(): void {

@@ -23,6 +23,8 @@ export interface CaptureParser {
   nextSeconds: number;
   nextNanoseconds: number;
   readonly packets: number;
+  /** Bytes on the wire of the packets that were read. */
+  readonly bytes: number;
   damage: string | undefined;
   readonly warnings: string[];
   /** Bytes of the file before the buffer's start, for positions in messages. */

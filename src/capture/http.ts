@@ -5,29 +5,44 @@ export interface HttpRequest {
   readonly host?: string;
 }
 
-const MAX_HEAD = 8192;
+const SPACE = 0x20;
+const CARRIAGE_RETURN = 0x0d;
+const LINE_FEED = 0x0a;
+const MAX_METHOD = 16;
 
-/** Returns the request whose head begins at `start`, when its request line is whole in this segment, else undefined. */
+/**
+ * Returns the request whose head begins at `start`, when its request line is whole in this segment, else undefined. Bytes are
+ * looked at first: most payloads begin no request, and a string for each would cost more than all the rest of decoding.
+ */
 export function readHttpRequest(bytes: Uint8Array, start: number, end: number): HttpRequest | undefined {
-  const text = latin1(bytes, start, Math.min(end, start + MAX_HEAD));
-  const lineEnd = text.indexOf("\r\n");
-  if (lineEnd < 0) return undefined;
-  const match = /^([A-Z]{3,16}) (\S+) HTTP\/1\.[01]$/.exec(text.slice(0, lineEnd));
-  if (!match) return undefined;
-  const headEnd = text.indexOf("\r\n\r\n", lineEnd);
-  const headers = text.slice(lineEnd, headEnd < 0 ? text.lastIndexOf("\r\n") : headEnd);
-  const host = /\r\nhost:[ \t]*([^\r\n]*?)[ \t]*(?=\r\n|$)/i.exec(headers + "\r\n")?.[1];
-  return { method: match[1], path: match[2], ...(host ? { host } : {}) };
+  let at = start;
+  while (at < end && bytes[at] >= 0x41 && bytes[at] <= 0x5a && at - start <= MAX_METHOD) at++;
+  if (at - start < 3 || bytes[at] !== SPACE || at >= end) return undefined;
+  const method = at;
+  at++;
+  while (at < end && bytes[at] > SPACE) at++;
+  const path = at;
+  // " HTTP/1.x" and the line's end.
+  if (path + 11 > end || bytes[path] !== SPACE || path === method + 1) return undefined;
+  const isVersion = bytes[path + 1] === 0x48 && bytes[path + 2] === 0x54 && bytes[path + 5] === 0x2f && bytes[path + 6] === 0x31 && bytes[path + 7] === 0x2e;
+  if (!isVersion || bytes[path + 9] !== CARRIAGE_RETURN || bytes[path + 10] !== LINE_FEED) return undefined;
+  const host = findHost(bytes, path + 11, end);
+  return { method: text(bytes, start, method), path: text(bytes, method + 1, path), ...(host ? { host } : {}) };
 }
 
-/** Reports whether a payload may begin a request: only then is a string made of it. */
-export function mayBeHttpRequest(bytes: Uint8Array, start: number, end: number): boolean {
-  if (start + 16 > end) return false;
-  const first = bytes[start];
-  const second = bytes[start + 1];
-  return first >= 0x41 && first <= 0x5a && second >= 0x41 && second <= 0x5a;
+/** Returns the value of the Host field, if its line is whole here (RFC 9112 section 3.2). */
+function findHost(bytes: Uint8Array, from: number, end: number): string | undefined {
+  for (let at = from; at < end; ) {
+    let stop = at;
+    while (stop < end && bytes[stop] !== LINE_FEED) stop++;
+    // An empty line ends the head; a line that is not whole has no value.
+    if (stop === end || stop - at < 2) return undefined;
+    if ((bytes[at] | 0x20) === 0x68 && bytes[at + 4] === 0x3a && text(bytes, at, at + 4).toLowerCase() === "host") return text(bytes, at + 5, stop).trim();
+    at = stop + 1;
+  }
+  return undefined;
 }
 
-function latin1(bytes: Uint8Array, start: number, end: number): string {
+function text(bytes: Uint8Array, start: number, end: number): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset + start, end - start).toString("latin1");
 }

@@ -43,38 +43,9 @@ export function expandInputs(paths: readonly string[], what: string): string[] {
 interface OpenCapture {
   readonly path: string;
   readonly file: CaptureFile;
-  readonly sink: CountingSink;
-}
-
-/** Numbers interfaces over all files and keeps what one file gave. */
-class CountingSink implements PacketSink {
-  readonly #decoder: PacketDecoder;
-  readonly #names: NameTable;
-  readonly #firstPlace: number;
-  #places = 1;
-  packets = 0;
-  bytes = 0;
-  skipped: Float64Array = new Float64Array(SKIP_REASONS.length);
-
-  constructor(decoder: PacketDecoder, names: NameTable, firstPlace: number) {
-    this.#decoder = decoder;
-    this.#names = names;
-    this.#firstPlace = firstPlace;
-  }
-
-  packet(buffer: Uint8Array, offset: number, captured: number, wire: number, link: number, interfaceNumber: number, seconds: number, nanoseconds: number): void {
-    if (interfaceNumber >= this.#places) {
-      this.#places = interfaceNumber + 1;
-      this.#decoder.expectCopies();
-    }
-    this.packets++;
-    this.bytes += wire;
-    this.#decoder.decode(buffer, offset, captured, wire, link, this.#firstPlace + interfaceNumber, seconds, nanoseconds);
-  }
-
-  name(name: string, bytes: Uint8Array, offset: number, length: number): void {
-    this.#names.addFromBytes(name, bytes, offset, length);
-  }
+  /** Number of its interface 0 over all files. */
+  readonly firstPlace: number;
+  readonly skipped: Float64Array;
 }
 
 /** Stops a reader before its first packet: how the order of files is found. */
@@ -93,9 +64,8 @@ export async function readCaptures(
   names: NameTable,
   options: { since?: number; until?: number; progress?: ProgressSink } = {},
 ): Promise<{ decoder: PacketDecoder; inputs: InputSummary[] }> {
-  const decoder = new PacketDecoder(table, names);
-  decoder.since = options.since ?? Number.NEGATIVE_INFINITY;
-  decoder.until = options.until ?? Number.POSITIVE_INFINITY;
+  const { since = Number.NEGATIVE_INFINITY, until = Number.POSITIVE_INFINITY } = options;
+  const decoder = new PacketDecoder(table, names, options.since === undefined && options.until === undefined ? undefined : { since, until });
   if (paths.length > 1) decoder.expectCopies();
   const waiting = await orderByStart(paths);
   const summaries = new Map<string, InputSummary>();
@@ -105,20 +75,20 @@ export async function readCaptures(
     // A file is opened only when its time has come: a directory may hold more files than may be open at once.
     while (waiting.length > 0 && (open.length === 0 || isEarlier(waiting[0], earliest(open).file.parser))) {
       const next = waiting.shift()!;
-      open.push(await openCapture(next.path, decoder, names, summaries.size + open.length));
+      open.push(await openCapture(next.path, (summaries.size + open.length) * PLACES_A_FILE));
     }
     const current = earliest(open);
     const bound = nextStart(open, current, waiting);
     const before = decoder.skipped.slice();
-    const state = await current.file.read(current.sink, bound.seconds, bound.nanoseconds);
-    for (let i = 0; i < before.length; i++) current.sink.skipped[i] += decoder.skipped[i] - before[i];
+    decoder.firstPlace = current.firstPlace;
+    const state = await current.file.read(decoder, bound.seconds, bound.nanoseconds, (bytes) => options.progress?.(finishedBytes + bytes));
+    for (let i = 0; i < before.length; i++) current.skipped[i] += decoder.skipped[i] - before[i];
     if (state === "stopped") {
       current.file.close();
       summaries.set(current.path, summarize(current));
-      finishedBytes += current.sink.bytes;
+      finishedBytes += current.file.consumed;
       open = open.filter((other) => other !== current);
     }
-    options.progress?.(finishedBytes + open.reduce((sum, other) => sum + other.sink.bytes, 0));
   }
   decoder.fragments.finish();
   decoder.skipped[ORPHAN_FRAGMENT] = decoder.fragments.orphans;
@@ -134,10 +104,10 @@ interface Moment {
 
 const NEVER: Moment = { seconds: Number.POSITIVE_INFINITY, nanoseconds: 0 };
 
-async function openCapture(path: string, decoder: PacketDecoder, names: NameTable, number: number): Promise<OpenCapture> {
+async function openCapture(path: string, firstPlace: number): Promise<OpenCapture> {
   const file = await CaptureFile.open(path);
   await file.read(NOTHING, Number.NEGATIVE_INFINITY, 0);
-  return { path, file, sink: new CountingSink(decoder, names, number * PLACES_A_FILE) };
+  return { path, file, firstPlace, skipped: new Float64Array(SKIP_REASONS.length) };
 }
 
 /** Returns the files with the time of their first packet, earliest first. One file (or a pipe) is not looked into. */
@@ -187,11 +157,11 @@ function summarize(capture: OpenCapture): InputSummary {
   const { parser, name } = capture.file;
   const skipped: Record<string, number> = {};
   SKIP_REASONS.forEach((reason, i) => {
-    if (capture.sink.skipped[i] > 0) skipped[reason] = capture.sink.skipped[i];
+    if (capture.skipped[i] > 0) skipped[reason] = capture.skipped[i];
   });
   const warnings = [...parser.warnings];
   if (parser.damage !== undefined) warnings.push(parser.damage);
   const dropped = "dropped" in parser ? Number(parser.dropped) : 0;
   if (dropped > 0) warnings.push(`the capturing program lost ${dropped} packets: connections may be missing`);
-  return { name, format: parser.format, records: parser.packets, packets: parser.packets, bytes: capture.sink.bytes, skipped, warnings };
+  return { name, format: parser.format, records: parser.packets, packets: parser.packets, bytes: parser.bytes, skipped, warnings };
 }

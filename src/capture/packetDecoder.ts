@@ -20,11 +20,12 @@ import {
 } from "../flow/flowTable.ts";
 import type { NameTable } from "../flow/names.ts";
 import { ICMP, ICMPV6, IGMP, SCTP, TCP, UDP } from "../net/protocol.ts";
+import type { PacketSink } from "./captureFormat.ts";
 import { DnsReader } from "./dns.ts";
 import { Fragments } from "./fragments.ts";
-import { type HttpRequest, mayBeHttpRequest, readHttpRequest } from "./http.ts";
+import { type HttpRequest, readHttpRequest } from "./http.ts";
 import { SeenTwice } from "./seenTwice.ts";
-import { ARP, CUT, LINK_TYPE, MALFORMED, NOT_IP, OUTSIDE_WINDOW, SKIP_REASONS, TOO_DEEP, UPKEEP } from "./skipReasons.ts";
+import { ARP, CUT, ICMP_ERROR, LINK_TYPE, MALFORMED, NOT_IP, OUTSIDE_WINDOW, SKIP_REASONS, TOO_DEEP, UPKEEP } from "./skipReasons.ts";
 import { readServerName } from "./tls.ts";
 
 /** What the first bytes of a connection said about its application. */
@@ -55,26 +56,26 @@ const DNS_PORT = 53;
 
 /** Deeper nesting than real networks have: VLAN, tunnel in tunnel, IPv6 in IPv4 and the like each take one. */
 const MAX_DEPTH = 8;
+const HINTED = 1 << 14;
 
 /**
  * Turns frames into rows of a flow table. Encapsulation (802.1Q, QinQ, VXLAN, Geneve, GRE, IP-in-IP, 6in4) is looked through:
  * the innermost addresses count, with the bytes of the whole frame. Fields stand for the packet at hand, so that nothing is
  * allocated for one; the methods call each other down the layers.
  */
-export class PacketDecoder {
+export class PacketDecoder implements PacketSink {
   readonly skipped = new Float64Array(SKIP_REASONS.length);
   readonly hints = new Map<number, L7Hint>();
   readonly fragments = new Fragments();
-  packets = 0;
-  bytes = 0;
   copies = 0;
-  /** Inclusive bounds of the time window, in epoch seconds. */
-  since = Number.NEGATIVE_INFINITY;
-  until = Number.POSITIVE_INFINITY;
 
   readonly #table: FlowTable;
   readonly #names: NameTable;
+  /** Inclusive bounds of the time window, in epoch seconds; undefined: everything counts. */
+  readonly #window: { readonly since: number; readonly until: number } | undefined;
   #copiesSeen: SeenTwice | undefined;
+  /** Client, server and port of hints that are there already, by a hash: a forgotten one is only looked at again. */
+  readonly #hinted = new Int32Array(HINTED);
   readonly #dnsReader = new DnsReader();
   readonly #nameSink = (name: string, offset: number, length: number) => this.#names.addFromBytes(name, this.#buffer, offset, length);
 
@@ -92,37 +93,41 @@ export class PacketDecoder {
   /** Fragment state of the packet at hand: 0 whole, 1 first fragment. */
   #firstFragment = false;
 
-  constructor(table: FlowTable, names: NameTable) {
+  constructor(table: FlowTable, names: NameTable, window?: { readonly since: number; readonly until: number }) {
     this.#table = table;
     this.#names = names;
+    this.#window = window;
   }
+
+  /** Number of the interface 0 of the file at hand, over all files: interfaces of different files are different places. */
+  firstPlace = 0;
 
   /** From here on, packets may be captured at several places: copies are looked for. */
   expectCopies(): void {
     this.#copiesSeen ??= new SeenTwice();
   }
 
-  /**
-   * Decodes one frame of `captured` bytes at `offset`, `wire` bytes long on the wire, and counts it. `place` numbers the
-   * interface (over all files) that saw it.
-   */
-  decode(buffer: Uint8Array, offset: number, captured: number, wire: number, link: number, place: number, seconds: number, nanoseconds: number): void {
-    this.packets++;
-    this.bytes += wire;
-    const moment = seconds + nanoseconds * 1e-9;
-    if (moment < this.since || moment > this.until) {
-      this.skipped[OUTSIDE_WINDOW]++;
-      return;
+  /** Decodes one frame of `captured` bytes at `offset`, `wire` bytes long on the wire, and counts it in its connection. */
+  packet(buffer: Uint8Array, offset: number, captured: number, wire: number, link: number, interfaceNumber: number, seconds: number, nanoseconds: number): void {
+    if (interfaceNumber > 0) this.expectCopies();
+    if (this.#window !== undefined) {
+      const moment = seconds + nanoseconds * 1e-9;
+      if (moment < this.#window.since || moment > this.#window.until) return this.#skip(OUTSIDE_WINDOW);
     }
     this.#buffer = buffer;
     this.#end = offset + captured;
     this.#wire = wire;
     this.#seconds = seconds;
     this.#nanoseconds = nanoseconds;
-    this.#place = place;
+    this.#place = this.firstPlace + interfaceNumber;
     this.#depth = 0;
     if (link === LINK.ETHERNET) this.#ethernet(offset);
     else this.#otherLink(link, offset);
+  }
+
+  /** A name that the capture itself gives an address. */
+  name(name: string, bytes: Uint8Array, offset: number, length: number): void {
+    this.#names.addFromBytes(name, bytes, offset, length);
   }
 
   #otherLink(link: number, at: number): void {
@@ -326,7 +331,7 @@ export class PacketDecoder {
     else if ((flags & 0x04) !== 0) table.setState(row, RESET << side);
     else table.setState(row, ((flags & 0x10) !== 0 ? SPOKE << side : 0) | ((flags & 0x01) !== 0 ? FINISHED << side : 0));
     const payload = at + ((b[at + 12] >> 4) << 2);
-    if (payload < this.#end && (table.get(row, STATE) & (LOOKED << side)) === 0) this.#look(row, side, payload, sourcePort);
+    if (payload < this.#end && (table.get(row, STATE) & (LOOKED << side)) === 0) this.#look(row, side, payload, sourcePort, destinationPort);
   }
 
   /**
@@ -472,12 +477,10 @@ export class PacketDecoder {
     const row = this.#firstFragment ? -1 : this.#quotedRow(at + 8);
     const table = this.#table;
     if (row >= 0) {
-      // The quoted packet went from `side`; the error goes back to it, and counts for the other side.
-      const sender = table.side;
-      table.count(row, 1 - sender, this.#wire, this.#seconds, this.#nanoseconds);
+      // It says how that connection ended and is no packet of it.
       const meaning = errorMeaning(protocol, type, code);
-      if (meaning !== 0) table.setState(row, meaning | (sender === 1 ? ERROR_SENT_TO_B : 0));
-      return;
+      if (meaning !== 0) table.setState(row, meaning | (table.side === 1 ? ERROR_SENT_TO_B : 0));
+      return this.#skip(ICMP_ERROR);
     }
     this.#source = outerSource;
     this.#destination = outerDestination;
@@ -524,20 +527,29 @@ export class PacketDecoder {
     return table.locate(this.#source, this.#destination, 0, 0, protocol | this.#family);
   }
 
-  /** Looks at the first payload that a side sends on a connection. */
-  #look(row: number, side: number, at: number, sourcePort: number): void {
+  /** Looks at the first payload that a side sends on a connection. One hint is enough for a client, server and port. */
+  #look(row: number, side: number, at: number, sourcePort: number, destinationPort: number): void {
     this.#table.setState(row, LOOKED << side);
     const b = this.#buffer;
     if (sourcePort === DNS_PORT) {
       // RFC 1035 section 4.2.2: over TCP a message is preceded by its length.
       if (at + 2 < this.#end) this.#dns(at + 2);
-    } else if (b[at] === 0x16) {
-      const serverName = readServerName(b, at, this.#end);
-      if (serverName !== undefined && !this.hints.has(row)) this.hints.set(row, { tls: { serverName } });
-    } else if (mayBeHttpRequest(b, at, this.#end)) {
-      const http = readHttpRequest(b, at, this.#end);
-      if (http !== undefined && !this.hints.has(row)) this.hints.set(row, { http });
+      return;
     }
+    const key = Math.imul(this.#source, 0x9e3779b1) ^ Math.imul(this.#destination, 0x85ebca6b) ^ destinationPort ^ this.#family;
+    const slot = (key ^ (key >>> 15)) & (HINTED - 1);
+    if (this.#hinted[slot] === key) return;
+    let hint: L7Hint | undefined;
+    if (b[at] === 0x16) {
+      const serverName = readServerName(b, at, this.#end);
+      if (serverName !== undefined) hint = { tls: { serverName } };
+    } else {
+      const http = readHttpRequest(b, at, this.#end);
+      if (http !== undefined) hint = { http };
+    }
+    if (hint === undefined) return;
+    this.#hinted[slot] = key;
+    if (!this.hints.has(row)) this.hints.set(row, hint);
   }
 
   #dns(at: number): void {

@@ -28,6 +28,7 @@ export class PcapParser implements CaptureParser {
   nextSeconds = 0;
   nextNanoseconds = 0;
   packets = 0;
+  bytes = 0;
   damage: string | undefined;
   readonly warnings: string[] = [];
   base = 0;
@@ -48,31 +49,37 @@ export class PcapParser implements CaptureParser {
     const little = this.#littleEndian;
     const link = this.#link;
     const scale = this.#nanosecondsPerUnit;
+    let { packets, bytes } = this;
+    let state: ParseState = "more";
     const fields = new DataView(buffer.buffer, buffer.byteOffset, end);
     while (end - at >= RECORD_HEADER_BYTES) {
       const captured = fields.getUint32(at + 8, little);
       if (captured > MAX_CAPTURED) {
-        this.offset = at;
-        this.damage = `packet ${this.packets + 1} at byte ${this.base + at}: its stated length ${captured} is more than any capture holds (${MAX_CAPTURED}); nothing after it was read`;
-        return "stopped";
+        this.damage = `packet ${packets + 1} at byte ${this.base + at}: its stated length ${captured} is more than any capture holds (${MAX_CAPTURED}); nothing after it was read`;
+        state = "stopped";
+        break;
       }
       if (end - at - RECORD_HEADER_BYTES < captured) break;
       const seconds = fields.getUint32(at, little);
       const nanoseconds = fields.getUint32(at + 4, little) * scale;
       if (seconds > limitSeconds || (seconds === limitSeconds && nanoseconds > limitNanoseconds)) {
-        this.offset = at;
         this.nextSeconds = seconds;
         this.nextNanoseconds = nanoseconds;
-        return "paused";
+        state = "paused";
+        break;
       }
-      const wire = fields.getUint32(at + 12, little);
-      this.packets++;
-      if (nanoseconds < 1e9) sink.packet(buffer, at + RECORD_HEADER_BYTES, captured, wire > captured ? wire : captured, link, 0, seconds, nanoseconds);
-      else sink.packet(buffer, at + RECORD_HEADER_BYTES, captured, wire > captured ? wire : captured, link, 0, seconds + Math.floor(nanoseconds / 1e9), nanoseconds % 1e9);
+      const stated = fields.getUint32(at + 12, little);
+      const wire = stated > captured ? stated : captured;
+      packets++;
+      bytes += wire;
+      if (nanoseconds < 1e9) sink.packet(buffer, at + RECORD_HEADER_BYTES, captured, wire, link, 0, seconds, nanoseconds);
+      else sink.packet(buffer, at + RECORD_HEADER_BYTES, captured, wire, link, 0, seconds + Math.floor(nanoseconds / 1e9), nanoseconds % 1e9);
       at += RECORD_HEADER_BYTES + captured;
     }
     this.offset = at;
-    return "more";
+    this.packets = packets;
+    this.bytes = bytes;
+    return state;
   }
 
   #readHeader(header: DataView): void {

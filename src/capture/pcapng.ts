@@ -40,6 +40,7 @@ export class PcapngParser implements CaptureParser {
   nextSeconds = 0;
   nextNanoseconds = 0;
   packets = 0;
+  bytes = 0;
   damage: string | undefined;
   readonly warnings: string[] = [];
   base = 0;
@@ -154,6 +155,7 @@ export class PcapngParser implements CaptureParser {
       return "paused";
     }
     this.packets++;
+    this.bytes += wire > captured ? wire : captured;
     sink.packet(buffer, data, captured, wire > captured ? wire : captured, iface.link, iface.number, this.#seconds, this.#nanoseconds);
     return "more";
   }

@@ -9,6 +9,7 @@ export const SKIP_REASONS = [
   "unsupported link type",
   "outside the time window",
   "tunnels nested too deep",
+  "ICMP error (an answer to the connection that it quotes)",
 ] as const;
 
 export const ARP = 0;
@@ -20,3 +21,4 @@ export const ORPHAN_FRAGMENT = 5;
 export const LINK_TYPE = 6;
 export const OUTSIDE_WINDOW = 7;
 export const TOO_DEEP = 8;
+export const ICMP_ERROR = 9;

@@ -22,6 +22,12 @@ export interface Endpoint {
 /** The address of the node-local DNS cache (k8s.io NodeLocal DNSCache): a host-network pod on the asking pod's own node. */
 const NODE_LOCAL_DNS = parseAddress("169.254.20.10")!;
 
+/** Stand for the outside and for what no object explains. */
+const EXTERNAL = {};
+const UNKNOWN = {};
+/** The unknown backend of a Service: not even its address is known. */
+const SOMEWHERE: Participant = { type: "unknown" };
+
 /** Finds whose an address was, and what reports and policies make of it. */
 export class EndpointResolver {
   /** Pods that only records name: they take part like the snapshot's. */
@@ -32,7 +38,11 @@ export class EndpointResolver {
   readonly #podsByName: ReadonlyMap<string, Pod>;
   readonly #logged = new Map<LoggedParty, Participant["type"] | Pod>();
   readonly #parties: LoggedParties;
-  readonly #endpoints = new Map<string, Endpoint>();
+  readonly #endpoints = new Map<Participant, Endpoint>();
+  readonly #interned = new Map<string, Endpoint>();
+  /** Participants by whom they are and their address; the latest of each address is found first. */
+  readonly #participants = new Map<object, Map<Address, Participant>>();
+  readonly #byAddress = new Map<Address, { readonly who: object; readonly participant: Participant }>();
 
   constructor(cluster: Cluster, addresses: AddressTable, names: NameTable, parties: LoggedParties) {
     this.#cluster = cluster;
@@ -56,22 +66,36 @@ export class EndpointResolver {
     return this.#logFor(id, address) ?? this.participantOf(address, seconds, from);
   }
 
+  /** Returns who an address was at a moment. Equal participants are one object. */
   participantOf(address: Address, seconds: number, from?: Participant): Participant {
     const owner = this.#cluster.timeline.ownerAt(address, Number.isNaN(seconds) ? null : seconds);
+    if (address === NODE_LOCAL_DNS && owner.type === "external" && from?.type === "pod") {
+      const node = this.#cluster.nodes.find(({ name }) => name === from.pod.nodeName);
+      if (node !== undefined) return this.#canonical(node, address, () => ({ type: "node", node, address }));
+    }
     switch (owner.type) {
       case "pod":
-        return { type: "pod", pod: owner.pod, address };
+        return this.#canonical(owner.pod, address, () => ({ type: "pod", pod: owner.pod, address }));
       case "node":
-        return { type: "node", node: owner.node, address };
+        return this.#canonical(owner.node, address, () => ({ type: "node", node: owner.node, address }));
+      case "external":
+        return this.#canonical(EXTERNAL, address, () => ({ type: "external", address }));
       case "service":
-        return { type: "unknown" };
+        return SOMEWHERE;
       case "unknown":
-        return owner.why.includes("Service range") ? { type: "unknown" } : { type: "unknown", address };
-      case "external": {
-        const node = address === NODE_LOCAL_DNS && from?.type === "pod" ? this.#cluster.nodes.find(({ name }) => name === from.pod.nodeName) : undefined;
-        return node === undefined ? { type: "external", address } : { type: "node", node, address };
-      }
+        return owner.why.includes("Service range") ? SOMEWHERE : this.#canonical(UNKNOWN, address, () => ({ type: "unknown", address }));
     }
+  }
+
+  #canonical(who: object, address: Address, make: () => Participant): Participant {
+    const known = this.#byAddress.get(address);
+    if (known !== undefined && known.who === who) return known.participant;
+    let ofAddress = this.#participants.get(who);
+    if (ofAddress === undefined) this.#participants.set(who, (ofAddress = new Map()));
+    let participant = ofAddress.get(address);
+    if (participant === undefined) ofAddress.set(address, (participant = make()));
+    this.#byAddress.set(address, { who, participant });
+    return participant;
   }
 
   /** Returns the Service behind a dialled address and port, if it is one's. */
@@ -79,16 +103,24 @@ export class EndpointResolver {
     return this.#cluster.serviceIndex.find(address, protocol, port);
   }
 
-  /** Returns how reports show a participant. `id` is the address's number in the table; -1: it is in none. */
+  /** Returns how reports show a participant. Equal endpoints are one object. */
   endpointOf(participant: Participant, address: Address, seconds: number): Endpoint {
-    const key = `${keyOf(participant)} ${address}`;
-    let endpoint = this.#endpoints.get(key);
-    if (endpoint === undefined) this.#endpoints.set(key, (endpoint = this.#describe(participant, address, seconds)));
+    // What is missing of an unknown one depends on the moment; the rest does not.
+    if (participant.type === "unknown") return this.#intern(this.#describe(participant, address, seconds));
+    let endpoint = this.#endpoints.get(participant);
+    if (endpoint === undefined) this.#endpoints.set(participant, (endpoint = this.#describe(participant, address, seconds)));
     return endpoint;
   }
 
+  #intern(endpoint: Endpoint): Endpoint {
+    const key = `${endpoint.type} ${endpoint.namespace} ${endpoint.name} ${endpoint.ip} ${endpoint.why}`;
+    let known = this.#interned.get(key);
+    if (known === undefined) this.#interned.set(key, (known = endpoint));
+    return known;
+  }
+
   serviceEndpoint(service: Service, address: Address): Endpoint {
-    return { type: "service", namespace: service.namespace, name: service.name, ip: formatAddress(address) };
+    return this.#intern({ type: "service", namespace: service.namespace, name: service.name, ip: formatAddress(address) });
   }
 
   #describe(participant: Participant, address: Address, seconds: number): Endpoint {
@@ -120,11 +152,11 @@ export class EndpointResolver {
     if (tag === 0) return undefined;
     const party = this.#parties.get(tag);
     const logged = this.#logged.get(party);
-    if (typeof logged === "object") return { type: "pod", pod: logged, address };
+    if (typeof logged === "object") return this.#canonical(logged, address, () => ({ type: "pod", pod: logged, address }));
     const reserved = party.labels?.filter((label) => label.startsWith("reserved:")).map((label) => label.slice(9)) ?? [];
     if (reserved.includes("host") || reserved.includes("remote-node")) {
       const known = this.#cluster.nodes.find((node) => node.addresses.includes(address));
-      return { type: "node", node: known ?? nodeOfRecord(address), address };
+      return this.#canonical(party, address, () => ({ type: "node", node: known ?? nodeOfRecord(address), address }));
     }
     return undefined;
   }
@@ -151,15 +183,4 @@ function splitLabel(label: string): [string, string] {
 
 function nodeOfRecord(address: Address): Node {
   return { name: formatAddress(address), labels: {}, addresses: [address], podPrefixes: [] };
-}
-
-function keyOf(participant: Participant): string {
-  switch (participant.type) {
-    case "pod":
-      return `p${participant.pod.namespace}/${participant.pod.name}/${participant.pod.uid ?? ""}`;
-    case "node":
-      return `n${participant.node.name}`;
-    default:
-      return participant.type;
-  }
 }

@@ -33,6 +33,8 @@ interface Row {
   readonly policies: readonly CompiledPolicy[];
   readonly subject: Party;
   readonly direction: Direction;
+  /** Whether named ports of the peer matter: only egress rules look them up there. */
+  readonly namesPeerPorts: boolean;
   /** From peer class to the row's own group of peers; GROUP_UNKNOWN until asked for. */
   peerGroups: Uint16Array;
   /** One peer of each group, which stands for it. */
@@ -74,6 +76,8 @@ export class Evaluator {
 
   /** Columns by participant number. */
   readonly #participants = new Map<string, number>();
+  /** The same by object: who asks again with the same one is answered at once. */
+  readonly #numbers = new WeakMap<Participant, number>();
   #egressRow = new Int32Array(256);
   #ingressRow = new Int32Array(256);
   #peerClass = new Int32Array(256);
@@ -109,8 +113,11 @@ export class Evaluator {
 
   /** Returns the number of a participant; equal participants have one number. This is where an address finds its class. */
   classify(participant: Participant): number {
+    const same = this.#numbers.get(participant);
+    if (same !== undefined) return same;
     const key = participantKey(participant, this.#podNumbers);
     const known = this.#participants.get(key);
+    this.#numbers.set(participant, known ?? this.#participants.size);
     if (known !== undefined) return known;
     const number = this.#participants.size;
     this.#participants.set(key, number);
@@ -154,6 +161,14 @@ export class Evaluator {
   policiesOf(participant: number, direction: Direction): readonly CompiledPolicy[] {
     const row = (direction === "egress" ? this.#egressRow : this.#ingressRow)[participant];
     return row < 0 ? [] : this.#rows[row].policies;
+  }
+
+  /** Returns a key that two questions share only when every rule answers them alike, ports aside. */
+  cellKey(subject: Participant, peer: Participant, direction: Direction): string {
+    const rows = direction === "egress" ? this.#egressRow : this.#ingressRow;
+    const row = this.#rows[rows[this.classify(subject)]];
+    const peerClass = this.#peerClass[this.classify(peer)];
+    return row === undefined ? `${direction} ${peerClass}` : `${rows[this.classify(subject)]} ${this.#groupOf(row, peerClass)}`;
   }
 
   /** What a participant is to rules: for explaining single answers. */
@@ -256,7 +271,7 @@ export class Evaluator {
 
   #makeRow(policies: readonly CompiledPolicy[], subject: Party, direction: Direction): Row {
     const { portGroups, portSamples } = groupPorts(this.ports, policies, this.#portValues(policies, subject, direction));
-    return { policies, subject, direction, peerGroups: new Uint16Array(0), groupSamples: [], groupsBySignature: new Map(), portGroups, portSamples, cells: new Int32Array(0) };
+    return { policies, subject, direction, namesPeerPorts: direction === "egress" && policies.some(usesNamedPorts), peerGroups: new Uint16Array(0), groupSamples: [], groupsBySignature: new Map(), portGroups, portSamples, cells: new Int32Array(0) };
   }
 
   /** Numbers that named ports of the row's rules can stand for: the subject's for ingress, any pod's for egress. */
@@ -309,7 +324,7 @@ export class Evaluator {
         }
       }
     }
-    if (row.direction === "egress" && row.policies.some(usesNamedPorts)) {
+    if (row.namesPeerPorts) {
       signature += JSON.stringify(identities.get(peer.identity)?.ports.filter((port) => port.name !== undefined) ?? null);
     }
     return signature;

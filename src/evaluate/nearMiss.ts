@@ -132,7 +132,7 @@ function peerFault(evaluator: Evaluator, peer: Peer, participant: Participant): 
   const failed = pods.requirements.filter((requirement) => !matchesRequirement(requirement, pod.labels));
   const held = pods.requirements.length - failed.length;
   const namespaceText = namespaceFault(evaluator, namespaces, pod.namespace);
-  const podText = failed.length > 0 ? `wants ${failed.map(describeRequirement).join(" and ")}, ${pod.namespace}/${pod.name} has ${describeLabels(failed, pod.labels)}` : "";
+  const podText = failed.length > 0 ? `wants ${failed.map(describeRequirement).join(" and ")}, ${pod.workload.name} has ${describeLabels(failed, pod.labels)}` : "";
   const text = [namespaceText, podText].filter((part) => part !== "").join(" and ");
   return { ref, score: 5 + held * 2 - failed.length + (namespaceText === "" ? 6 : 0), text: text || "selects other pods" };
 }

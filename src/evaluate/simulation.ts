@@ -49,7 +49,14 @@ export class Simulation {
   readonly baselines: Uint8Array;
   /** Index in OUTCOME_NAMES. */
   readonly outcomes: Uint8Array;
+  /** How reports show the ends of each connection; equal endpoints are one object. */
+  readonly sources: Endpoint[] = [];
+  readonly destinations: Endpoint[] = [];
+  /** The port of each connection at its destination. */
+  readonly ports: Uint16Array;
 
+  readonly #egress: Decision[] = [];
+  readonly #ingress: Decision[] = [];
   readonly #addresses: AddressTable;
   readonly #resolver: EndpointResolver;
 
@@ -62,15 +69,26 @@ export class Simulation {
     this.verdicts = new Uint8Array(connections.size);
     this.baselines = new Uint8Array(connections.size);
     this.outcomes = new Uint8Array(connections.size);
+    this.ports = new Uint16Array(connections.size);
     for (let i = 0; i < connections.size; i++) {
       const ends = this.ends(i);
-      const verdict = this.judge(i, evaluator, ends).verdict;
+      const { egress, ingress, verdict } = this.judge(i, evaluator, ends);
+      this.sources.push(ends.sourceEndpoint);
+      this.destinations.push(ends.destinationEndpoint);
+      this.ports[i] = ends.port;
+      this.#egress.push(egress);
+      this.#ingress.push(ingress);
       const before = baseline === evaluator ? verdict : this.judge(i, baseline, ends).verdict;
       this.verdicts[i] = VERDICTS.indexOf(verdict);
       this.baselines[i] = VERDICTS.indexOf(before);
       this.outcomes[i] = OUTCOME_NAMES.indexOf(outcomeOf(verdict, OUTCOMES[this.observed(i)]));
       if ((i & 0xfff) === 0) progress?.(i);
     }
+  }
+
+  /** Returns what both sides say of connection `i`. */
+  judgement(i: number): Judgement {
+    return { egress: this.#egress[i], ingress: this.#ingress[i], verdict: VERDICTS[this.verdicts[i]] };
   }
 
   /** Index in OUTCOMES of what was observed: the first kind of ending that happened. */
@@ -90,7 +108,6 @@ export class Simulation {
     const protocol = connections.protocol(i);
     const address = this.#addresses.addressOf(connections.destination(i));
     const port = connections.port(i);
-    const shared = { source, sourceAddress, sourceEndpoint };
     const viaId = connections.via(i);
     const isJoined = viaId >= 0 && !(viaId === connections.destination(i) && connections.viaPort(i) === port);
     if (isJoined) {
@@ -98,7 +115,7 @@ export class Simulation {
       const service = resolver.dialled(viaAddress, protocol, connections.viaPort(i))?.service;
       const via = { address: viaAddress, port: connections.viaPort(i), ...(service ? { service: `${service.namespace}/${service.name}` } : {}) };
       const participant = resolver.participantAt(connections.destination(i), seconds, source);
-      return { ...shared, destinationEndpoint: resolver.endpointOf(participant, address, seconds), destinationAddress: address, port, via, targets: [{ participant, address, port }] };
+      return { source, sourceAddress, sourceEndpoint, destinationEndpoint: resolver.endpointOf(participant, address, seconds), destinationAddress: address, port, via, targets: [{ participant, address, port }] };
     }
     const dialled = viaId >= 0 ? resolver.dialled(address, protocol, port) : undefined;
     if (dialled !== undefined) {
@@ -107,12 +124,12 @@ export class Simulation {
       const targets = backends.map((backend) => ({ participant: resolver.participantOf(backend.address, seconds, source), address: backend.address, port: backend.port }));
       const [only] = targets;
       if (targets.length === 1) {
-        return { ...shared, destinationEndpoint: resolver.endpointOf(only.participant, only.address, seconds), destinationAddress: only.address, port: only.port, via, targets };
+        return { source, sourceAddress, sourceEndpoint, destinationEndpoint: resolver.endpointOf(only.participant, only.address, seconds), destinationAddress: only.address, port: only.port, via, targets };
       }
-      return { ...shared, destinationEndpoint: resolver.serviceEndpoint(service, address), destinationAddress: address, port, via, targets };
+      return { source, sourceAddress, sourceEndpoint, destinationEndpoint: resolver.serviceEndpoint(service, address), destinationAddress: address, port, via, targets };
     }
     const participant = resolver.participantAt(connections.destination(i), seconds, source);
-    return { ...shared, destinationEndpoint: resolver.endpointOf(participant, address, seconds), destinationAddress: address, port, targets: [{ participant, address, port }] };
+    return { source, sourceAddress, sourceEndpoint, destinationEndpoint: resolver.endpointOf(participant, address, seconds), destinationAddress: address, port, targets: [{ participant, address, port }] };
   }
 
   /** Returns how reports show a candidate destination of connection `i`. */

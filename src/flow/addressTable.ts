@@ -7,6 +7,7 @@ import { TupleTable } from "./tupleTable.ts";
  */
 export class AddressTable {
   readonly #tuples: TupleTable;
+  readonly #addresses: Address[] = [];
 
   constructor(seed?: number) {
     this.#tuples = new TupleTable(5, seed);
@@ -33,8 +34,12 @@ export class AddressTable {
   }
 
   addressOf(id: number): Address {
-    const tuples = this.#tuples;
-    return addressFromWords(tuples.get(id, 0), tuples.get(id, 1), tuples.get(id, 2), tuples.get(id, 3));
+    let address = this.#addresses[id];
+    if (address === undefined) {
+      const tuples = this.#tuples;
+      this.#addresses[id] = address = addressFromWords(tuples.get(id, 0), tuples.get(id, 1), tuples.get(id, 2), tuples.get(id, 3));
+    }
+    return address;
   }
 
   tagOf(id: number): number {

@@ -2,7 +2,7 @@ import { isIcmp } from "../net/protocol.ts";
 import { type Directions, findDirections, type Surroundings } from "./direction.ts";
 import { type FlowTable, icmpCodeOf, icmpTypeOf, KIND, NO_SOURCE_PORT, RECORDS, REUSED_ADDRESS, STATE, UNCOUNTED, UNTIMED } from "./flowTable.ts";
 import { NatViews } from "./natViews.ts";
-import { classify, type Evidence, gatherEvidence, OUTCOMES } from "./outcome.ts";
+import { classify, Evidence, OUTCOMES } from "./outcome.ts";
 import { TupleTable } from "./tupleTable.ts";
 
 const SOURCE = 0;
@@ -123,72 +123,108 @@ export function connect(table: FlowTable, surroundings: Surroundings, hints: { h
   const views = new NatViews(table, directions, surroundings);
   const connections = new Connections();
   if (views.leftOut > 0) connections.warnings.push(`${views.leftOut} connections share a socket or sequence number with over a thousand others: not all their views before and after NAT were compared`);
+  const adder = new ConnectionAdder(connections, table, directions, views, hints);
   const members = new Map<number, number[]>();
   for (let row = 0; row < table.size; row++) {
     const root = views.rootOf(row);
-    if (root !== row) (members.get(root) ?? members.set(root, [root]).get(root)!).push(row);
+    if (root === row) continue;
+    const group = members.get(root);
+    if (group === undefined) members.set(root, [root, row]);
+    else group.push(row);
   }
   const alone = [0];
   for (let row = 0; row < table.size; row++) {
     if (views.rootOf(row) !== row) continue;
     alone[0] = row;
-    addGroup(connections, table, directions, views, members.get(row) ?? alone, hints);
+    adder.add(members.size === 0 ? alone : (members.get(row) ?? alone));
   }
   return connections;
 }
 
-/** Adds one connection, of which `rows` are the views. */
-function addGroup(connections: Connections, table: FlowTable, directions: Directions, views: NatViews, rows: readonly number[], hints: { has(row: number): boolean }): void {
-  // The source before translation, the destination after it, and between them what was dialled.
-  const sourceRow = rows.find((row) => !views.isFromNode(row)) ?? rows[0];
-  const endRow = rows.find((row) => !views.isDialled(row)) ?? rows[0];
-  const viaRow = rows.find((row) => views.isDialled(row)) ?? -1;
-  const kind = table.get(sourceRow, KIND);
-  const protocol = kind & 255;
-  const end = 1 - directions.initiator[endRow];
-  const source = table.addressId(sourceRow, directions.initiator[sourceRow]);
-  const destination = table.addressId(endRow, end);
-  const viaSide = viaRow < 0 ? 0 : 1 - directions.initiator[viaRow];
-  const port = isIcmp(protocol) ? (icmpTypeOf(kind) << 8) | icmpCodeOf(kind) : table.portOf(endRow, end);
-  const i = connections.intern(
-    source,
-    epochOf(table, sourceRow, directions.initiator[sourceRow]),
-    destination,
-    epochOf(table, endRow, end),
-    viaRow < 0 ? -1 : table.addressId(viaRow, viaSide),
-    viaRow < 0 ? 0 : table.portOf(viaRow, viaSide),
-    protocol,
-    port,
-  );
-  const evidence: Evidence = { initiatorBits: 0, responderBits: 0, errors: 0, bothSent: false };
-  const packets = [0, 0];
-  const bytes = [0, 0];
-  for (const row of rows) {
-    const initiator = directions.initiator[row];
-    gatherEvidence(evidence, table, row, initiator);
-    // Each packet once: a direction counts as often as the view that saw most of it.
-    for (const way of [0, 1]) {
-      const side = way === 0 ? initiator : 1 - initiator;
-      if (table.packetsOf(row, side) > packets[way]) {
-        packets[way] = table.packetsOf(row, side);
-        bytes[way] = table.bytesOf(row, side);
-      }
+/** Adds connections one by one, each given by the rows that are its views. */
+class ConnectionAdder {
+  readonly #connections: Connections;
+  readonly #table: FlowTable;
+  readonly #directions: Directions;
+  readonly #views: NatViews;
+  readonly #hints: { has(row: number): boolean };
+  readonly #evidence = new Evidence();
+
+  constructor(connections: Connections, table: FlowTable, directions: Directions, views: NatViews, hints: { has(row: number): boolean }) {
+    this.#connections = connections;
+    this.#table = table;
+    this.#directions = directions;
+    this.#views = views;
+    this.#hints = hints;
+  }
+
+  add(rows: readonly number[]): void {
+    const connections = this.#connections;
+    const table = this.#table;
+    const { initiator } = this.#directions;
+    // The source before translation, the destination after it, and between them what was dialled.
+    let sourceRow = -1;
+    let endRow = -1;
+    let viaRow = -1;
+    for (const row of rows) {
+      if (sourceRow < 0 && !this.#views.isFromNode(row)) sourceRow = row;
+      if (endRow < 0 && !this.#views.isDialled(row)) endRow = row;
+      if (viaRow < 0 && this.#views.isDialled(row)) viaRow = row;
     }
+    if (sourceRow < 0) sourceRow = rows[0];
+    if (endRow < 0) endRow = rows[0];
+    const kind = table.get(sourceRow, KIND);
+    const protocol = kind & 255;
+    const i = this.#intern(kind, protocol, sourceRow, endRow, viaRow);
+    const evidence = this.#evidence;
+    evidence.reset();
+    let [sent, sentBytes, returned, returnedBytes] = [0, 0, 0, 0];
+    for (const row of rows) {
+      const side = initiator[row];
+      evidence.gather(table, row, side);
+      // Each packet once: a direction counts as often as the view that saw most of it.
+      const [there, back] = [table.packetsOf(row, side), table.packetsOf(row, 1 - side)];
+      if (there > sent) [sent, sentBytes] = [there, table.bytesOf(row, side)];
+      if (back > returned) [returned, returnedBytes] = [back, table.bytesOf(row, 1 - side)];
+      this.#addRow(i, row);
+    }
+    const times = (kind & NO_SOURCE_PORT) !== 0 ? table.get(sourceRow, RECORDS) : 1;
+    connections.count[i] += times;
+    connections.packets[i] += sent + returned;
+    connections.bytes[i] += sentBytes + returnedBytes;
+    connections.attempts[i][classify(protocol, evidence)] += times;
+  }
+
+  #intern(kind: number, protocol: number, sourceRow: number, endRow: number, viaRow: number): number {
+    const table = this.#table;
+    const { initiator } = this.#directions;
+    const start = initiator[sourceRow];
+    const end = 1 - initiator[endRow];
+    const viaSide = viaRow < 0 ? 0 : 1 - initiator[viaRow];
+    return this.#connections.intern(
+      table.addressId(sourceRow, start),
+      epochOf(table, sourceRow, start),
+      table.addressId(endRow, end),
+      epochOf(table, endRow, end),
+      viaRow < 0 ? -1 : table.addressId(viaRow, viaSide),
+      viaRow < 0 ? 0 : table.portOf(viaRow, viaSide),
+      protocol,
+      isIcmp(protocol) ? (icmpTypeOf(kind) << 8) | icmpCodeOf(kind) : table.portOf(endRow, end),
+    );
+  }
+
+  #addRow(i: number, row: number): void {
+    const connections = this.#connections;
+    const table = this.#table;
     const state = table.get(row, STATE);
     if ((state & UNTIMED) === 0) connections.span(i, table.firstSeconds(row), table.firstNanoseconds(row), table.lastSeconds(row), table.lastNanoseconds(row));
     if ((state & UNCOUNTED) !== 0) connections.isCounted[i] = false;
-    if (directions.isSeen[row] === 1) connections.isSeen[i] = true;
-    if (connections.hintRow[i] < 0 && hints.has(row)) connections.hintRow[i] = row;
+    if (this.#directions.isSeen[row] === 1) connections.isSeen[i] = true;
+    if (connections.hintRow[i] < 0 && this.#hints.has(row)) connections.hintRow[i] = row;
   }
-  const times = (kind & NO_SOURCE_PORT) !== 0 ? table.get(sourceRow, RECORDS) : 1;
-  connections.count[i] += times;
-  connections.packets[i] += packets[0] + packets[1];
-  connections.bytes[i] += bytes[0] + bytes[1];
-  connections.attempts[i][classify(protocol, evidence)] += times;
 }
 
 function epochOf(table: FlowTable, row: number, side: number): number {
   if (table.epochs === undefined || (table.get(row, STATE) & REUSED_ADDRESS) === 0) return 0;
   return table.epochs.epochAt(table.addressId(row, side), true, table.firstSeconds(row));
 }
-

@@ -50,7 +50,6 @@ export class Directions {
 export function findDirections(table: FlowTable, surroundings: Surroundings): Directions {
   const directions = new Directions(table.size);
   const open: number[] = [];
-  const served = new TupleTable(3);
   let start = Number.POSITIVE_INFINITY;
   for (let row = 0; row < table.size; row++) {
     const began = table.firstSeconds(row) + table.firstNanoseconds(row) * 1e-9;
@@ -62,14 +61,9 @@ export function findDirections(table: FlowTable, surroundings: Surroundings): Di
     }
     directions.initiator[row] = seen;
     directions.isSeen[row] = 1;
-    if (hasPorts(table.get(row, KIND) & 255)) {
-      fillEndpoint(served, table, row, 1 - seen);
-      served.intern();
-    }
   }
-  if (open.length === 0) return directions;
-  const many = countPeerPorts(table, open);
-  for (const row of open) directions.initiator[row] = inferInitiator(table, row, surroundings, served, many, start);
+  const inference = new Inference(table, surroundings, directions, open, start);
+  for (const row of open) directions.initiator[row] = inference.initiatorOf(row);
   return directions;
 }
 
@@ -130,27 +124,71 @@ function countPeerPorts(table: FlowTable, rows: readonly number[]): PeerPorts {
   return many;
 }
 
-function inferInitiator(table: FlowTable, row: number, surroundings: Surroundings, served: TupleTable, many: PeerPorts, start: number): number {
-  const kind = table.get(row, KIND);
-  const state = table.get(row, STATE);
-  const protocol = kind & 255;
-  const firstSender = (state & B_BEGAN) !== 0 ? 1 : 0;
-  if ((kind & ONE_WAY) !== 0) return (kind & INITIATOR_IS_B) !== 0 ? 1 : 0;
-  if (isIcmp(protocol) || !hasPorts(protocol)) return firstSender;
-  const serves = [0, 1].map((side) => {
-    fillEndpoint(served, table, row, side);
-    return served.find() >= 0 || surroundings.isServing(table.addresses.addressOf(table.addressId(row, side)), protocol, table.portOf(row, side));
-  });
-  if (serves[0] !== serves[1]) return serves[0] ? 1 : 0;
-  // Whoever is told that nobody listens had begun, unless the one who says so had spoken before (a late answer to a closed port).
-  if ((state & (REFUSED_BY_ERROR | UNREACHED_BY_ERROR | PROHIBITED_BY_ERROR)) !== 0) {
-    const sender = (state & ERROR_SENT_TO_B) !== 0 ? 1 : 0;
-    if ((state & (SPOKE << (1 - sender))) === 0) return sender;
+/** Infers who began where nobody was seen to. What the rules need is gathered when one asks: most rows are decided before. */
+class Inference {
+  readonly #table: FlowTable;
+  readonly #surroundings: Surroundings;
+  readonly #directions: Directions;
+  readonly #open: readonly number[];
+  /** Time of the first packet of all, epoch seconds. */
+  readonly #start: number;
+  #served: TupleTable | undefined;
+  #many: PeerPorts | undefined;
+
+  constructor(table: FlowTable, surroundings: Surroundings, directions: Directions, open: readonly number[], start: number) {
+    this.#table = table;
+    this.#surroundings = surroundings;
+    this.#directions = directions;
+    this.#open = open;
+    this.#start = start;
   }
-  const [a, b] = [many.of(table, row, 0), many.of(table, row, 1)];
-  if (a !== b && Math.max(a, b) > 1) return a > b ? 1 : 0;
-  if (protocol === UDP && table.firstSeconds(row) + table.firstNanoseconds(row) * 1e-9 >= start + WELL_AFTER_SECONDS) return firstSender;
-  const [portA, portB] = [table.portOf(row, 0), table.portOf(row, 1)];
-  if (portA === portB) return firstSender;
-  return portA < portB ? 1 : 0;
+
+  initiatorOf(row: number): number {
+    const table = this.#table;
+    const kind = table.get(row, KIND);
+    const state = table.get(row, STATE);
+    const protocol = kind & 255;
+    const firstSender = (state & B_BEGAN) !== 0 ? 1 : 0;
+    if ((kind & ONE_WAY) !== 0) return (kind & INITIATOR_IS_B) !== 0 ? 1 : 0;
+    if (isIcmp(protocol) || !hasPorts(protocol)) return firstSender;
+    const known = only(this.#isKnownServer(row, 0), this.#isKnownServer(row, 1)) ?? only(this.#wasSeenServing(row, 0), this.#wasSeenServing(row, 1));
+    if (known !== undefined) return 1 - known;
+    // Whoever is told that nobody listens had begun, unless the one who says so had spoken before (a late answer to a closed port).
+    if ((state & (REFUSED_BY_ERROR | UNREACHED_BY_ERROR | PROHIBITED_BY_ERROR)) !== 0) {
+      const sender = (state & ERROR_SENT_TO_B) !== 0 ? 1 : 0;
+      if ((state & (SPOKE << (1 - sender))) === 0) return sender;
+    }
+    this.#many ??= countPeerPorts(table, this.#open);
+    const [a, b] = [this.#many.of(table, row, 0), this.#many.of(table, row, 1)];
+    if (a !== b && Math.max(a, b) > 1) return a > b ? 1 : 0;
+    if (protocol === UDP && table.firstSeconds(row) + table.firstNanoseconds(row) * 1e-9 >= this.#start + WELL_AFTER_SECONDS) return firstSender;
+    const [portA, portB] = [table.portOf(row, 0), table.portOf(row, 1)];
+    if (portA === portB) return firstSender;
+    return portA < portB ? 1 : 0;
+  }
+
+  #isKnownServer(row: number, side: number): boolean {
+    const table = this.#table;
+    return this.#surroundings.isServing(table.addresses.addressOf(table.addressId(row, side)), table.get(row, KIND) & 255, table.portOf(row, side));
+  }
+
+  /** Reports whether another connection was seen to be opened to this address and port. */
+  #wasSeenServing(row: number, side: number): boolean {
+    const table = this.#table;
+    if (this.#served === undefined) {
+      this.#served = new TupleTable(3);
+      for (let other = 0; other < table.size; other++) {
+        if (this.#directions.isSeen[other] === 0 || !hasPorts(table.get(other, KIND) & 255)) continue;
+        fillEndpoint(this.#served, table, other, 1 - this.#directions.initiator[other]);
+        this.#served.intern();
+      }
+    }
+    fillEndpoint(this.#served, table, row, side);
+    return this.#served.find() >= 0;
+  }
+}
+
+/** Returns the side of which alone something holds, or undefined. */
+function only(a: boolean, b: boolean): number | undefined {
+  return a === b ? undefined : a ? 0 : 1;
 }

@@ -15,15 +15,19 @@ export const PORTS = 2; // A's port in the high half, B's in the low half; ICMP 
 export const KIND = 3; // protocol number and the bits below
 const A_PACKETS = 4; // sent by A; B's are in the next column
 const A_BYTES = 6; // sent by A, low 32 bits; B's are in the next column
-const BYTES_HIGH = 8; // bits 32..47 of A's bytes in the low half, of B's in the high half
-export const STATE = 9;
-export const ISN = 10; // initial sequence number (SCTP: initiate tag) of the initiator, valid with HAS_ISN
-export const RECORDS = 10; // with NO_SOURCE_PORT: log records that the row stands for
-const FIRST_SECONDS = 11; // unsigned
-const FIRST_NS = 12;
-const LAST_SECONDS = 13;
-const LAST_NS = 14;
+export const STATE = 8;
+const LAST_SECONDS = 9; // unsigned
+const LAST_NS = 10;
+export const ISN = 11; // initial sequence number (SCTP: initiate tag) of the initiator, valid with HAS_ISN
+export const RECORDS = 11; // with NO_SOURCE_PORT: log records that the row stands for
+// What every packet touches stands above: buffers begin 16 bytes into a cache line.
+const FIRST_SECONDS = 12; // unsigned
+const FIRST_NS = 13;
+const BYTES_HIGH = 14; // bits 32..47 of A's bytes in the low half, of B's in the high half
 const WIDTH = 16;
+
+/** No row has all bits set, since the index is never full. */
+const FREE = -1;
 
 /** State bits. Those of a pair are for A; shifted left by the side they are for B. */
 export const OPENED = 1; // sent SYN without ACK, SCTP INIT, an ICMP request, or is a log's stated initiator
@@ -82,9 +86,18 @@ export class FlowTable {
   side = 0;
   epochs: AddressEpochs | undefined;
 
-  /** Open addressing: row + 1 (0: free) and the tuple's hash, so that a probe reads no row but its own and growing reads none. */
-  #index = new Int32Array(1 << 15);
+  /**
+   * Open addressing. A slot holds a row in its low bits (as many as slots take to number) and the top bits of the tuple's hash
+   * above them, so that a probe reads hardly a row but its own; FREE: empty. Small, since it should stay in the cache.
+   */
+  #index = new Int32Array(1 << 15).fill(FREE);
   #last = -1;
+  #ids = new Int32Array(0);
+  /** Tag (the hash without its low bits) and slot of the tuple that was looked for last, so that `add` need not look again. */
+  #tag = 0;
+  #slot = 0;
+  /** 32 less the bits that number the slots. */
+  #shift = 17;
   readonly #seed: number;
 
   constructor(seed: number = (Math.random() * 0x7fffffff) | 0) {
@@ -110,25 +123,34 @@ export class FlowTable {
     }
     const cells = this.cells;
     const last = this.#last * WIDTH;
+    // INVARIANT: `#tag` and `#slot` are those of the tuple that was looked for last, found or not; `#last` is its row or -1.
     if (last >= 0 && cells[last] === a && cells[last + 1] === b && cells[last + 2] === ports && cells[last + 3] === kind) return this.#last;
     const index = this.#index;
-    const mask = index.length - 2;
+    const mask = index.length - 1;
     const hash = this.#hash(a, b, ports, kind);
-    for (let slot = (hash << 1) & mask; ; slot = (slot + 2) & mask) {
-      const row = index[slot] - 1;
-      if (row < 0) return -1;
-      if (index[slot + 1] !== hash) continue;
-      const cell = row * WIDTH;
+    const tag = hash & ~mask;
+    // A slot is taken from other bits than the tag, or the tags of neighbours would be alike.
+    let slot = Math.imul(hash, 0x9e3779b1) >>> this.#shift;
+    let row = -1;
+    for (let entry = index[slot]; entry !== FREE; entry = index[(slot = (slot + 1) & mask)]) {
+      if ((entry & ~mask) !== tag) continue;
+      const cell = (entry & mask) * WIDTH;
       if (cells[cell] === a && cells[cell + 1] === b && cells[cell + 2] === ports && cells[cell + 3] === kind) {
-        this.#last = row;
-        return row;
+        row = entry & mask;
+        break;
       }
     }
+    this.#tag = tag;
+    this.#slot = slot;
+    this.#last = row;
+    return row;
   }
 
-  /** Adds a row for a tuple and makes it the newest of that tuple; sets `side` as `locate` does. Times in seconds and nanoseconds. */
+  /**
+   * Adds a row for a tuple and makes it the newest of that tuple. INVARIANT: the latest `locate` was for this very tuple, so
+   * that `side` and the place in the index are known. Times in seconds and nanoseconds.
+   */
   add(source: number, destination: number, sourcePort: number, destinationPort: number, kind: number, seconds: number, nanoseconds: number): number {
-    const older = this.locate(source, destination, sourcePort, destinationPort, kind);
     const row = this.size++;
     if (row * WIDTH >= this.cells.length) this.#growRows();
     const cell = row * WIDTH;
@@ -144,8 +166,9 @@ export class FlowTable {
     cells[cell + LAST_SECONDS] = seconds;
     cells[cell + LAST_NS] = nanoseconds;
     if (this.epochs !== undefined) this.#markReused(cell);
-    this.#enter(row, older);
+    this.#index[this.#slot] = this.#tag | row;
     this.#last = row;
+    if (this.size * 3 > this.#index.length * 2) this.#growIndex();
     return row;
   }
 
@@ -226,7 +249,10 @@ export class FlowTable {
   }
 
   setState(row: number, bits: number): void {
-    this.cells[row * WIDTH + STATE] |= bits;
+    const { cells } = this;
+    const at = row * WIDTH + STATE;
+    const state = cells[at] | bits;
+    if (state !== cells[at]) cells[at] = state;
   }
 
   /** Reports whether an end of the row's tuple belongs to another party at `seconds` than when the row began. */
@@ -242,8 +268,20 @@ export class FlowTable {
 
   /** Returns the address-table id of a side's address (0: A, 1: B). */
   addressId(row: number, side: number): number {
-    const word = this.cells[row * WIDTH + A_WORD + side];
-    return (this.cells[row * WIDTH + KIND] & WORDS_ARE_IDS) !== 0 ? word : this.addresses.internIPv4(word);
+    if (this.#ids.length < this.size * 2) this.#findIds();
+    return this.#ids[row * 2 + side];
+  }
+
+  /** Whatever works on rows asks for their addresses many times: IPv4 words are looked up once. */
+  #findIds(): void {
+    const ids = new Int32Array(this.size * 2);
+    ids.set(this.#ids);
+    for (let at = this.#ids.length; at < ids.length; at++) {
+      const cell = (at >> 1) * WIDTH;
+      const word = this.cells[cell + A_WORD + (at & 1)];
+      ids[at] = (this.cells[cell + KIND] & WORDS_ARE_IDS) !== 0 ? word : this.addresses.internIPv4(word);
+    }
+    this.#ids = ids;
   }
 
   portOf(row: number, side: number): number {
@@ -257,37 +295,33 @@ export class FlowTable {
   }
 
   #hash(a: number, b: number, ports: number, kind: number): number {
-    let hash = Math.imul(a, this.#seed) ^ Math.imul(b, 0x85ebca6b) ^ Math.imul(ports, 0xc2b2ae35) ^ kind;
-    hash = Math.imul(hash ^ (hash >>> 15), this.#seed);
-    return hash ^ (hash >>> 13);
+    const hash = Math.imul(a, this.#seed) ^ Math.imul(b, 0x85ebca6b) ^ Math.imul(ports, 0xc2b2ae35) ^ kind;
+    return Math.imul(hash ^ (hash >>> 15), this.#seed);
   }
 
-  #enter(row: number, older: number): void {
-    if (this.size * 4 > this.#index.length) this.#growIndex();
-    const cells = this.cells;
-    const cell = row * WIDTH;
-    const index = this.#index;
-    const mask = index.length - 2;
-    const hash = this.#hash(cells[cell + A_WORD], cells[cell + B_WORD], cells[cell + PORTS], cells[cell + KIND]);
-    let slot = (hash << 1) & mask;
-    while (index[slot] !== 0 && index[slot] !== older + 1) slot = (slot + 2) & mask;
-    index[slot] = row + 1;
-    index[slot + 1] = hash;
-  }
-
-  /** INVARIANT: the index holds the newest row of each tuple, and no other. */
+  /** INVARIANT: the index holds the newest row of each tuple, and no other. Rows are read in order: memory likes it. */
   #growIndex(): void {
-    const old = this.#index;
-    const index = new Int32Array(old.length * 4);
-    const mask = index.length - 2;
-    for (let from = 0; from < old.length; from += 2) {
-      if (old[from] === 0) continue;
-      let slot = (old[from + 1] << 1) & mask;
-      while (index[slot] !== 0) slot = (slot + 2) & mask;
-      index[slot] = old[from];
-      index[slot + 1] = old[from + 1];
+    const index = new Int32Array(this.#index.length * 2).fill(FREE);
+    const mask = index.length - 1;
+    this.#shift--;
+    const { cells } = this;
+    for (let row = 0; row < this.size; row++) {
+      const cell = row * WIDTH;
+      const hash = this.#hash(cells[cell + A_WORD], cells[cell + B_WORD], cells[cell + PORTS], cells[cell + KIND]);
+      const tag = hash & ~mask;
+      let slot = Math.imul(hash, 0x9e3779b1) >>> this.#shift;
+      while (index[slot] !== FREE && !((index[slot] & ~mask) === tag && this.#sameTuple(index[slot] & mask, row))) slot = (slot + 1) & mask;
+      index[slot] = tag | row;
     }
     this.#index = index;
+    // The slot that was found last means nothing in the new index.
+    this.#last = -1;
+  }
+
+  #sameTuple(row: number, other: number): boolean {
+    const { cells } = this;
+    for (let column = A_WORD; column <= KIND; column++) if (cells[row * WIDTH + column] !== cells[other * WIDTH + column]) return false;
+    return true;
   }
 
   #growRows(): void {

@@ -21,7 +21,8 @@ export class NatViews {
   leftOut = 0;
 
   constructor(table: FlowTable, directions: Directions, surroundings: Surroundings) {
-    this.#parent = Int32Array.from({ length: table.size }, (_, row) => row);
+    this.#parent = new Int32Array(table.size);
+    for (let row = 0; row < table.size; row++) this.#parent[row] = row;
     this.flags = new Uint8Array(table.size);
     const needy = this.#findNeedy(table, directions, surroundings);
     if (needy.length > 0) this.#join(table, directions, surroundings, needy);
@@ -39,23 +40,26 @@ export class NatViews {
 
   #findNeedy(table: FlowTable, directions: Directions, surroundings: Surroundings): number[] {
     const needy: number[] = [];
-    const dialled = new Map<number, boolean>();
-    const fromNode = new Map<number, boolean>();
+    const targets = new TupleTable(2);
+    const dialled: boolean[] = [];
+    // By address-table id: 0 not asked yet, 1 no node, 2 a node.
+    const nodes = new Uint8Array(table.addresses.size);
     for (let row = 0; row < table.size; row++) {
       const kind = table.get(row, KIND);
       const protocol = kind & 255;
       if (!hasPorts(protocol)) continue;
       const initiator = directions.initiator[row];
       const source = table.addressId(row, initiator);
-      const destination = table.addressId(row, 1 - initiator);
       const port = table.portOf(row, 1 - initiator);
-      const target = (destination * 65536 + port) * 256 + protocol;
-      let isDialled = dialled.get(target);
-      if (isDialled === undefined) dialled.set(target, (isDialled = surroundings.isDialled(table.addresses.addressOf(destination), protocol, port)));
-      let isNode = fromNode.get(source);
-      if (isNode === undefined) fromNode.set(source, (isNode = surroundings.ownerKind(table.addresses.addressOf(source), null) === "node"));
-      this.flags[row] = (isDialled ? DIALLED : 0) | (isNode ? FROM_NODE : 0);
-      if (this.flags[row] !== 0 && (kind & NO_SOURCE_PORT) === 0) needy.push(row);
+      targets.key[0] = table.addressId(row, 1 - initiator);
+      targets.key[1] = (protocol << 16) | port;
+      const target = targets.intern();
+      if (target === dialled.length) dialled.push(surroundings.isDialled(table.addresses.addressOf(targets.key[0]), protocol, port));
+      if (nodes[source] === 0) nodes[source] = surroundings.ownerKind(table.addresses.addressOf(source), null) === "node" ? 2 : 1;
+      const flags = (dialled[target] ? DIALLED : 0) | (nodes[source] === 2 ? FROM_NODE : 0);
+      if (flags === 0) continue;
+      this.flags[row] = flags;
+      if ((kind & NO_SOURCE_PORT) === 0) needy.push(row);
     }
     return needy;
   }

@@ -25,29 +25,41 @@ const UNANSWERED = 2;
 const DROPPED = 3;
 const UNKNOWN = 4;
 
-/** What one connection showed, over all its views; bits are relative to its initiator. */
-export interface Evidence {
-  initiatorBits: number;
-  responderBits: number;
-  /** REFUSED_BY_ERROR and the like, where the error answered the initiator; STATED_ALLOWED. */
-  errors: number;
-  bothSent: boolean;
-}
+const ERRORS = REFUSED_BY_ERROR | UNREACHED_BY_ERROR | PROHIBITED_BY_ERROR;
 
-/** Adds what a row shows to the evidence on a connection. */
-export function gatherEvidence(evidence: Evidence, table: FlowTable, row: number, initiator: number): void {
-  const state = table.get(row, STATE);
-  evidence.initiatorBits |= state >>> initiator;
-  evidence.responderBits |= state >>> (1 - initiator);
-  const answered = (state & ERROR_SENT_TO_B) !== 0 ? 1 : 0;
-  const stated = (table.get(row, KIND) & ONE_WAY) !== 0;
-  if (stated || answered === initiator) evidence.errors |= state & (REFUSED_BY_ERROR | UNREACHED_BY_ERROR | PROHIBITED_BY_ERROR);
-  evidence.errors |= state & STATED_ALLOWED;
-  evidence.bothSent ||= table.packetsOf(row, 0) > 0 && table.packetsOf(row, 1) > 0;
+/**
+ * What the rows of one connection showed. Bits are those of A in the flow table, here of the initiator and of the responder.
+ * One object serves connection after connection: `reset` begins the next.
+ */
+export class Evidence {
+  initiatorBits = 0;
+  responderBits = 0;
+  /** REFUSED_BY_ERROR and the like, where the error answered the initiator; STATED_ALLOWED. */
+  errors = 0;
+  bothSent = false;
+
+  reset(): void {
+    this.initiatorBits = 0;
+    this.responderBits = 0;
+    this.errors = 0;
+    this.bothSent = false;
+  }
+
+  /** Adds what a row shows. */
+  gather(table: FlowTable, row: number, initiator: number): void {
+    const state = table.get(row, STATE);
+    this.initiatorBits |= state >>> initiator;
+    this.responderBits |= state >>> (1 - initiator);
+    const answered = (state & ERROR_SENT_TO_B) !== 0 ? 1 : 0;
+    if (answered === initiator || (table.get(row, KIND) & ONE_WAY) !== 0) this.errors |= state & ERRORS;
+    this.errors |= state & STATED_ALLOWED;
+    if (table.packetsOf(row, 0) > 0 && table.packetsOf(row, 1) > 0) this.bothSent = true;
+  }
 }
 
 /** Returns the index in OUTCOMES of how a connection ended. */
-export function classify(protocol: number, { initiatorBits, responderBits, errors, bothSent }: Evidence): number {
+export function classify(protocol: number, evidence: Evidence): number {
+  const { initiatorBits, responderBits, errors, bothSent } = evidence;
   if ((errors & STATED_ALLOWED) !== 0) return ESTABLISHED;
   const refused = (errors & REFUSED_BY_ERROR) !== 0;
   const prohibited = (errors & PROHIBITED_BY_ERROR) !== 0;

@@ -1,5 +1,6 @@
 import { dump } from "js-yaml";
-import { connectionObject, type SimulationResult } from "./simulationResult.ts";
+import { ConnectionWriter } from "./connectionJson.ts";
+import type { SimulationResult } from "./simulationResult.ts";
 import { safeJson } from "./text.ts";
 
 const API_VERSION = "kguardian.dev/v1alpha1";
@@ -15,11 +16,12 @@ function headOf(result: SimulationResult): Record<string, unknown> {
 export function* simulationJson(result: SimulationResult): Generator<string> {
   const head = safeJson(headOf(result), 2);
   yield `${head.slice(0, -2)},\n  "connections": [`;
+  const writer = new ConnectionWriter(result);
   let separator = "\n    ";
   for (let at = 0; at < result.order.length; at += BATCH) {
     let text = "";
     for (const i of result.order.slice(at, at + BATCH)) {
-      text += separator + safeJson(connectionObject(result, i));
+      text += separator + writer.json(i);
       separator = ",\n    ";
     }
     yield text;
@@ -35,8 +37,9 @@ export function* simulationYaml(result: SimulationResult): Generator<string> {
     return;
   }
   yield "connections:\n";
+  const writer = new ConnectionWriter(result);
   for (let at = 0; at < result.order.length; at += BATCH) {
-    yield dump(plain(result.order.slice(at, at + BATCH).map((i) => connectionObject(result, i))));
+    yield dump(result.order.slice(at, at + BATCH).map((i) => JSON.parse(writer.json(i))));
   }
 }
 

@@ -2,12 +2,8 @@ import type { InputSummary } from "../capture/observation.ts";
 import type { L7Hint } from "../capture/packetDecoder.ts";
 import type { Decision } from "../evaluate/decision.ts";
 import type { Endpoint } from "../evaluate/endpoints.ts";
-import { type Ends, OUTCOME_NAMES, type Simulation, VERDICTS } from "../evaluate/simulation.ts";
-import { OUTCOMES } from "../flow/outcome.ts";
-import { formatAddress } from "../net/address.ts";
+import type { Ends, Simulation } from "../evaluate/simulation.ts";
 import { hasPorts, isIcmp, protocolName } from "../net/protocol.ts";
-import { formatRfc3339 } from "../net/time.ts";
-import type { Policy, RuleRef } from "../policy/model.ts";
 import { endpointLabel, placeLabel, policyLabel } from "./labels.ts";
 import { plural, printable } from "./text.ts";
 
@@ -59,77 +55,6 @@ export function portLabel(protocol: number, port: number): string {
   const type = port >> 8;
   const isEcho = type === (protocol === 1 ? 8 : 128);
   return isEcho ? `${protocolName(protocol)} echo` : `${protocolName(protocol)} type ${type} code ${port & 255}`;
-}
-
-/** Returns one connection as the contract's Connection object. */
-export function connectionObject(result: SimulationResult, i: number): Record<string, unknown> {
-  const { simulation } = result;
-  const { connections } = simulation;
-  const ends = simulation.ends(i);
-  const judgement = simulation.judge(i, simulation.evaluator, ends);
-  const protocol = connections.protocol(i);
-  const counted = connections.isCounted[i];
-  const hint = result.hints.get(connections.hintRow[i]);
-  const accepted = result.acceptedBecause(i);
-  return {
-    source: endpointObject(ends.sourceEndpoint),
-    ...(ends.via ? { via: { ip: formatAddress(ends.via.address), port: ends.via.port, ...(ends.via.service ? { service: ends.via.service } : {}) } } : {}),
-    destination: endpointObject(ends.destinationEndpoint),
-    ...(ends.targets.length > 1 ? { backends: backendObjects(result, i, ends) } : {}),
-    protocol: protocolName(protocol),
-    port: hasPorts(protocol) ? ends.port : null,
-    ...(isIcmp(protocol) ? { icmpType: connections.icmpType(i), icmpCode: connections.icmpCode(i) } : {}),
-    ...(hint ? { l7: hint } : {}),
-    count: connections.count[i],
-    packets: counted ? connections.packets[i] : null,
-    bytes: counted ? connections.bytes[i] : null,
-    firstSeen: timeText(connections.firstSeconds[i], connections.firstNanoseconds[i]),
-    lastSeen: timeText(connections.lastSeconds[i], connections.lastNanoseconds[i]),
-    attempts: Object.fromEntries(OUTCOMES.map((name, k) => [name, connections.attempts[i][k]])),
-    observed: OUTCOMES[simulation.observed(i)],
-    direction: connections.isSeen[i] ? "seen" : "inferred",
-    egress: decisionObject(judgement.egress, "egress", ends),
-    ingress: decisionObject(judgement.ingress, "ingress", ends),
-    verdict: judgement.verdict,
-    baseline: VERDICTS[simulation.baselines[i]],
-    outcome: OUTCOME_NAMES[simulation.outcomes[i]],
-    ...(accepted === undefined ? {} : { accepted }),
-  };
-}
-
-function timeText(seconds: number, nanoseconds: number): string | null {
-  return Number.isNaN(seconds) ? null : (formatRfc3339(seconds, nanoseconds) ?? null);
-}
-
-function endpointObject({ why: _, ...endpoint }: Endpoint): Omit<Endpoint, "why"> {
-  return endpoint;
-}
-
-function backendObjects(result: SimulationResult, i: number, ends: Ends): unknown[] {
-  return ends.targets.map(({ participant, address, port }) => ({ ...endpointObject(result.simulation.endpointOf(i, participant, address)), port }));
-}
-
-function decisionObject(decision: Decision, direction: "egress" | "ingress", ends: Ends): Record<string, unknown> {
-  return {
-    verdict: decision.verdict,
-    reason: decision.reason,
-    notes: decision.notes,
-    message: decisionMessage(decision, direction, ends),
-    isolatedBy: decision.isolatedBy.map((policy) => refObject(policy)),
-    matched: decision.matched.map(({ policy, rule }) => refObject(policy, rule)),
-  };
-}
-
-function refObject({ ref }: Policy, rule?: RuleRef): Record<string, unknown> {
-  const place = rule ?? ref;
-  return {
-    kind: ref.kind,
-    ...(ref.namespace === undefined ? {} : { namespace: ref.namespace }),
-    name: ref.name,
-    ...(rule === undefined ? {} : { rule: rule.path }),
-    ...(place.file === undefined ? {} : { file: place.file }),
-    ...(place.line === undefined ? {} : { line: place.line }),
-  };
 }
 
 /** Returns one sentence on a decision, safe to print. */

@@ -125,7 +125,7 @@ export function simulationNames(result: SimulationResult): string {
   const { simulation } = result;
   for (const i of result.order) {
     if (simulation.verdicts[i] !== 1) continue;
-    const { egress, ingress } = simulation.judge(i, simulation.evaluator);
+    const { egress, ingress } = simulation.judgement(i);
     for (const decision of [egress, ingress]) {
       if (decision.verdict === "deny") for (const { ref } of decision.isolatedBy) names.add(`${ref.kind.toLowerCase()}.${ref.apiVersion.split("/")[0]}/${printable(ref.name)}`);
     }

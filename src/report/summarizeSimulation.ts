@@ -23,18 +23,14 @@ export function summarizeSimulation(input: SimulationInput): SimulationResult {
   const reasons = new Map<number, string>();
   const counts: SimulationSummary = { connections: connections.size, allow: 0, deny: 0, unknown: 0, wouldDrop: 0, accepted: 0, packets: 0, bytes: 0, policies: simulation.evaluator.policies.length, window: windowOf(simulation), unobserved: [] };
   const summary = counts as { -readonly [Key in keyof SimulationSummary]: SimulationSummary[Key] };
-  const labels: string[] = [];
   const talked = new Set<string>();
+  for (const endpoint of new Set([...simulation.sources, ...simulation.destinations])) if (endpoint.type === "pod") talked.add(`${endpoint.namespace}/${endpoint.workload}`);
   for (let i = 0; i < connections.size; i++) {
-    const ends = simulation.ends(i);
-    const [from, to] = [endpointLabel(ends.sourceEndpoint), endpointLabel(ends.destinationEndpoint)];
-    labels.push([from, to, ends.sourceEndpoint.ip, ends.destinationEndpoint.ip].join("\u0000"));
-    for (const endpoint of [ends.sourceEndpoint, ends.destinationEndpoint]) if (endpoint.type === "pod") talked.add(`${endpoint.namespace}/${endpoint.workload}`);
     summary[VERDICTS[simulation.verdicts[i]]]++;
     summary.packets += connections.packets[i];
     summary.bytes += connections.bytes[i];
     if (OUTCOME_NAMES[simulation.outcomes[i]] !== "would-drop") continue;
-    const finding = input.accepted.find((one) => covers(one, ends.sourceEndpoint, ends.destinationEndpoint, connections.protocol(i), ends.port, input.now));
+    const finding = input.accepted.find((one) => covers(one, simulation.sources[i], simulation.destinations[i], connections.protocol(i), simulation.ports[i], input.now));
     if (finding === undefined) summary.wouldDrop++;
     else {
       summary.accepted++;
@@ -43,18 +39,21 @@ export function summarizeSimulation(input: SimulationInput): SimulationResult {
   }
   const selected = selectedWorkloads(simulation, input.candidates, input.pods);
   summary.unobserved = [...selected].filter(([key]) => !talked.has(key)).map(([, endpoint]) => endpoint);
-  return { ...input, summary, selectedWorkloads: selected.size, order: sortedOrder(simulation, labels), acceptedBecause: (i) => reasons.get(i) };
+  return { ...input, summary, selectedWorkloads: selected.size, order: sortedOrder(simulation), acceptedBecause: (i) => reasons.get(i) };
 }
 
 /** Orders by what people see first, then by the numbers; equal input gives equal output. */
-function sortedOrder(simulation: Simulation, labels: readonly string[]): number[] {
+function sortedOrder(simulation: Simulation): number[] {
   const { connections } = simulation;
-  const byLabel = [...new Set(labels)].sort();
-  const rank = new Map(byLabel.map((label, i) => [label, i]));
-  const ranks = Float64Array.from(labels, (label) => rank.get(label)!);
+  const named = [...new Set([...simulation.sources, ...simulation.destinations])].map((endpoint) => ({ endpoint, key: `${endpointLabel(endpoint)}\u0000${endpoint.ip}\u0000${endpoint.name ?? ""}` }));
+  named.sort((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0));
+  const rank = new Map(named.map(({ endpoint }, i) => [endpoint, i]));
+  const source = Int32Array.from(simulation.sources, (endpoint) => rank.get(endpoint)!);
+  const destination = Int32Array.from(simulation.destinations, (endpoint) => rank.get(endpoint)!);
   return Array.from({ length: connections.size }, (_, i) => i).sort(
     (a, b) =>
-      ranks[a] - ranks[b] ||
+      source[a] - source[b] ||
+      destination[a] - destination[b] ||
       connections.protocol(a) - connections.protocol(b) ||
       connections.port(a) - connections.port(b) ||
       connections.viaPort(a) - connections.viaPort(b) ||
