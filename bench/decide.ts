@@ -29,7 +29,7 @@ interface Questions {
 
 function main(): void {
   const only = process.argv[2];
-  for (const size of SIZES) if (only === undefined || (only === "large") === (size.pods > 1000)) measure(size);
+  for (const size of SIZES) if (only === undefined || (only === "large") === size.pods > 1000) measure(size);
 }
 
 function measure(size: Size): void {
@@ -39,7 +39,11 @@ function measure(size: Size): void {
   const compiled = timed(() => new Evaluator(world.policies, world, profileOf("generic")));
   const used = process.cpuUsage(cpu);
   const evaluator = compiled.value;
-  row("compile", `${compiled.seconds.toFixed(3)} s wall, ${((used.user + used.system) / 1e6).toFixed(3)} s CPU`, compiled.seconds <= GOALS.compileSeconds);
+  row(
+    "compile",
+    `${compiled.seconds.toFixed(3)} s wall, ${((used.user + used.system) / 1e6).toFixed(3)} s CPU`,
+    compiled.seconds <= GOALS.compileSeconds,
+  );
 
   const participants = [
     ...world.pods.map((pod): Participant => ({ type: "pod", pod, address: pod.addresses[0] })),
@@ -70,8 +74,16 @@ function measure(size: Size): void {
   row("connection, warm, port to class included", nanoseconds(withPorts.seconds, QUERIES));
   if (warm.value !== filling.value || warm.value !== withPorts.value) throw new Error("one question, two answers");
   const { maxRSS } = process.resourceUsage();
-  row("peak memory", `${(maxRSS / 1024).toFixed(0)} MB, of which ${(questionBytes(questions) / 2 ** 20).toFixed(0)} MB are the questions`, maxRSS / 1024 <= GOALS.megabytes);
-  say(`  ${(allowedPart(evaluator, questions) * 100).toFixed(1)}% of decisions allow; ${Object.entries(evaluator.sizes).map(([name, count]) => `${name} ${count}`).join(", ")}`);
+  row(
+    "peak memory",
+    `${(maxRSS / 1024).toFixed(0)} MB, of which ${(questionBytes(questions) / 2 ** 20).toFixed(0)} MB are the questions`,
+    maxRSS / 1024 <= GOALS.megabytes,
+  );
+  say(
+    `  ${(allowedPart(evaluator, questions) * 100).toFixed(1)}% of decisions allow; ${Object.entries(evaluator.sizes)
+      .map(([name, count]) => `${name} ${count}`)
+      .join(", ")}`,
+  );
 }
 
 function makeQuestions(evaluator: Evaluator, ends: Int32Array, count: number, seed: number): Questions {

@@ -48,7 +48,10 @@ export function makePolicyWorld(size: Size, seed = 1): PolicyWorld {
   const names = Array.from({ length: size.namespaces }, (_, i) => (i === 0 ? "kube-system" : i === 1 ? "monitoring" : `team-${i}`));
   const namespaces = new Map(names.map((name, i) => [name, { name, labels: namespaceLabels(name, i), labelsKnown: true }]));
   const workloads = Array.from({ length: size.workloads }, (_, i) => makeWorkload(random, names[i % names.length], i));
-  const nodes = Array.from({ length: Math.ceil(size.pods / PODS_A_NODE) }, (_, i): Node => ({ name: `node-${i}`, labels: {}, addresses: [addressFromIPv4(NODE_BASE + 1 + i)], podPrefixes: [] }));
+  const nodes = Array.from(
+    { length: Math.ceil(size.pods / PODS_A_NODE) },
+    (_, i): Node => ({ name: `node-${i}`, labels: {}, addresses: [addressFromIPv4(NODE_BASE + 1 + i)], podPrefixes: [] }),
+  );
   const pods = Array.from({ length: size.pods }, (_, i) => makePod(workloads[i % workloads.length], nodes[i % nodes.length].name, i));
   return { pods, namespaces, nodes, policies: makePolicies(random, size.policies, names, workloads) };
 }
@@ -58,7 +61,11 @@ function namespaceLabels(name: string, i: number): Record<string, string> {
 }
 
 function makeWorkload(random: Random, namespace: string, i: number): Workload {
-  const labels = { "app.kubernetes.io/name": `app-${i}`, tier: random.pick(["web", "api", "worker", "data"]), version: `v${random.between(1, 3)}` };
+  const labels = {
+    "app.kubernetes.io/name": `app-${i}`,
+    tier: random.pick(["web", "api", "worker", "data"]),
+    version: `v${random.between(1, 3)}`,
+  };
   return { namespace, name: `app-${i}`, labels, port: random.chance(0.5) ? 8080 : random.between(3000, 3500) };
 }
 
@@ -107,7 +114,11 @@ class Draft {
     return this;
   }
 
-  allow(direction: "ingress" | "egress", peers: readonly (LabelSelector | { namespaces: LabelSelector; pods: LabelSelector } | { prefix: Prefix; except: readonly Prefix[] })[], ports: readonly PortMatch[]): this {
+  allow(
+    direction: "ingress" | "egress",
+    peers: readonly (LabelSelector | { namespaces: LabelSelector; pods: LabelSelector } | { prefix: Prefix; except: readonly Prefix[] })[],
+    ports: readonly PortMatch[],
+  ): this {
     const list = (this.#lists[direction] ??= []);
     const path = `${direction}[${list.length}]`;
     const made = peers.map((peer, i): Peer => {
@@ -153,14 +164,27 @@ function makePolicies(random: Random, count: number, names: readonly string[], w
 }
 
 function makeWorkloadPolicy(random: Random, workload: Workload, i: number, workloads: readonly Workload[]): Policy {
-  const draft = new Draft(workload.namespace, `${workload.name}-${i}`, random.chance(0.85) ? appOf(workload) : selector({ tier: workload.labels.tier }));
+  const draft = new Draft(
+    workload.namespace,
+    `${workload.name}-${i}`,
+    random.chance(0.85) ? appOf(workload) : selector({ tier: workload.labels.tier }),
+  );
   const other = () => random.pick(workloads);
   const sameNamespace = () => random.pick(workloads.filter(({ namespace }) => namespace === workload.namespace));
   const own = random.chance(0.3) ? portName("http") : port(workload.port);
   draft.allow("ingress", [appOf(sameNamespace()), { namespaces: named(other().namespace), pods: EVERYTHING }], [own]);
-  if (random.chance(0.4)) draft.allow("ingress", [{ namespaces: selector({ team: `t${random.below(TEAMS)}` }), pods: selector({ tier: "web" }) }], [own, port(random.between(20000, 20400))]);
+  if (random.chance(0.4))
+    draft.allow(
+      "ingress",
+      [{ namespaces: selector({ team: `t${random.below(TEAMS)}` }), pods: selector({ tier: "web" }) }],
+      [own, port(random.between(20000, 20400))],
+    );
   const server = other();
-  draft.allow("egress", [{ namespaces: named(server.namespace), pods: appOf(server) }], [random.chance(0.3) ? portName("http") : port(server.port)]);
+  draft.allow(
+    "egress",
+    [{ namespaces: named(server.namespace), pods: appOf(server) }],
+    [random.chance(0.3) ? portName("http") : port(server.port)],
+  );
   if (random.chance(0.4)) draft.allow("egress", [outside(random)], [port(443)]);
   if (random.chance(0.2)) {
     const first = random.between(30000, 32000);
@@ -170,7 +194,8 @@ function makeWorkloadPolicy(random: Random, workload: Workload, i: number, workl
 }
 
 function outside(random: Random): { prefix: Prefix; except: readonly Prefix[] } {
-  if (random.chance(0.3)) return { prefix: parsePrefix("0.0.0.0/0")!, except: [parsePrefix("10.0.0.0/8")!, parsePrefix("192.168.0.0/16")!] };
+  if (random.chance(0.3))
+    return { prefix: parsePrefix("0.0.0.0/0")!, except: [parsePrefix("10.0.0.0/8")!, parsePrefix("192.168.0.0/16")!] };
   return { prefix: makePrefix(addressFromIPv4(0x64000000 + random.below(2000) * 0x10000), random.between(16, 28), 4), except: [] };
 }
 

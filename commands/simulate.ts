@@ -3,36 +3,54 @@ import { clusterFlags, outputFlags, policyFlags, trafficFlags } from "../src/cli
 
 export default class Simulate extends Command {
   static override summary = "Tell which observed connections policies would drop, and why.";
-  static override description = `Replays observed traffic against policies, in this process: no cluster is touched. The candidate policies are laid over
-those that the snapshot holds, as kubectl apply would lay them. Connections that were seen to work and that the policies deny
-are grouped by cause, each with the policy, its file and line, and the rule that came nearest to allowing it.
-
-Exit codes: 0 nothing would be dropped, 1 something would, 2 or more an error.`;
+  static override description =
+    "Replays observed traffic against policies, in this process: no cluster is touched. The candidate policies are laid over those that the snapshot holds, as `kubectl apply` would lay them. Connections that were seen to work and that the policies deny are grouped by cause, each with the policy, its file and line, and the rule that came nearest to allowing it.\n\nExit codes: 0 nothing would be dropped, 1 something would, 2 or more an error.";
+  static override usage = "<%= command.id %> --pcap FILE --snapshot FILE [-f FILE|DIR] [flags]";
   static override examples = [
     {
       description: "What would break if these policies were applied?",
-      command: "<%= config.bin %> <%= command.id %> --pcap fixtures/shop/monday.pcapng --snapshot fixtures/shop/cluster.yaml -f fixtures/shop/network-policies",
+      command:
+        "<%= config.bin %> <%= command.id %> --pcap fixtures/shop/monday.pcapng --snapshot fixtures/shop/cluster.yaml -f fixtures/shop/network-policies",
     },
-    { description: "Does the cluster's own policy set already drop something?", command: "<%= config.bin %> <%= command.id %> --pcap fixtures/shop/monday.pcapng --snapshot fixtures/shop/cluster.yaml" },
+    {
+      description: "Does the cluster's own policy set already drop something?",
+      command: "<%= config.bin %> <%= command.id %> --pcap fixtures/shop/monday.pcapng --snapshot fixtures/shop/cluster.yaml",
+    },
     {
       description: "In CI, with a report for the pull request and the findings that were accepted:",
-      command: "<%= config.bin %> <%= command.id %> --pcap fixtures/shop/monday.pcapng --snapshot fixtures/shop/cluster.yaml -f fixtures/shop/network-policies --ignore fixtures/shop/accepted.yaml --report markdown=simulation.md",
+      command:
+        "<%= config.bin %> <%= command.id %> --pcap fixtures/shop/monday.pcapng --snapshot fixtures/shop/cluster.yaml -f fixtures/shop/network-policies --ignore fixtures/shop/accepted.yaml --report markdown=simulation.md",
     },
   ];
   static override flags = {
     ...trafficFlags,
     ...clusterFlags,
     ...policyFlags,
-    ignore: Flags.string({ helpValue: "FILE", helpGroup: "POLICIES", summary: "Accepted findings: a YAML list of {source, destination, port, reason, until}." }),
+    ignore: Flags.string({
+      helpValue: "FILE",
+      helpGroup: "POLICIES",
+      summary: "Accepted findings: a YAML list of {source, destination, port, reason, until}.",
+    }),
     ...outputFlags,
-    "fail-on": Flags.string({ options: ["drop", "unknown"], default: "drop", helpGroup: "OUTPUT", summary: "What exits with 1: a connection that would be dropped, or also one whose verdict is unknown." }),
+    "fail-on": Flags.string({
+      options: ["drop", "unknown"],
+      default: "drop",
+      helpGroup: "OUTPUT",
+      summary: "What exits with 1: a connection that would be dropped, or also one whose verdict is unknown.",
+    }),
   };
 
   async run(): Promise<void> {
     const { flags } = await this.parse(Simulate);
     // The parsing of --help must not wait for the engine.
     const [{ simulate }, { deliverSimulation }] = await Promise.all([import("../src/cli/simulate.ts"), import("../src/cli/deliver.ts")]);
-    const result = await simulate({ ...flags, policyMode: flags["policy-mode"] as "overlay" | "replace" });
-    process.exitCode = await deliverSimulation(result, { ...flags, exitZero: flags["exit-zero"], failOn: flags["fail-on"] as "drop" | "unknown" });
+    const { pcap = [], flows = [], snapshot = [], filename = [], report = [] } = flags;
+    const result = await simulate({ ...flags, pcap, flows, snapshot, filename, policyMode: flags["policy-mode"] as "overlay" | "replace" });
+    process.exitCode = await deliverSimulation(result, {
+      ...flags,
+      report,
+      exitZero: flags["exit-zero"],
+      failOn: flags["fail-on"] as "drop" | "unknown",
+    });
   }
 }

@@ -10,7 +10,8 @@ export default class Version extends Command {
   async run(): Promise<void> {
     const { flags } = await this.parse(Version);
     const { platform, arch, versions } = process;
-    if (flags.output === "json") this.log(JSON.stringify({ version: VERSION, node: versions.node, platform: `${platform}/${arch}` }, undefined, 2));
+    if (flags.output === "json")
+      this.log(JSON.stringify({ version: VERSION, node: versions.node, platform: `${platform}/${arch}` }, undefined, 2));
     else if (flags.output === "yaml") this.log(`version: ${VERSION}\nnode: ${versions.node}\nplatform: ${platform}/${arch}`);
     else this.log(`kubectl-kguardian ${VERSION} (node ${versions.node}, ${platform}/${arch})`);
   }

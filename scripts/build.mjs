@@ -22,7 +22,8 @@ const shared = {
 
 /** The command classes are loaded once here, from the sources, by the Node that runs the program. */
 function readManifest() {
-  const script = 'import { describeCommands } from "./src/cli/run.ts"; import { COMMANDS } from "./bin/main.ts"; console.log(JSON.stringify(await describeCommands(COMMANDS)));';
+  const script =
+    'import { describeCommands } from "./src/cli/run.ts"; import { COMMANDS } from "./bin/main.ts"; console.log(JSON.stringify(await describeCommands(COMMANDS)));';
   const require = createRequire(import.meta.url);
   let node = process.execPath;
   try {
@@ -40,4 +41,12 @@ function readManifest() {
 }
 
 rmSync("dist", { recursive: true, force: true });
-await build({ ...shared, entryPoints: { main: "bin/main.ts" }, outdir: "dist", splitting: true, minify: true, keepNames: true, define: { EMBEDDED_MANIFEST: readManifest() } });
+await build({
+  ...shared,
+  entryPoints: { main: "bin/main.ts" },
+  outdir: "dist",
+  splitting: true,
+  minify: true,
+  keepNames: true,
+  define: { EMBEDDED_MANIFEST: readManifest() },
+});

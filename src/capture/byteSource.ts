@@ -1,7 +1,6 @@
-import { closeSync, openSync, readSync } from "node:fs";
+import { closeSync, createReadStream, openSync, readSync } from "node:fs";
 import type { Readable } from "node:stream";
 import { pipeline } from "node:stream";
-import { createReadStream } from "node:fs";
 import { createGunzip, createZstdDecompress } from "node:zlib";
 import { CaptureError } from "./captureError.ts";
 
@@ -79,17 +78,18 @@ type Compression = "gzip" | "zstd" | undefined;
 function compressionOf(head: Uint8Array): Compression {
   if (head[0] === 0x1f && head[1] === 0x8b) return "gzip"; // RFC 1952 section 2.3.1
   // RFC 8878 section 3.1.1 (frame) and 3.1.2 (skippable frame).
-  const zstd = (head[0] === 0x28 || (head[0] & 0xf0) === 0x50) && (head[0] === 0x28 ? head[1] === 0xb5 && head[2] === 0x2f && head[3] === 0xfd : head[1] === 0x2a && head[2] === 0x4d && head[3] === 0x18);
+  const zstd =
+    (head[0] === 0x28 || (head[0] & 0xf0) === 0x50) &&
+    (head[0] === 0x28
+      ? head[1] === 0xb5 && head[2] === 0x2f && head[3] === 0xfd
+      : head[1] === 0x2a && head[2] === 0x4d && head[3] === 0x18);
   return zstd ? "zstd" : undefined;
 }
 
 function decompress(stream: Readable, compression: "gzip" | "zstd"): StreamSource {
   const transform = compression === "gzip" ? createGunzip({ chunkSize: CHUNK_BYTES }) : createZstdDecompress({ chunkSize: CHUNK_BYTES });
   // The error reaches the reader through the iterator.
-  return new StreamSource(
-    pipeline(stream, transform, () => {}) as unknown as Readable,
-    true,
-  );
+  return new StreamSource(pipeline(stream, transform, () => {}) as unknown as Readable, true);
 }
 
 /** Opens a file, or standard input for `-`; gzip and zstd are undone, known by content and not by name. */

@@ -52,7 +52,12 @@ export class CaptureFile {
    * Gives packets up to the limit (inclusive, seconds and nanoseconds) to the sink. Returns "paused" before a later packet,
    * "stopped" at the end of the file or at damage.
    */
-  async read(sink: PacketSink, limitSeconds: number, limitNanoseconds: number, progress?: (bytes: number) => void): Promise<Exclude<ParseState, "more">> {
+  async read(
+    sink: PacketSink,
+    limitSeconds: number,
+    limitNanoseconds: number,
+    progress?: (bytes: number) => void,
+  ): Promise<Exclude<ParseState, "more">> {
     for (;;) {
       const state = this.parser.parse(this.#buffer, this.#end, sink, limitSeconds, limitNanoseconds);
       if (state !== "more") return state;
@@ -84,7 +89,8 @@ export class CaptureFile {
     const parser = this.parser;
     if (parser.skipBytes > 0) parser.damage ??= `the file ends inside a block of which ${parser.skipBytes} bytes are missing`;
     else parser.ended(this.#end - parser.offset);
-    if (this.#source.damage !== undefined) parser.damage = `the compressed data is damaged (${this.#source.damage}): ${parser.damage ?? `nothing after packet ${parser.packets} was read`}`;
+    if (this.#source.damage !== undefined)
+      parser.damage = `the compressed data is damaged (${this.#source.damage}): ${parser.damage ?? `nothing after packet ${parser.packets} was read`}`;
   }
 
   /** Moves the unfinished record to the buffer's start; a record that fills the buffer makes it grow (parsers bound its length). */
@@ -111,7 +117,14 @@ function notACapture(name: string, head: Uint8Array, damage: string | undefined)
   if (damage !== undefined) return new CaptureError("unreadable", `${name}: the compressed data is damaged: ${damage}`);
   if (head.length === 0) return new CaptureError("empty", `${name}: the file is empty; is the capture still waiting for its first packet?`);
   const text = Buffer.from(head.subarray(0, 16)).toString("latin1");
-  if (/^\s*[{[]/.test(text)) return new CaptureError("not-a-capture", `${name}: this is JSON, not a packet capture; flow logs are read with --flows, cluster objects with --snapshot`);
+  if (/^\s*[{[]/.test(text))
+    return new CaptureError(
+      "not-a-capture",
+      `${name}: this is JSON, not a packet capture; flow logs are read with --flows, cluster objects with --snapshot`,
+    );
   const shown = [...head.subarray(0, 8)].map((byte) => byte.toString(16).padStart(2, "0")).join(" ");
-  return new CaptureError("not-a-capture", `${name}: not a packet capture: it begins with ${shown}, not as pcap or pcapng (plain, gzip or zstd) do`);
+  return new CaptureError(
+    "not-a-capture",
+    `${name}: not a packet capture: it begins with ${shown}, not as pcap or pcapng (plain, gzip or zstd) do`,
+  );
 }

@@ -1,7 +1,16 @@
 /** What a capture reader gives its packets to. */
 export interface PacketSink {
   /** One whole packet record: `captured` bytes at `offset`, `wire` bytes on the wire. */
-  packet(buffer: Uint8Array, offset: number, captured: number, wire: number, link: number, interfaceNumber: number, seconds: number, nanoseconds: number): void;
+  packet(
+    buffer: Uint8Array,
+    offset: number,
+    captured: number,
+    wire: number,
+    link: number,
+    interfaceNumber: number,
+    seconds: number,
+    nanoseconds: number,
+  ): void;
   /** A name that the capture gives an address (pcapng name resolution block), as text at the given bytes. */
   name(name: string, bytes: Uint8Array, offset: number, length: number): void;
 }

@@ -41,9 +41,18 @@ export class Fragments {
   }
 
   /** Files the first fragment's row and side; returns what had come before it. */
-  first(source: number, destination: number, kind: number, identification: number, row: number, side: number, seconds: number): WaitingFragments | undefined {
+  first(
+    source: number,
+    destination: number,
+    kind: number,
+    identification: number,
+    row: number,
+    side: number,
+    seconds: number,
+  ): WaitingFragments | undefined {
     const slot = this.#slot(source, destination, kind, identification);
-    if (!this.#holds(slot, source, destination, kind, identification, seconds)) this.#take(slot, source, destination, kind, identification, seconds);
+    if (!this.#holds(slot, source, destination, kind, identification, seconds))
+      this.#take(slot, source, destination, kind, identification, seconds);
     const waiting = this.#packets[slot] > 0 ? { packets: this.#packets[slot], bytes: this.#bytes[slot] } : undefined;
     this.#row[slot] = row + 1;
     this.#side[slot] = side;

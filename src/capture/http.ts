@@ -24,7 +24,12 @@ export function readHttpRequest(bytes: Uint8Array, start: number, end: number): 
   const path = at;
   // " HTTP/1.x" and the line's end.
   if (path + 11 > end || bytes[path] !== SPACE || path === method + 1) return undefined;
-  const isVersion = bytes[path + 1] === 0x48 && bytes[path + 2] === 0x54 && bytes[path + 5] === 0x2f && bytes[path + 6] === 0x31 && bytes[path + 7] === 0x2e;
+  const isVersion =
+    bytes[path + 1] === 0x48 &&
+    bytes[path + 2] === 0x54 &&
+    bytes[path + 5] === 0x2f &&
+    bytes[path + 6] === 0x31 &&
+    bytes[path + 7] === 0x2e;
   if (!isVersion || bytes[path + 9] !== CARRIAGE_RETURN || bytes[path + 10] !== LINE_FEED) return undefined;
   const host = findHost(bytes, path + 11, end);
   return { method: text(bytes, start, method), path: text(bytes, method + 1, path), ...(host ? { host } : {}) };
@@ -37,7 +42,8 @@ function findHost(bytes: Uint8Array, from: number, end: number): string | undefi
     while (stop < end && bytes[stop] !== LINE_FEED) stop++;
     // An empty line ends the head; a line that is not whole has no value.
     if (stop === end || stop - at < 2) return undefined;
-    if ((bytes[at] | 0x20) === 0x68 && bytes[at + 4] === 0x3a && text(bytes, at, at + 4).toLowerCase() === "host") return text(bytes, at + 5, stop).trim();
+    if ((bytes[at] | 0x20) === 0x68 && bytes[at + 4] === 0x3a && text(bytes, at, at + 4).toLowerCase() === "host")
+      return text(bytes, at + 5, stop).trim();
     at = stop + 1;
   }
   return undefined;

@@ -7,12 +7,25 @@ import { readRecords } from "./records.ts";
 
 /** Returns the time of the newest record of all inputs, in epoch seconds. Files are read twice for it; a pipe cannot be. */
 export async function newestRecordTime(pcaps: readonly string[], flows: readonly string[]): Promise<number> {
-  if ([...pcaps, ...flows].includes("-")) throw new CaptureError("unreadable", "standard input cannot be read twice to find its newest record: give --since and --until as RFC 3339 times");
+  if ([...pcaps, ...flows].includes("-"))
+    throw new CaptureError(
+      "unreadable",
+      "standard input cannot be read twice to find its newest record: give --since and --until as RFC 3339 times",
+    );
   let newest = Number.NEGATIVE_INFINITY;
   for (const path of pcaps) {
     const file = await CaptureFile.open(path);
     const sink = {
-      packet(_buffer: Uint8Array, _offset: number, _captured: number, _wire: number, _link: number, _interface: number, seconds: number, nanoseconds: number) {
+      packet(
+        _buffer: Uint8Array,
+        _offset: number,
+        _captured: number,
+        _wire: number,
+        _link: number,
+        _interface: number,
+        seconds: number,
+        nanoseconds: number,
+      ) {
         newest = Math.max(newest, seconds + nanoseconds * 1e-9);
       },
       name() {},

@@ -65,7 +65,11 @@ export async function readCaptures(
   options: { since?: number; until?: number; progress?: ProgressSink } = {},
 ): Promise<{ decoder: PacketDecoder; inputs: InputSummary[] }> {
   const { since = Number.NEGATIVE_INFINITY, until = Number.POSITIVE_INFINITY } = options;
-  const decoder = new PacketDecoder(table, names, options.since === undefined && options.until === undefined ? undefined : { since, until });
+  const decoder = new PacketDecoder(
+    table,
+    names,
+    options.since === undefined && options.until === undefined ? undefined : { since, until },
+  );
   if (paths.length > 1) decoder.expectCopies();
   const waiting = await orderByStart(paths);
   const summaries = new Map<string, InputSummary>();
@@ -93,7 +97,8 @@ export async function readCaptures(
   decoder.fragments.finish();
   decoder.skipped[ORPHAN_FRAGMENT] = decoder.fragments.orphans;
   const inputs = paths.map((path) => summaries.get(path)!);
-  if (decoder.fragments.orphans > 0) inputs[0] = { ...inputs[0], skipped: { ...inputs[0].skipped, [SKIP_REASONS[ORPHAN_FRAGMENT]]: decoder.fragments.orphans } };
+  if (decoder.fragments.orphans > 0)
+    inputs[0] = { ...inputs[0], skipped: { ...inputs[0].skipped, [SKIP_REASONS[ORPHAN_FRAGMENT]]: decoder.fragments.orphans } };
   return { decoder, inputs };
 }
 

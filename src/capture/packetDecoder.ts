@@ -4,8 +4,8 @@ import {
   FINISHED,
   type FlowTable,
   HAS_ISN,
-  icmpKind,
   ISN,
+  icmpKind,
   LOOKED,
   ONE_WAY,
   OPENED,
@@ -35,7 +35,18 @@ export interface L7Hint {
 }
 
 /** Link types (tcpdump.org/linktypes.html) that are read. */
-export const LINK = { NULL: 0, ETHERNET: 1, RAW_BSD: 12, RAW_OPENBSD: 14, RAW: 101, LOOP: 108, LINUX_SLL: 113, IPV4: 228, IPV6: 229, LINUX_SLL2: 276 } as const;
+export const LINK = {
+  NULL: 0,
+  ETHERNET: 1,
+  RAW_BSD: 12,
+  RAW_OPENBSD: 14,
+  RAW: 101,
+  LOOP: 108,
+  LINUX_SLL: 113,
+  IPV4: 228,
+  IPV6: 229,
+  LINUX_SLL2: 276,
+} as const;
 export const SUPPORTED_LINKS: ReadonlySet<number> = new Set(Object.values(LINK));
 
 const ETHERTYPE_IPV4 = 0x0800;
@@ -108,7 +119,16 @@ export class PacketDecoder implements PacketSink {
   }
 
   /** Decodes one frame of `captured` bytes at `offset`, `wire` bytes long on the wire, and counts it in its connection. */
-  packet(buffer: Uint8Array, offset: number, captured: number, wire: number, link: number, interfaceNumber: number, seconds: number, nanoseconds: number): void {
+  packet(
+    buffer: Uint8Array,
+    offset: number,
+    captured: number,
+    wire: number,
+    link: number,
+    interfaceNumber: number,
+    seconds: number,
+    nanoseconds: number,
+  ): void {
     if (interfaceNumber > 0) this.expectCopies();
     if (this.#window !== undefined) {
       const moment = seconds + nanoseconds * 1e-9;
@@ -245,7 +265,14 @@ export class PacketDecoder implements PacketSink {
 
   #laterFragment(protocol: number, position: number): void {
     if (this.#copiesSeen !== undefined && this.#isCopy(protocol, this.#end, position)) return;
-    const row = this.fragments.find(this.#source, this.#destination, protocol | this.#family, this.#identification, this.#wire, this.#seconds);
+    const row = this.fragments.find(
+      this.#source,
+      this.#destination,
+      protocol | this.#family,
+      this.#identification,
+      this.#wire,
+      this.#seconds,
+    );
     if (row >= 0) this.#table.count(row, this.fragments.side, this.#wire, this.#seconds, this.#nanoseconds);
   }
 
@@ -298,7 +325,15 @@ export class PacketDecoder implements PacketSink {
   }
 
   #fileFragment(row: number, side: number, kind: number): void {
-    const waiting = this.fragments.first(this.#source, this.#destination, kind & (255 | WORDS_ARE_IDS), this.#identification, row, side, this.#seconds);
+    const waiting = this.fragments.first(
+      this.#source,
+      this.#destination,
+      kind & (255 | WORDS_ARE_IDS),
+      this.#identification,
+      row,
+      side,
+      this.#seconds,
+    );
     this.#firstFragment = false;
     if (waiting === undefined) return;
     this.#table.addPackets(row, side, waiting.packets);
@@ -331,7 +366,8 @@ export class PacketDecoder implements PacketSink {
     else if ((flags & 0x04) !== 0) table.setState(row, RESET << side);
     else table.setState(row, ((flags & 0x10) !== 0 ? SPOKE << side : 0) | ((flags & 0x01) !== 0 ? FINISHED << side : 0));
     const payload = at + ((b[at + 12] >> 4) << 2);
-    if (payload < this.#end && (table.get(row, STATE) & (LOOKED << side)) === 0) this.#look(row, side, payload, sourcePort, destinationPort);
+    if (payload < this.#end && (table.get(row, STATE) & (LOOKED << side)) === 0)
+      this.#look(row, side, payload, sourcePort, destinationPort);
   }
 
   /**
@@ -464,7 +500,13 @@ export class PacketDecoder implements PacketSink {
   #echo(protocol: number, requestType: number, isReply: boolean, at: number): void {
     const b = this.#buffer;
     const identifier = at + 6 <= this.#end ? (b[at + 4] << 8) | b[at + 5] : 0;
-    const row = this.#record(identifier, identifier, icmpKind(protocol, requestType, 0) | this.#family, at, at + 8 <= this.#end ? (b[at + 6] << 8) | b[at + 7] : 0);
+    const row = this.#record(
+      identifier,
+      identifier,
+      icmpKind(protocol, requestType, 0) | this.#family,
+      at,
+      at + 8 <= this.#end ? (b[at + 6] << 8) | b[at + 7] : 0,
+    );
     if (row >= 0) this.#table.setState(row, (isReply ? ACCEPTED : OPENED) << this.#table.side);
   }
 
@@ -517,12 +559,24 @@ export class PacketDecoder implements PacketSink {
     const table = this.#table;
     if (protocol === TCP || protocol === UDP || protocol === SCTP) {
       if (ports + 4 > end) return -1;
-      return table.locate(this.#source, this.#destination, (b[ports] << 8) | b[ports + 1], (b[ports + 2] << 8) | b[ports + 3], protocol | this.#family);
+      return table.locate(
+        this.#source,
+        this.#destination,
+        (b[ports] << 8) | b[ports + 1],
+        (b[ports + 2] << 8) | b[ports + 3],
+        protocol | this.#family,
+      );
     }
     if (protocol === ICMP || protocol === ICMPV6) {
       if (ports + 6 > end) return -1;
       const identifier = (b[ports + 4] << 8) | b[ports + 5];
-      return table.locate(this.#source, this.#destination, identifier, identifier, icmpKind(protocol, protocol === ICMP ? 8 : 128, 0) | this.#family);
+      return table.locate(
+        this.#source,
+        this.#destination,
+        identifier,
+        identifier,
+        icmpKind(protocol, protocol === ICMP ? 8 : 128, 0) | this.#family,
+      );
     }
     return table.locate(this.#source, this.#destination, 0, 0, protocol | this.#family);
   }

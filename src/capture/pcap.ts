@@ -69,11 +69,12 @@ export class PcapParser implements CaptureParser {
         break;
       }
       const stated = fields.getUint32(at + 12, little);
-      const wire = stated > captured ? stated : captured;
+      const wire = Math.max(stated, captured);
       packets++;
       bytes += wire;
       if (nanoseconds < 1e9) sink.packet(buffer, at + RECORD_HEADER_BYTES, captured, wire, link, 0, seconds, nanoseconds);
-      else sink.packet(buffer, at + RECORD_HEADER_BYTES, captured, wire, link, 0, seconds + Math.floor(nanoseconds / 1e9), nanoseconds % 1e9);
+      else
+        sink.packet(buffer, at + RECORD_HEADER_BYTES, captured, wire, link, 0, seconds + Math.floor(nanoseconds / 1e9), nanoseconds % 1e9);
       at += RECORD_HEADER_BYTES + captured;
     }
     this.offset = at;
@@ -96,6 +97,7 @@ export class PcapParser implements CaptureParser {
 
   ended(rest: number): void {
     if (this.#link < 0) this.damage = `the file ends inside its header (${rest} of ${HEADER_BYTES} bytes)`;
-    else if (rest > 0) this.damage = `packet ${this.packets + 1} at byte ${this.base + this.offset}: the file ends inside it (${rest} bytes are there); still being written, or cut`;
+    else if (rest > 0)
+      this.damage = `packet ${this.packets + 1} at byte ${this.base + this.offset}: the file ends inside it (${rest} bytes are there); still being written, or cut`;
   }
 }

@@ -77,7 +77,8 @@ export class PcapngParser implements CaptureParser {
         return "more";
       }
       if (end - at < length) return "more";
-      if (fields.getUint32(at + length - 4, this.#little) !== length) return this.#stop(`its two lengths differ (${length} and ${fields.getUint32(at + length - 4, this.#little)})`);
+      if (fields.getUint32(at + length - 4, this.#little) !== length)
+        return this.#stop(`its two lengths differ (${length} and ${fields.getUint32(at + length - 4, this.#little)})`);
       if (isPacket) {
         const state = this.#packet(type, buffer, fields, at, length, sink, limitSeconds, limitNanoseconds);
         if (state !== "more") return state;
@@ -130,12 +131,31 @@ export class PcapngParser implements CaptureParser {
     const exponent = resolution & 0x7f;
     const ticksPerSecond = resolution & 0x80 ? 1n << BigInt(exponent) : 10n ** BigInt(exponent);
     const nanosecondsPerTick = resolution === 9 ? 1 : resolution === 6 ? 1000 : 0;
-    this.#interfaces.push({ link, snapLength: fields.getUint32(at + 12, this.#little), ticksPerSecond, nanosecondsPerTick, offsetSeconds, number: this.#interfaceCount++ });
-    if (!SUPPORTED_LINKS.has(link)) this.warnings.push(`interface ${this.#interfaces.length - 1} has link type ${link}, which is not supported: its packets are left out`);
+    this.#interfaces.push({
+      link,
+      snapLength: fields.getUint32(at + 12, this.#little),
+      ticksPerSecond,
+      nanosecondsPerTick,
+      offsetSeconds,
+      number: this.#interfaceCount++,
+    });
+    if (!SUPPORTED_LINKS.has(link))
+      this.warnings.push(
+        `interface ${this.#interfaces.length - 1} has link type ${link}, which is not supported: its packets are left out`,
+      );
     return true;
   }
 
-  #packet(type: number, buffer: Uint8Array, fields: DataView, at: number, length: number, sink: PacketSink, limitSeconds: number, limitNanoseconds: number): ParseState {
+  #packet(
+    type: number,
+    buffer: Uint8Array,
+    fields: DataView,
+    at: number,
+    length: number,
+    sink: PacketSink,
+    limitSeconds: number,
+    limitNanoseconds: number,
+  ): ParseState {
     const little = this.#little;
     const simple = type === SIMPLE_PACKET;
     if (length < (simple ? 16 : 32)) return this.#stop("the packet block is too short");
@@ -155,8 +175,8 @@ export class PcapngParser implements CaptureParser {
       return "paused";
     }
     this.packets++;
-    this.bytes += wire > captured ? wire : captured;
-    sink.packet(buffer, data, captured, wire > captured ? wire : captured, iface.link, iface.number, this.#seconds, this.#nanoseconds);
+    this.bytes += Math.max(wire, captured);
+    sink.packet(buffer, data, captured, Math.max(wire, captured), iface.link, iface.number, this.#seconds, this.#nanoseconds);
     return "more";
   }
 
@@ -187,7 +207,8 @@ export class PcapngParser implements CaptureParser {
       const addressBytes = type === 1 ? 4 : type === 2 ? 16 : 0;
       if (addressBytes > 0 && size > addressBytes) {
         const text = Buffer.from(buffer.buffer, buffer.byteOffset + value + addressBytes, size - addressBytes).toString("latin1");
-        for (const name of text.split("\0")) if (/^[A-Za-z0-9_.-]{1,253}$/.test(name)) sink.name(name.toLowerCase(), buffer, value, addressBytes);
+        for (const name of text.split("\0"))
+          if (/^[A-Za-z0-9_.-]{1,253}$/.test(name)) sink.name(name.toLowerCase(), buffer, value, addressBytes);
       }
       at = value + ((size + 3) & ~3);
     }
@@ -217,6 +238,7 @@ export class PcapngParser implements CaptureParser {
   }
 
   ended(rest: number): void {
-    if (rest > 0) this.damage = `block ${this.#blocks + 1} at byte ${this.base + this.offset} (after packet ${this.packets}): the file ends inside it (${rest} bytes are there); still being written, or cut`;
+    if (rest > 0)
+      this.damage = `block ${this.#blocks + 1} at byte ${this.base + this.offset} (after packet ${this.packets}): the file ends inside it (${rest} bytes are there); still being written, or cut`;
   }
 }

@@ -1,4 +1,16 @@
-import { type FlowTable, icmpKind, NO_SOURCE_PORT, ONE_WAY, OPENED, PROHIBITED_BY_ERROR, RECORDS, STATED_ALLOWED, UNCOUNTED, UNTIMED, WORDS_ARE_IDS } from "../flow/flowTable.ts";
+import {
+  type FlowTable,
+  icmpKind,
+  NO_SOURCE_PORT,
+  ONE_WAY,
+  OPENED,
+  PROHIBITED_BY_ERROR,
+  RECORDS,
+  STATED_ALLOWED,
+  UNCOUNTED,
+  UNTIMED,
+  WORDS_ARE_IDS,
+} from "../flow/flowTable.ts";
 import type { NameTable } from "../flow/names.ts";
 import type { LoggedParties } from "../flow/parties.ts";
 import { parseAddress, wordsOfAddress } from "../net/address.ts";
@@ -58,7 +70,8 @@ export async function readRecords(path: string, sink: RecordSink): Promise<Input
   } finally {
     source.close();
   }
-  if (source.damage !== undefined) warnings.push(`the compressed data is damaged (${source.damage}): nothing after line ${number} was read`);
+  if (source.damage !== undefined)
+    warnings.push(`the compressed data is damaged (${source.damage}): nothing after line ${number} was read`);
   for (const [reason, count] of Object.entries(skipped)) if (count > 1) warnings.push(`${count} lines were left out: ${reason}`);
   return { name, format: "records", records: totals.records, packets: totals.packets, bytes: totals.bytes, skipped, warnings };
 }
@@ -80,7 +93,8 @@ function addRecord(record: Record<string, unknown>, sink: RecordSink, totals: { 
   const time = readTime(record.time);
   if (time !== undefined) {
     const moment = time.seconds + time.nanoseconds * 1e-9;
-    if (moment < (sink.since ?? Number.NEGATIVE_INFINITY) || moment > (sink.until ?? Number.POSITIVE_INFINITY)) throw new BadRecord("outside the time window");
+    if (moment < (sink.since ?? Number.NEGATIVE_INFINITY) || moment > (sink.until ?? Number.POSITIVE_INFINITY))
+      throw new BadRecord("outside the time window");
   }
   const sourceId = readEnd(record, "src", sink);
   const destinationId = readEnd(record, "dst", sink);
@@ -109,7 +123,12 @@ function addRecord(record: Record<string, unknown>, sink: RecordSink, totals: { 
 }
 
 function readProtocol(value: unknown): number {
-  const protocol = typeof value === "string" ? protocolNumber(value) : typeof value === "number" && Number.isInteger(value) && value >= 0 && value <= 255 ? value : undefined;
+  const protocol =
+    typeof value === "string"
+      ? protocolNumber(value)
+      : typeof value === "number" && Number.isInteger(value) && value >= 0 && value <= 255
+        ? value
+        : undefined;
   if (protocol === undefined) throw new BadRecord(`unknown protocol \`${shown(value)}\``);
   return protocol;
 }
@@ -129,9 +148,13 @@ function readEnd(record: Record<string, unknown>, end: "src" | "dst", sink: Reco
   if (address === undefined) throw new BadRecord(`${end}Ip is no address \`${shown(text)}\``);
   const pod = record[`${end}Pod`];
   const labels = record[`${end}Labels`];
-  if (pod !== undefined && pod !== null && !(typeof pod === "string" && /^[^/]+\/[^/]+$/.test(pod))) throw new BadRecord(`${end}Pod is not namespace/name \`${shown(pod)}\``);
+  if (pod !== undefined && pod !== null && !(typeof pod === "string" && /^[^/]+\/[^/]+$/.test(pod)))
+    throw new BadRecord(`${end}Pod is not namespace/name \`${shown(pod)}\``);
   if (labels !== undefined && labels !== null && !isTexts(labels)) throw new BadRecord(`${end}Labels is not a list of texts`);
-  const tag = sink.parties.intern({ ...(typeof pod === "string" ? { pod } : {}), ...(isTexts(labels) && labels.length > 0 ? { labels } : {}) });
+  const tag = sink.parties.intern({
+    ...(typeof pod === "string" ? { pod } : {}),
+    ...(isTexts(labels) && labels.length > 0 ? { labels } : {}),
+  });
   if (end === "dst" && isTexts(record.dstNames)) for (const name of record.dstNames) sink.names.add(address, name.toLowerCase());
   const [w0, w1, w2, w3] = wordsOfAddress(address);
   return sink.table.addresses.intern(w0, w1, w2, w3, tag);
@@ -144,7 +167,8 @@ function isTexts(value: unknown): value is string[] {
 function readCount(record: Record<string, unknown>, field: string): number | undefined {
   const value = record[field];
   if (value === undefined || value === null) return undefined;
-  if (typeof value !== "number" || !Number.isInteger(value) || value < 0 || value > 0xffffffff) throw new BadRecord(`${field} is no count \`${shown(value)}\``);
+  if (typeof value !== "number" || !Number.isInteger(value) || value < 0 || value > 0xffffffff)
+    throw new BadRecord(`${field} is no count \`${shown(value)}\``);
   return value;
 }
 
@@ -169,7 +193,8 @@ function readByte(record: Record<string, unknown>, field: string): number | unde
 function readInteger(record: Record<string, unknown>, field: string, most: number): number | undefined {
   const value = record[field];
   if (value === undefined || value === null) return undefined;
-  if (typeof value !== "number" || !Number.isInteger(value) || value < 0 || value > most) throw new BadRecord(`${field} is not between 0 and ${most} \`${shown(value)}\``);
+  if (typeof value !== "number" || !Number.isInteger(value) || value < 0 || value > most)
+    throw new BadRecord(`${field} is not between 0 and ${most} \`${shown(value)}\``);
   return value;
 }
 

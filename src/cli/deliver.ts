@@ -27,9 +27,11 @@ export async function deliverSimulation(result: SimulationResult, flags: Deliver
   const reports = flags.report.map(parseReport);
   const damage = result.inputs.flatMap(({ name, warnings }) => warnings.map((warning) => `${name}: ${warning}`));
   for (const warning of damage) process.stderr.write(`warning: ${printable(warning)}\n`);
-  if (flags.strict && damage.length > 0) throw new UsageError(`--strict: ${damage.length === 1 ? "an input was" : "inputs were"} read only in part: ${damage[0]}`);
+  if (flags.strict && damage.length > 0)
+    throw new UsageError(`--strict: ${damage.length === 1 ? "an input was" : "inputs were"} read only in part: ${damage[0]}`);
   // A table shows these among its lines; scripts find them in the report, people here.
-  if (flags.output !== "table" && flags.output !== "wide") for (const warning of result.warnings) process.stderr.write(`warning: ${printable(warning)}\n`);
+  if (flags.output !== "table" && flags.output !== "wide")
+    for (const warning of result.warnings) process.stderr.write(`warning: ${printable(warning)}\n`);
   await writePieces(process.stdout, piecesOf(result, flags.output));
   for (const { format, file } of reports) await writeFilePieces(file, REPORTS[format](result));
   return exitCodeOf(result, flags);
@@ -61,6 +63,9 @@ function parseReport(text: string): { format: string; file: string } {
 
 function exitCodeOf({ summary }: SimulationResult, { failOn, exitZero }: DeliverFlags): number {
   const isFound = summary.wouldDrop > 0 || (failOn === "unknown" && summary.unknown > 0);
-  if (!isFound && summary.unknown > 0) process.stderr.write(`note: ${grouped(summary.unknown)} of ${grouped(summary.connections)} connections have an unknown verdict, which --fail-on unknown would fail on\n`);
+  if (!isFound && summary.unknown > 0)
+    process.stderr.write(
+      `note: ${grouped(summary.unknown)} of ${grouped(summary.connections)} connections have an unknown verdict, which --fail-on unknown would fail on\n`,
+    );
   return isFound && !exitZero ? FOUND : 0;
 }

@@ -27,7 +27,10 @@ export function failureOf(error: unknown, command: string): Failure {
   if (error instanceof CaptureError || error instanceof UsageError) return failure(error.message);
   if (isParseError(error)) return failure(`${parseMessage(error.message)}; see \`${command} --help\``);
   const text = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
-  return { message: printable(`error: internal: ${text} (a bug: please report it; KGUARDIAN_DEBUG=1 shows where)`), exitCode: INTERNAL_ERROR };
+  return {
+    message: printable(`error: internal: ${text} (a bug: please report it; KGUARDIAN_DEBUG=1 shows where)`),
+    exitCode: INTERNAL_ERROR,
+  };
 }
 
 function failure(message: string): Failure {

@@ -6,37 +6,89 @@ import { CNI_NAMES } from "../evaluate/profile.ts";
  * into more values; `multipleNonGreedy` keeps one value a flag, as kubectl has it.
  */
 
-const repeated = { multiple: true, multipleNonGreedy: true, default: [] as string[] } as const;
+const repeated = { multiple: true, multipleNonGreedy: true } as const;
 
 export const trafficFlags = {
-  pcap: Flags.string({ ...repeated, helpValue: "FILE|DIR|-", helpGroup: "TRAFFIC", summary: "Capture to read: pcap or pcapng, plain, gzip or zstd. A directory of rotated captures and several files are one observation." }),
+  pcap: Flags.string({
+    ...repeated,
+    helpValue: "FILE|DIR|-",
+    helpGroup: "TRAFFIC",
+    summary: "Capture to read: pcap or pcapng, plain, gzip or zstd. A directory of rotated captures and several files are one observation.",
+  }),
   flows: Flags.string({ ...repeated, helpValue: "FILE|DIR|-", helpGroup: "TRAFFIC", summary: "Flow log to read." }),
-  "flow-format": Flags.string({ options: ["records"], helpGroup: "TRAFFIC", summary: "Format of the flow logs; found by content where it is not given." }),
-  since: Flags.string({ helpValue: "TIME", helpGroup: "TRAFFIC", summary: "Only traffic from this moment on: an RFC 3339 time, or a duration back from the newest record (30m, 24h)." }),
+  "flow-format": Flags.string({
+    options: ["records"],
+    helpGroup: "TRAFFIC",
+    summary: "Format of the flow logs; found by content where it is not given.",
+  }),
+  since: Flags.string({
+    helpValue: "TIME",
+    helpGroup: "TRAFFIC",
+    summary: "Only traffic from this moment on: an RFC 3339 time, or a duration back from the newest record (30m, 24h).",
+  }),
   until: Flags.string({ helpValue: "TIME", helpGroup: "TRAFFIC", summary: "Only traffic up to this moment, written as --since is." }),
-  dns: Flags.string({ helpValue: "FILE", helpGroup: "TRAFFIC", summary: 'Names of outside addresses, besides those in observed DNS answers: JSON {"name": ["address"]} or lines as in /etc/hosts.' }),
+  dns: Flags.string({
+    helpValue: "FILE",
+    helpGroup: "TRAFFIC",
+    summary: 'Names of outside addresses, besides those in observed DNS answers: JSON {"name": ["address"]} or lines as in /etc/hosts.',
+  }),
 };
 
 export const clusterFlags = {
-  snapshot: Flags.string({ ...repeated, helpValue: "FILE|DIR|-", helpGroup: "CLUSTER", summary: "Kubernetes objects as `kubectl get ns,nodes,pods,svc,endpointslices,deploy,rs,sts,ds,jobs,cronjobs,netpol -A -o yaml` (or json) prints them." }),
-  namespace: Flags.string({ char: "n", default: "default", helpValue: "NAME", helpGroup: "CLUSTER", summary: "Namespace of policies that name none." }),
+  snapshot: Flags.string({
+    ...repeated,
+    helpValue: "FILE|DIR|-",
+    helpGroup: "CLUSTER",
+    summary:
+      "Kubernetes objects as `kubectl get ns,nodes,pods,svc,endpointslices,deploy,rs,sts,ds,jobs,cronjobs,netpol -A -o yaml` (or json) prints them.",
+  }),
+  namespace: Flags.string({
+    char: "n",
+    default: "default",
+    helpValue: "NAME",
+    helpGroup: "CLUSTER",
+    summary: "Namespace of policies that name none.",
+  }),
 };
 
 export const policyFlags = {
-  filename: Flags.string({ ...repeated, char: "f", helpValue: "FILE|DIR|-", helpGroup: "POLICIES", summary: "Candidate policies. Without any, the snapshot's own policies are judged." }),
+  filename: Flags.string({
+    ...repeated,
+    char: "f",
+    helpValue: "FILE|DIR|-",
+    helpGroup: "POLICIES",
+    summary: "Candidate policies. Without any, the snapshot's own policies are judged.",
+  }),
   recursive: Flags.boolean({ char: "R", helpGroup: "POLICIES", summary: "Read the directories of --filename with all below them." }),
   "policy-mode": Flags.string({
     options: ["overlay", "replace"],
     default: "overlay",
     helpGroup: "POLICIES",
-    summary: "How candidates meet existing policies. overlay: as `kubectl apply`, the same kind, namespace and name is replaced and the rest stays; replace: the candidates alone.",
+    summary:
+      "How candidates meet existing policies. overlay: as `kubectl apply`, the same kind, namespace and name is replaced and the rest stays; replace: the candidates alone.",
   }),
-  cni: Flags.string({ options: ["auto", ...CNI_NAMES], default: "auto", helpGroup: "POLICIES", summary: "Network plugin whose enforcement is imitated; auto infers it from the snapshot." }),
+  cni: Flags.string({
+    options: ["auto", ...CNI_NAMES],
+    default: "auto",
+    helpGroup: "POLICIES",
+    summary: "Network plugin whose enforcement is imitated; auto infers it from the snapshot.",
+  }),
 };
 
 export const outputFlags = {
-  output: Flags.string({ char: "o", options: ["table", "wide", "json", "yaml", "name"], default: "table", helpGroup: "OUTPUT", summary: "What to print." }),
-  report: Flags.string({ ...repeated, helpValue: "FORMAT=FILE", helpGroup: "OUTPUT", summary: "Also write a report to a file: json=FILE or markdown=FILE." }),
+  output: Flags.string({
+    char: "o",
+    options: ["table", "wide", "json", "yaml", "name"],
+    default: "table",
+    helpGroup: "OUTPUT",
+    summary: "What to print.",
+  }),
+  report: Flags.string({
+    ...repeated,
+    helpValue: "FORMAT=FILE",
+    helpGroup: "OUTPUT",
+    summary: "Also write a report to a file: json=FILE or markdown=FILE.",
+  }),
   "exit-zero": Flags.boolean({ helpGroup: "OUTPUT", summary: "Exit with 0 where 1 would say that something was found." }),
   strict: Flags.boolean({ helpGroup: "OUTPUT", summary: "Treat an input that could only be read in part as an error." }),
 };

@@ -1,10 +1,10 @@
 import { readFileSync, statSync } from "node:fs";
 import { text as readAll } from "node:stream/consumers";
 import { systemReason } from "../capture/byteSource.ts";
+import { newestRecordTime } from "../capture/newest.ts";
 import { expandInputs, type InputSummary, readCaptures } from "../capture/observation.ts";
 import type { L7Hint } from "../capture/packetDecoder.ts";
 import { readRecords } from "../capture/records.ts";
-import { newestRecordTime } from "../capture/newest.ts";
 import { readManifestFiles } from "../cluster/manifest.ts";
 import { type Cluster, readCluster } from "../cluster/snapshot.ts";
 import { epochsOf } from "../evaluate/surroundings.ts";
@@ -42,12 +42,16 @@ export interface TrafficFlags {
 /** Standard input can be one input only. */
 export function refuseTwoStdins(inputs: Readonly<Record<string, readonly string[]>>): void {
   const users = Object.entries(inputs).flatMap(([flag, paths]) => paths.filter((path) => path === "-").map(() => flag));
-  if (users.length > 1) throw new UsageError(`\`-\` (standard input) is given ${users.length} times (${users.join(", ")}): it can be read once`);
+  if (users.length > 1)
+    throw new UsageError(`\`-\` (standard input) is given ${users.length} times (${users.join(", ")}): it can be read once`);
 }
 
 /** Reads the cluster objects of `--snapshot`. */
 export async function loadCluster(paths: readonly string[]): Promise<Cluster> {
-  if (paths.length === 0) throw new UsageError(`no --snapshot: who owns which address is read from cluster objects (this version asks no live cluster); make one with \`${SNAPSHOT_HINT}\``);
+  if (paths.length === 0)
+    throw new UsageError(
+      `no --snapshot: who owns which address is read from cluster objects (this version asks no live cluster); make one with \`${SNAPSHOT_HINT}\``,
+    );
   const { objects, warnings } = await readManifestFiles(paths, { recursive: false, stdin: () => readAll(process.stdin) });
   const cluster = readCluster(objects);
   return warnings.length > 0 ? { ...cluster, warnings: [...warnings, ...cluster.warnings] } : cluster;
@@ -55,7 +59,8 @@ export async function loadCluster(paths: readonly string[]): Promise<Cluster> {
 
 /** Reads captures and flow records into one table. */
 export async function loadTraffic(flags: TrafficFlags, cluster: Cluster): Promise<Traffic> {
-  if (flags.pcap.length + flags.flows.length === 0) throw new UsageError("no traffic: give --pcap FILE or --flows FILE (this version asks no live broker)");
+  if (flags.pcap.length + flags.flows.length === 0)
+    throw new UsageError("no traffic: give --pcap FILE or --flows FILE (this version asks no live broker)");
   const table = new FlowTable();
   const names = new NameTable();
   const parties = new LoggedParties();
@@ -82,7 +87,11 @@ function totalBytes(paths: readonly string[]): number {
   return paths.reduce((sum, path) => sum + (path === "-" ? 0 : statSync(path).size), 0) || 1;
 }
 
-async function timeBounds(flags: TrafficFlags, pcaps: readonly string[], flows: readonly string[]): Promise<{ since?: number; until?: number }> {
+async function timeBounds(
+  flags: TrafficFlags,
+  pcaps: readonly string[],
+  flows: readonly string[],
+): Promise<{ since?: number; until?: number }> {
   const bounds: { since?: number; until?: number } = {};
   let newest: number | undefined;
   for (const name of ["since", "until"] as const) {
@@ -94,9 +103,13 @@ async function timeBounds(flags: TrafficFlags, pcaps: readonly string[], flows: 
     else if (back !== undefined) {
       newest ??= await newestRecordTime(pcaps, flows);
       bounds[name] = newest - back;
-    } else throw new UsageError(`--${name}: \`${text}\` is no RFC 3339 time (2026-11-22T17:32:00Z) and no duration back from the newest record (30m, 24h)`);
+    } else
+      throw new UsageError(
+        `--${name}: \`${text}\` is no RFC 3339 time (2026-11-22T17:32:00Z) and no duration back from the newest record (30m, 24h)`,
+      );
   }
-  if (bounds.since !== undefined && bounds.until !== undefined && bounds.since > bounds.until) throw new UsageError("--since is after --until: nothing can lie between them");
+  if (bounds.since !== undefined && bounds.until !== undefined && bounds.since > bounds.until)
+    throw new UsageError("--since is after --until: nothing can lie between them");
   return bounds;
 }
 
@@ -125,7 +138,8 @@ function readHosts(path: string, text: string, names: NameTable): void {
     const [first, ...rest] = line.replace(/#.*/, "").trim().split(/\s+/);
     if (first === "") continue;
     const address = parseAddress(first);
-    if (address === undefined || rest.length === 0) throw new UsageError(`--dns: ${path}:${i + 1}: not an address and its names: \`${line.trim().slice(0, 60)}\``);
+    if (address === undefined || rest.length === 0)
+      throw new UsageError(`--dns: ${path}:${i + 1}: not an address and its names: \`${line.trim().slice(0, 60)}\``);
     for (const name of rest) names.add(address, name.toLowerCase());
   }
 }
@@ -158,7 +172,10 @@ export class PolicyRefusal extends UsageError {
 /** Reads the candidate policies of `--filename`; none without it. `warnings` are for the report. */
 export async function loadCandidates(flags: PolicyFlags): Promise<{ policies: Policy[]; warnings: string[] }> {
   if (flags.filename.length === 0) return { policies: [], warnings: [] };
-  const { objects, warnings } = await readManifestFiles(flags.filename, { recursive: flags.recursive, stdin: () => readAll(process.stdin) });
+  const { objects, warnings } = await readManifestFiles(flags.filename, {
+    recursive: flags.recursive,
+    stdin: () => readAll(process.stdin),
+  });
   const { policies, problems, ignored } = readPolicies(objects, { defaultNamespace: flags.namespace });
   refuse(problems);
   if (policies.length === 0) {

@@ -36,7 +36,12 @@ export class Progress {
     if (this.#loading) return;
     this.#loading = true;
     const { default: cliProgress } = await import("cli-progress");
-    this.#bar = new cliProgress.SingleBar({ format: `${this.#label} {bar} {percentage} %  {eta_formatted} left`, stream: process.stderr, clearOnComplete: true, hideCursor: true });
+    this.#bar = new cliProgress.SingleBar({
+      format: `${this.#label} {bar} {percentage} %  {eta_formatted} left`,
+      stream: process.stderr,
+      clearOnComplete: true,
+      hideCursor: true,
+    });
     this.#bar.start(this.#total, 0);
   }
 }

@@ -17,13 +17,20 @@ export async function describeCommands(loaders: Readonly<Record<string, CommandL
     const flags: Record<string, object> = { ...(command.baseFlags as object), ...(command.flags as object) };
     const named = Object.fromEntries(Object.entries(flags).map(([name, flag]) => [name, { ...flag, name }]));
     const { args = {}, aliases = [], hiddenAliases = [], summary, description, examples, usage, strict } = command;
-    described[id] = JSON.parse(JSON.stringify({ id, args, aliases, hiddenAliases, summary, description, examples, usage, strict, flags: named, hidden: false }));
+    described[id] = JSON.parse(
+      JSON.stringify({ id, args, aliases, hiddenAliases, summary, description, examples, usage, strict, flags: named, hidden: false }),
+    );
   }
   return described;
 }
 
 /** Runs one command line and returns its exit code. Never throws and never prints a stack trace, unless KGUARDIAN_DEBUG asks. */
-export async function runCommandLine(argv: readonly string[], version: string, loaders: Readonly<Record<string, CommandLoader>>, embedded?: CommandManifest): Promise<number> {
+export async function runCommandLine(
+  argv: readonly string[],
+  version: string,
+  loaders: Readonly<Record<string, CommandLoader>>,
+  embedded?: CommandManifest,
+): Promise<number> {
   process.stdout.on("error", ignoreClosedPipe);
   const manifest = embedded ?? (await describeCommands(loaders));
   const args = argv[0] === "--version" || argv[0] === "-v" ? ["version"] : [...argv];
@@ -55,7 +62,12 @@ function unknownCommand(id: string, known: readonly string[]): string {
 /** oclif looks for plugins and commands on disk unless it is handed a plugin that has them. */
 async function loadConfig(version: string, loaders: Readonly<Record<string, CommandLoader>>, manifest: CommandManifest): Promise<Config> {
   const name = "kubectl-kguardian";
-  const pjson = { name, version, type: "module", oclif: { bin: BIN, dirname: "kguardian", topicSeparator: " ", additionalHelpFlags: ["-h"] } };
+  const pjson = {
+    name,
+    version,
+    type: "module",
+    oclif: { bin: BIN, dirname: "kguardian", topicSeparator: " ", additionalHelpFlags: ["-h"] },
+  };
   const commands = Object.values(manifest).map((command) => ({
     ...command,
     pluginName: name,
@@ -63,7 +75,23 @@ async function loadConfig(version: string, loaders: Readonly<Record<string, Comm
     load: async () => Object.assign((await loaders[command.id as string]()).default as object, { id: command.id }),
   }));
   const root = import.meta.dirname;
-  const plugin = { name, alias: name, version, root, pjson, commands, commandIDs: Object.keys(manifest), topics: [], hooks: {}, type: "core", moduleType: "module", valid: true, isRoot: true, hasManifest: true, options: { root } };
+  const plugin = {
+    name,
+    alias: name,
+    version,
+    root,
+    pjson,
+    commands,
+    commandIDs: Object.keys(manifest),
+    topics: [],
+    hooks: {},
+    type: "core",
+    moduleType: "module",
+    valid: true,
+    isRoot: true,
+    hasManifest: true,
+    options: { root },
+  };
   return Config.load({ root, plugins: new Map([[name, plugin]]), pjson } as unknown as Parameters<typeof Config.load>[0]);
 }
 

@@ -1,6 +1,6 @@
 import { load as loadYaml } from "js-yaml";
-import { Evaluator, type World } from "../evaluate/evaluator.ts";
 import { EndpointResolver } from "../evaluate/endpoints.ts";
+import { Evaluator, type World } from "../evaluate/evaluator.ts";
 import { CNI_NAMES, type CniName, profileOf } from "../evaluate/profile.ts";
 import { Simulation } from "../evaluate/simulation.ts";
 import { surroundingsOf } from "../evaluate/surroundings.ts";
@@ -10,7 +10,16 @@ import { type AcceptedFinding, readAcceptedFinding } from "../report/accepted.ts
 import type { SimulationResult } from "../report/simulationResult.ts";
 import { summarizeSimulation } from "../report/summarizeSimulation.ts";
 import { UsageError } from "./errors.ts";
-import { existingPolicies, loadCandidates, loadCluster, loadTraffic, type PolicyFlags, readText, refuseTwoStdins, type TrafficFlags } from "./inputs.ts";
+import {
+  existingPolicies,
+  loadCandidates,
+  loadCluster,
+  loadTraffic,
+  type PolicyFlags,
+  readText,
+  refuseTwoStdins,
+  type TrafficFlags,
+} from "./inputs.ts";
 import { Progress } from "./progress.ts";
 
 export interface SimulateFlags extends TrafficFlags, PolicyFlags {
@@ -34,13 +43,17 @@ export async function simulate(flags: SimulateFlags): Promise<SimulationResult> 
   const name = flags.cni === "auto" ? cluster.cni.name : (flags.cni as CniName);
   const profile = profileOf(CNI_NAMES.includes(name) ? name : "generic", cluster.cni.settings);
   const baseline = new Evaluator(existing.policies, world, profile);
-  const evaluator = candidates.policies.length === 0 ? baseline : new Evaluator(overlay(existing.policies, candidates.policies, flags.policyMode), world, profile);
+  const evaluator =
+    candidates.policies.length === 0
+      ? baseline
+      : new Evaluator(overlay(existing.policies, candidates.policies, flags.policyMode), world, profile);
   const progress = new Progress("judging connections", connections.size);
   const simulation = new Simulation(connections, traffic.table.addresses, resolver, evaluator, baseline, (done) => progress.update(done));
   progress.stop();
   const warnings = [...cluster.warnings, ...cluster.cni.warnings, ...existing.warnings, ...candidates.warnings, ...connections.warnings];
   if (traffic.names.leftOut > 0) warnings.push(`${traffic.names.leftOut} names of addresses were left out: more than any honest DNS gives`);
-  if (evaluator.policies.length === 0) warnings.push("no policy is in force, neither given with -f nor in the snapshot: everything is allowed");
+  if (evaluator.policies.length === 0)
+    warnings.push("no policy is in force, neither given with -f nor in the snapshot: everything is allowed");
   return summarizeSimulation({
     simulation,
     inputs: traffic.inputs,

@@ -53,6 +53,8 @@ export function selectsPartly(selector: LabelSelector, knownLabels: Labels): Tru
 /** Returns a canonical text of a selector: equal texts mean equal selectors, whatever the order they were written in. */
 export function selectorKey(selector: LabelSelector): string {
   return JSON.stringify(
-    selector.requirements.map(({ key, operator, values }) => [key, operator, ...[...new Set(values)].sort()]).sort((a, b) => (JSON.stringify(a) < JSON.stringify(b) ? -1 : 1)),
+    selector.requirements
+      .map(({ key, operator, values }) => [key, operator, ...[...new Set(values)].sort()])
+      .sort((a, b) => (JSON.stringify(a) < JSON.stringify(b) ? -1 : 1)),
   );
 }

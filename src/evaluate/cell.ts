@@ -1,6 +1,6 @@
 import type { Truth } from "../cluster/selector.ts";
-import { isIcmp } from "../net/protocol.ts";
 import { rangeContains } from "../net/portRange.ts";
+import { isIcmp } from "../net/protocol.ts";
 import type { Policy, PortMatch } from "../policy/model.ts";
 import type { AddressClasses } from "./addressClasses.ts";
 import type { Clause, CompiledPolicy } from "./clauses.ts";
@@ -86,7 +86,10 @@ function matchPort(rules: Rules, match: PortMatch, { protocol, port }: PortSampl
   if (rules.profile.namedPortIsWholeProtocol) return true;
   if (destination.identity === ANYTHING) return "unknown";
   const { name } = match.ports;
-  return rules.identities.get(destination.identity)?.ports.some((own) => own.name === name && own.protocol === protocol && own.port === port) ?? false;
+  return (
+    rules.identities.get(destination.identity)?.ports.some((own) => own.name === name && own.protocol === protocol && own.port === port) ??
+    false
+  );
 }
 
 /** One clause's answer in a cell. */
@@ -101,7 +104,14 @@ interface Answer {
  * Works out one cell: what the policies that select `subject` (certainly or perhaps) say of traffic with `peer`.
  * `destination` is the one of the two whose ports are meant.
  */
-export function decideCell(rules: Rules, selecting: readonly CompiledPolicy[], subject: Party, peer: Party, destination: Party, sample: PortSample): Decision {
+export function decideCell(
+  rules: Rules,
+  selecting: readonly CompiledPolicy[],
+  subject: Party,
+  peer: Party,
+  destination: Party,
+  sample: PortSample,
+): Decision {
   const certain: Policy[] = [];
   const possible: Policy[] = [];
   const sure: Answer[] = [];
@@ -127,9 +137,22 @@ export function decideCell(rules: Rules, selecting: readonly CompiledPolicy[], s
   if (rules.profile.echoAlwaysPasses && isIcmp(sample.protocol) && certain.length + possible.length > 0) {
     return { verdict: "allow", reason: "default", notes: ["echo-always-passes"], isolatedBy: certain, matched: [] };
   }
-  if (!denyPossible) return { verdict: "allow", reason: certain.length + possible.length > 0 ? "rule" : "no-policy", notes: [], isolatedBy: certain, matched: matchesOf(open) };
+  if (!denyPossible)
+    return {
+      verdict: "allow",
+      reason: certain.length + possible.length > 0 ? "rule" : "no-policy",
+      notes: [],
+      isolatedBy: certain,
+      matched: matchesOf(open),
+    };
   if (certain.length > 0 && open.length === 0) return denied(rules, selecting, subject, peer, sample, certain);
-  return { verdict: "unknown", reason: whyUnknown(subject, peer, open), notes: [], isolatedBy: [...certain, ...possible], matched: matchesOf(open) };
+  return {
+    verdict: "unknown",
+    reason: whyUnknown(subject, peer, open),
+    notes: [],
+    isolatedBy: [...certain, ...possible],
+    matched: matchesOf(open),
+  };
 }
 
 function matchesOf(answers: readonly Answer[]): Match[] {
@@ -140,17 +163,32 @@ function allowed(rules: Rules, peer: Party, isolatedBy: readonly Policy[], sure:
   const notes: Note[] = [];
   if (peer.identity !== NOBODY && sure.every((answer) => answer.peers.onlyByBlock)) notes.push("ipblock-covers-pod");
   if (peer.isNode && sure.every((answer) => answer.peers.onlyByBlock)) notes.push("ipblock-covers-node");
-  if (rules.profile.namedPortIsWholeProtocol && sure.every(({ clause }) => clause.rule.ports !== "any" && clause.rule.ports.every(({ ports }) => ports !== undefined && "name" in ports))) {
+  if (
+    rules.profile.namedPortIsWholeProtocol &&
+    sure.every(
+      ({ clause }) => clause.rule.ports !== "any" && clause.rule.ports.every(({ ports }) => ports !== undefined && "name" in ports),
+    )
+  ) {
     notes.push("named-port-is-whole-protocol");
   }
   return { verdict: "allow", reason: "rule", notes, isolatedBy, matched: matchesOf(sure) };
 }
 
-function denied(rules: Rules, selecting: readonly CompiledPolicy[], subject: Party, peer: Party, sample: PortSample, isolatedBy: readonly Policy[]): Decision {
+function denied(
+  rules: Rules,
+  selecting: readonly CompiledPolicy[],
+  subject: Party,
+  peer: Party,
+  sample: PortSample,
+  isolatedBy: readonly Policy[],
+): Decision {
   const notes: Note[] = [];
-  const clauses = selecting.filter((compiled) => matchSelection(rules, compiled.subject, subject) === true).flatMap((compiled) => compiled.clauses);
+  const clauses = selecting
+    .filter((compiled) => matchSelection(rules, compiled.subject, subject) === true)
+    .flatMap((compiled) => compiled.clauses);
   // Portless traffic that a rule's peers admit but its ports cannot name: the API leaves it to the plugin.
-  if (sample.port < 0 && clauses.some((clause) => clause.rule.ports !== "any" && matchPeers(rules, clause, peer).truth === true)) notes.push("icmp-implementation-defined");
+  if (sample.port < 0 && clauses.some((clause) => clause.rule.ports !== "any" && matchPeers(rules, clause, peer).truth === true))
+    notes.push("icmp-implementation-defined");
   if (blockWouldMatch(rules, clauses, peer)) notes.push(peer.isNode ? "ipblock-covers-node" : "ipblock-covers-pod");
   return { verdict: "deny", reason: "isolated", notes, isolatedBy, matched: [] };
 }
@@ -159,12 +197,17 @@ function denied(rules: Rules, selecting: readonly CompiledPolicy[], subject: Par
 function blockWouldMatch(rules: Rules, clauses: readonly Clause[], peer: Party): boolean {
   if (peer.addressClass < 0 || (peer.identity === NOBODY && !peer.isNode)) return false;
   if (peer.isNode ? rules.profile.blocksMatchNodes : rules.profile.blocksMatchPods) return false;
-  return clauses.some((clause) => clause.peers !== "any" && clause.peers.some(({ isBlock, number }) => isBlock && rules.addresses.contains(number, peer.addressClass)));
+  return clauses.some(
+    (clause) =>
+      clause.peers !== "any" && clause.peers.some(({ isBlock, number }) => isBlock && rules.addresses.contains(number, peer.addressClass)),
+  );
 }
 
 function whyUnknown(subject: Party, peer: Party, open: readonly Answer[]): UnknownReason {
   if (subject.identity === ANYTHING || peer.identity === ANYTHING) {
-    return open.length > 0 && open.every((answer) => answer.portsTruth === "unknown" && answer.peers.truth === true) ? "unknown-port-name" : "unknown-endpoint";
+    return open.length > 0 && open.every((answer) => answer.portsTruth === "unknown" && answer.peers.truth === true)
+      ? "unknown-port-name"
+      : "unknown-endpoint";
   }
   return "unknown-labels";
 }

@@ -41,7 +41,12 @@ export class Blocks {
 }
 
 /** Compiles one direction of the policies that govern it. */
-export function compileDirection(policies: readonly Policy[], direction: Direction, identities: Identities, blocks: Blocks): CompiledPolicy[] {
+export function compileDirection(
+  policies: readonly Policy[],
+  direction: Direction,
+  identities: Identities,
+  blocks: Blocks,
+): CompiledPolicy[] {
   const compiled: CompiledPolicy[] = [];
   for (const policy of policies) {
     const list = policy[direction];
@@ -55,7 +60,9 @@ export function compileDirection(policies: readonly Policy[], direction: Directi
 function compilePeers(rule: Rule, identities: Identities, blocks: Blocks): "any" | CompiledPeer[] {
   if (rule.peers === "any") return "any";
   return rule.peers.map((peer) =>
-    peer.kind === "prefix" ? { isBlock: true, number: blocks.intern(peer), ref: peer.ref } : { isBlock: false, number: identities.intern(peer.match), ref: peer.ref },
+    peer.kind === "prefix"
+      ? { isBlock: true, number: blocks.intern(peer), ref: peer.ref }
+      : { isBlock: false, number: identities.intern(peer.match), ref: peer.ref },
   );
 }
 
@@ -71,7 +78,11 @@ export function portCuts(policies: readonly Policy[], identities: Identities): M
   if (names.size === 0) return cuts;
   for (let number = 0; number < identities.size; number++) {
     for (const { name, port, protocol } of identities.get(number)?.ports ?? []) {
-      if (name !== undefined && names.has(name)) cuts.get(protocol)?.add(port).add(port + 1);
+      if (name !== undefined && names.has(name))
+        cuts
+          .get(protocol)
+          ?.add(port)
+          .add(port + 1);
     }
   }
   return cuts;

@@ -4,11 +4,24 @@ export type Verdict = "allow" | "deny" | "unknown";
 
 export type AllowReason = "no-policy" | "rule" | "not-selectable" | "self" | "own-node" | "default";
 export type DenyReason = "isolated" | "rule-deny" | "tier-default" | "l7-deny";
-export type UnknownReason = "unknown-endpoint" | "unknown-labels" | "unknown-port-name" | "no-l7-data" | "several-backends" | "policy-error";
+export type UnknownReason =
+  | "unknown-endpoint"
+  | "unknown-labels"
+  | "unknown-port-name"
+  | "no-l7-data"
+  | "several-backends"
+  | "policy-error";
 export type Reason = AllowReason | DenyReason | UnknownReason;
 
 /** What a verdict hangs on besides the rules' text. */
-export type Note = "ipblock-covers-pod" | "ipblock-covers-node" | "icmp-implementation-defined" | "own-node-exception" | "named-port-is-whole-protocol" | "echo-always-passes" | "dialect-ignored-by-cni";
+export type Note =
+  | "ipblock-covers-pod"
+  | "ipblock-covers-node"
+  | "icmp-implementation-defined"
+  | "own-node-exception"
+  | "named-port-is-whole-protocol"
+  | "echo-always-passes"
+  | "dialect-ignored-by-cni";
 
 /** A rule, or one peer of it, that matched. */
 export interface Match {

@@ -172,7 +172,18 @@ export class EndpointResolver {
     const podName = name?.split("/")[1] ?? "(unnamed)";
     const origin = { namespace, name: podName, labels: own, owners: [] };
     const [workload] = assignWorkloads([origin], new Map());
-    return { namespace, name: podName, labels: own, workload, hostNetwork: false, serviceAccountName: "default", addresses: [], ports: [], startSeconds: null, endSeconds: null };
+    return {
+      namespace,
+      name: podName,
+      labels: own,
+      workload,
+      hostNetwork: false,
+      serviceAccountName: "default",
+      addresses: [],
+      ports: [],
+      startSeconds: null,
+      endSeconds: null,
+    };
   }
 }
 

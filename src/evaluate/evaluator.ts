@@ -140,7 +140,8 @@ export class Evaluator {
     const self = this.#self[source];
     if (self !== 0) {
       if (self === this.#self[destination]) return SELF;
-      if (this.#home[source] !== 0 && this.#home[source] === this.#self[destination] && this.profile.podToOwnNode === "allow") return OWN_NODE;
+      if (this.#home[source] !== 0 && this.#home[source] === this.#self[destination] && this.profile.podToOwnNode === "allow")
+        return OWN_NODE;
     }
     return this.#lookUp(row, this.#peerClass[destination], portClass);
   }
@@ -223,7 +224,13 @@ export class Evaluator {
 
   #internDecision(decision: Decision): number {
     const refs = decision.matched.map(({ policy, rule }) => `${this.#policyNumbers.get(policy)}:${rule.path}`);
-    const key = [decision.verdict, decision.reason, decision.notes.join(), decision.isolatedBy.map((policy) => this.#policyNumbers.get(policy)).join(), refs.join()].join("|");
+    const key = [
+      decision.verdict,
+      decision.reason,
+      decision.notes.join(),
+      decision.isolatedBy.map((policy) => this.#policyNumbers.get(policy)).join(),
+      refs.join(),
+    ].join("|");
     let id = this.#decisionIds.get(key);
     if (id === undefined) this.#decisionIds.set(key, (id = this.decisions.push(decision) - 1));
     return id;
@@ -231,7 +238,9 @@ export class Evaluator {
 
   #findSelecting(direction: Direction): number[][] {
     const selecting: number[][] = Array.from({ length: this.#rules.identities.size }, () => []);
-    this.#directions[direction].forEach(({ subject }, policy) => this.#rules.identities.selection(subject).may.forEach((identity) => selecting[identity].push(policy)));
+    this.#directions[direction].forEach(({ subject }, policy) =>
+      this.#rules.identities.selection(subject).may.forEach((identity) => selecting[identity].push(policy)),
+    );
     return selecting;
   }
 
@@ -262,7 +271,10 @@ export class Evaluator {
     const { identities } = this.#rules;
     // Subjects are one class when the same policies select them, as certainly, and (for ingress) their named ports agree.
     const certainty = policies.map(({ subject: selection }) => (identities.selection(selection).must.has(subject.identity) ? "" : "?"));
-    const named = direction === "ingress" && policies.some(usesNamedPorts) ? JSON.stringify(identities.get(subject.identity)?.ports.filter((port) => port.name !== undefined)) : "";
+    const named =
+      direction === "ingress" && policies.some(usesNamedPorts)
+        ? JSON.stringify(identities.get(subject.identity)?.ports.filter((port) => port.name !== undefined))
+        : "";
     const key = `${direction} ${selecting.map((policy, i) => policy + certainty[i]).join()} ${named}`;
     let row = this.#rowByKey.get(key);
     if (row === undefined) this.#rowByKey.set(key, (row = this.#rows.push(this.#makeRow(policies, subject, direction)) - 1));
@@ -271,21 +283,37 @@ export class Evaluator {
 
   #makeRow(policies: readonly CompiledPolicy[], subject: Party, direction: Direction): Row {
     const { portGroups, portSamples } = groupPorts(this.ports, policies, this.#portValues(policies, subject, direction));
-    return { policies, subject, direction, namesPeerPorts: direction === "egress" && policies.some(usesNamedPorts), peerGroups: new Uint16Array(0), groupSamples: [], groupsBySignature: new Map(), portGroups, portSamples, cells: new Int32Array(0) };
+    return {
+      policies,
+      subject,
+      direction,
+      namesPeerPorts: direction === "egress" && policies.some(usesNamedPorts),
+      peerGroups: new Uint16Array(0),
+      groupSamples: [],
+      groupsBySignature: new Map(),
+      portGroups,
+      portSamples,
+      cells: new Int32Array(0),
+    };
   }
 
   /** Numbers that named ports of the row's rules can stand for: the subject's for ingress, any pod's for egress. */
   #portValues(policies: readonly CompiledPolicy[], subject: Party, direction: Direction): ReadonlySet<number> {
     const names = new Set<string>();
     for (const { clauses } of policies) {
-      for (const { rule } of clauses) if (rule.ports !== "any") for (const { ports } of rule.ports) if (ports !== undefined && "name" in ports) names.add(ports.name);
+      for (const { rule } of clauses)
+        if (rule.ports !== "any") for (const { ports } of rule.ports) if (ports !== undefined && "name" in ports) names.add(ports.name);
     }
     const values = new Set<number>();
     if (names.size === 0) return values;
     const { identities } = this.#rules;
-    const owners = direction === "ingress" && subject.identity !== ANYTHING ? [subject.identity] : Array.from({ length: identities.size }, (_, number) => number);
+    const owners =
+      direction === "ingress" && subject.identity !== ANYTHING
+        ? [subject.identity]
+        : Array.from({ length: identities.size }, (_, number) => number);
     for (const owner of owners) {
-      for (const { name, port, protocol } of identities.get(owner)?.ports ?? []) if (name !== undefined && names.has(name)) values.add(this.ports.classOf(protocol, port));
+      for (const { name, port, protocol } of identities.get(owner)?.ports ?? [])
+        if (name !== undefined && names.has(name)) values.add(this.ports.classOf(protocol, port));
     }
     return values;
   }
@@ -362,7 +390,11 @@ function usesNamedPorts({ clauses }: CompiledPolicy): boolean {
 }
 
 /** Joins port classes that none of the row's rules tells apart. `named` are the classes that named ports can stand for. */
-function groupPorts(ports: PortClasses, policies: readonly CompiledPolicy[], named: ReadonlySet<number>): { portGroups: Uint16Array; portSamples: number[] } {
+function groupPorts(
+  ports: PortClasses,
+  policies: readonly CompiledPolicy[],
+  named: ReadonlySet<number>,
+): { portGroups: Uint16Array; portSamples: number[] } {
   const portGroups = new Uint16Array(ports.samples.length);
   const portSamples: number[] = [];
   const groups = new Map<string, number>();
@@ -371,7 +403,8 @@ function groupPorts(ports: PortClasses, policies: readonly CompiledPolicy[], nam
     let signature = named.has(portClass) ? `${portClass}` : `${protocol}:`;
     for (const match of matches) {
       if (match.protocol !== protocol) continue;
-      if (match.ports !== undefined && !("name" in match.ports)) signature += port >= match.ports.first && port <= match.ports.last ? "1" : "0";
+      if (match.ports !== undefined && !("name" in match.ports))
+        signature += port >= match.ports.first && port <= match.ports.last ? "1" : "0";
     }
     let group = groups.get(signature);
     if (group === undefined) groups.set(signature, (group = portSamples.push(portClass) - 1));

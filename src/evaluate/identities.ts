@@ -1,5 +1,5 @@
 import type { ContainerPort, Labels, Namespace, Pod } from "../cluster/objects.ts";
-import { type LabelSelector, type Requirement, selects, selectsPartly, selectorKey } from "../cluster/selector.ts";
+import { type LabelSelector, type Requirement, selectorKey, selects, selectsPartly } from "../cluster/selector.ts";
 import type { NamespaceMatch, PodMatch } from "../policy/model.ts";
 import { BitSet } from "./bitSet.ts";
 

@@ -1,9 +1,9 @@
 import { matchesRequirement, type Requirement } from "../cluster/selector.ts";
-import { formatPrefix } from "../net/prefix.ts";
 import { formatPortRange } from "../net/portRange.ts";
+import { formatPrefix } from "../net/prefix.ts";
 import { hasPorts, protocolName } from "../net/protocol.ts";
-import type { Direction, Peer, PortMatch, RuleRef } from "../policy/model.ts";
-import { type Party, matchPeers, matchPorts } from "./cell.ts";
+import type { Direction, Peer, Policy, PortMatch, RuleRef } from "../policy/model.ts";
+import { matchPeers, matchPorts, type Party } from "./cell.ts";
 import type { Clause } from "./clauses.ts";
 import type { Evaluator, Participant } from "./evaluator.ts";
 
@@ -18,10 +18,11 @@ export interface DeniedFlow {
   readonly dialledPort?: number;
 }
 
-/** The rule that came nearest to allowing a denied flow, in words; `rule` where there is one to point at. */
+/** The rule that came nearest to allowing a denied flow, in words; `rule` and its policy where there is one to point at. */
 export interface NearMiss {
   readonly text: string;
   readonly rule?: RuleRef;
+  readonly policy?: Policy;
 }
 
 interface Scored {
@@ -50,17 +51,23 @@ export function findNearMiss(evaluator: Evaluator, flow: DeniedFlow): NearMiss {
   let best: Scored | undefined;
   for (const clause of clauses) {
     const scored = score(evaluator, clause, flow, peer, peerParty, destination);
-    if (best === undefined || scored.score > best.score) best = scored;
+    if (best === undefined || scored.score > best.score || (scored.score === best.score && narrowness(clause) > narrowness(best.clause))) best = scored;
   }
-  return describe(best!, flow, peer, clauses);
+  return { ...describe(best!, flow, peer, clauses), policy: best!.clause.policy };
 }
 
 function score(evaluator: Evaluator, clause: Clause, flow: DeniedFlow, peer: Participant, peerParty: Party, destination: Party): Scored {
   const peersMatch = matchPeers(evaluator.rules, clause, peerParty).truth === true;
-  const portsMatch = matchPorts(evaluator.rules, clause, { protocol: flow.protocol, port: hasPorts(flow.protocol) ? flow.port : -1 }, destination) === true;
+  const portsMatch =
+    matchPorts(evaluator.rules, clause, { protocol: flow.protocol, port: hasPorts(flow.protocol) ? flow.port : -1 }, destination) === true;
   if (peersMatch) return { clause, peersMatch, portsMatch, score: portsMatch ? 100 : sharesProtocol(clause, flow.protocol) ? 60 : 50 };
   const fault = bestPeer(evaluator, clause, peer);
   return { clause, peersMatch, portsMatch, ...(fault ? { peer: fault } : {}), score: (portsMatch ? 30 : 0) + (fault?.score ?? 0) };
+}
+
+/** How closely a rule's policy names its subject: of two equally near rules, the workload's own is the one to mend. */
+function narrowness(clause: Clause): number {
+  return clause.policy.subject.pods.requirements.length;
 }
 
 function sharesProtocol(clause: Clause, protocol: number): boolean {
@@ -74,12 +81,18 @@ function describe(best: Scored, flow: DeniedFlow, peer: Participant, clauses: re
     const ports = describePorts(best.clause.rule.ports);
     const { dialledPort } = flow;
     const isServicePort = dialledPort !== undefined && dialledPort !== flow.port && allows(best.clause, flow.protocol, dialledPort);
-    if (!hasPorts(flow.protocol)) return { text: `nearest rule allows ${ports} only${place}: ${protocolName(flow.protocol)} needs a rule without ports`, rule: ref };
-    return { text: `nearest rule allows ${ports}${place}${isServicePort ? `: the Service's port, the pod listens on ${flow.port}` : ""}`, rule: ref };
+    if (!hasPorts(flow.protocol))
+      return { text: `nearest rule allows ${ports} only${place}: ${protocolName(flow.protocol)} needs a rule without ports`, rule: ref };
+    return {
+      text: `nearest rule allows ${ports}${place}${isServicePort ? `: the Service's port, the pod listens on ${flow.port}` : ""}`,
+      rule: ref,
+    };
   }
   const where = flow.direction === "egress" ? "to" : "from";
-  if (peer.type === "external" && !clauses.some(reachesAddresses)) return { text: `no rule ${flow.direction === "egress" ? "reaches" : "admits anything from"} outside the cluster` };
-  if (peer.type === "node" && !clauses.some(reachesAddresses)) return { text: `no rule ${flow.direction === "egress" ? "reaches" : "admits"} node addresses` };
+  if (peer.type === "external" && !clauses.some(reachesAddresses))
+    return { text: `no rule ${flow.direction === "egress" ? "reaches" : "admits anything from"} outside the cluster` };
+  if (peer.type === "node" && !clauses.some(reachesAddresses))
+    return { text: `no rule ${flow.direction === "egress" ? "reaches" : "admits"} node addresses` };
   if (best.peer === undefined) return { text: `no rule allows ${flow.direction} ${where} it` };
   const lead = best.portsMatch ? `nearest rule${place}` : `nearest rule allows ${describePorts(best.clause.rule.ports)}${place} and`;
   return { text: `${lead} ${best.peer.text}`, rule: ref };
@@ -92,7 +105,14 @@ function reachesAddresses(clause: Clause): boolean {
 function allows(clause: Clause, protocol: number, port: number): boolean {
   return (
     clause.rule.ports !== "any" &&
-    clause.rule.ports.some((match) => match.protocol === protocol && match.ports !== undefined && !("name" in match.ports) && port >= match.ports.first && port <= match.ports.last)
+    clause.rule.ports.some(
+      (match) =>
+        match.protocol === protocol &&
+        match.ports !== undefined &&
+        !("name" in match.ports) &&
+        port >= match.ports.first &&
+        port <= match.ports.last,
+    )
   );
 }
 
@@ -121,9 +141,12 @@ function bestPeer(evaluator: Evaluator, clause: Clause, participant: Participant
 function peerFault(evaluator: Evaluator, peer: Peer, participant: Participant): PeerFault {
   const { ref } = peer;
   if (peer.kind === "prefix") {
-    const except = peer.except.find((prefix) => participant.address !== undefined && participant.address >= prefix.first && participant.address <= prefix.last);
+    const except = peer.except.find(
+      (prefix) => participant.address !== undefined && participant.address >= prefix.first && participant.address <= prefix.last,
+    );
     if (except !== undefined) return { ref, score: 15, text: `excepts ${formatPrefix(except)}` };
-    if (participant.type === "pod" && !evaluator.profile.blocksMatchPods) return { ref, score: 4, text: `names addresses (${formatPrefix(peer.prefix)}), which match no pods under ${evaluator.profile.name}` };
+    if (participant.type === "pod" && !evaluator.profile.blocksMatchPods)
+      return { ref, score: 4, text: `names addresses (${formatPrefix(peer.prefix)}), which match no pods under ${evaluator.profile.name}` };
     return { ref, score: participant.type === "external" ? 6 : 1, text: `wants an address in ${formatPrefix(peer.prefix)}` };
   }
   if (participant.type !== "pod") return { ref, score: 0, text: "selects pods, which this is not" };
@@ -132,7 +155,10 @@ function peerFault(evaluator: Evaluator, peer: Peer, participant: Participant): 
   const failed = pods.requirements.filter((requirement) => !matchesRequirement(requirement, pod.labels));
   const held = pods.requirements.length - failed.length;
   const namespaceText = namespaceFault(evaluator, namespaces, pod.namespace);
-  const podText = failed.length > 0 ? `wants ${failed.map(describeRequirement).join(" and ")}, ${pod.workload.name} has ${describeLabels(failed, pod.labels)}` : "";
+  const podText =
+    failed.length > 0
+      ? `wants ${failed.map(describeRequirement).join(" and ")}, ${pod.workload.name} has ${describeLabels(failed, pod.labels)}`
+      : "";
   const text = [namespaceText, podText].filter((part) => part !== "").join(" and ");
   return { ref, score: 5 + held * 2 - failed.length + (namespaceText === "" ? 6 : 0), text: text || "selects other pods" };
 }
@@ -141,7 +167,9 @@ function namespaceFault(evaluator: Evaluator, match: Extract<Peer, { kind: "pods
   if ("name" in match) return match.name === namespace ? "" : `selects pods of namespace ${match.name} only`;
   const labels = evaluator.namespaceLabels(namespace);
   const failed = match.selector.requirements.filter((requirement) => !matchesRequirement(requirement, labels));
-  return failed.length === 0 ? "" : `wants a namespace with ${failed.map(describeRequirement).join(" and ")}, ${namespace} has ${describeLabels(failed, labels)}`;
+  return failed.length === 0
+    ? ""
+    : `wants a namespace with ${failed.map(describeRequirement).join(" and ")}, ${namespace} has ${describeLabels(failed, labels)}`;
 }
 
 function describeRequirement({ key, operator, values }: Requirement): string {

@@ -47,14 +47,24 @@ export function profileOf(name: CniName, settings: Readonly<Record<string, strin
     case "antrea":
       return judged;
     case "ovn-kubernetes":
-      return { ...judged, namedPortIsWholeProtocol: true, caveats: ["ovn-kubernetes also matches host-network pods by podSelector, which is not imitated"] };
+      return {
+        ...judged,
+        namedPortIsWholeProtocol: true,
+        caveats: ["ovn-kubernetes also matches host-network pods by podSelector, which is not imitated"],
+      };
     case "aws":
       return {
         ...GENERIC,
         name,
-        caveats: ["aws judges egress on the dialled address and port and lets an except deny across policies, neither of which is imitated: egress to Services is judged on the backend"],
+        caveats: [
+          "aws judges egress on the dialled address and port and lets an except deny across policies, neither of which is imitated: egress to Services is judged on the backend",
+        ],
       };
     case "kube-router":
-      return { ...judged, echoAlwaysPasses: true, caveats: ["kube-router lets an except cut other blocks of the same rule, which is not imitated"] };
+      return {
+        ...judged,
+        echoAlwaysPasses: true,
+        caveats: ["kube-router lets an except cut other blocks of the same rule, which is not imitated"],
+      };
   }
 }

@@ -1,5 +1,5 @@
-import type { Connections } from "../flow/connections.ts";
 import type { AddressTable } from "../flow/addressTable.ts";
+import type { Connections } from "../flow/connections.ts";
 import { OUTCOMES } from "../flow/outcome.ts";
 import type { Address } from "../net/address.ts";
 import { combine, type Decision, type UnknownReason, type Verdict } from "./decision.ts";
@@ -60,7 +60,14 @@ export class Simulation {
   readonly #addresses: AddressTable;
   readonly #resolver: EndpointResolver;
 
-  constructor(connections: Connections, addresses: AddressTable, resolver: EndpointResolver, evaluator: Evaluator, baseline: Evaluator, progress?: (done: number) => void) {
+  constructor(
+    connections: Connections,
+    addresses: AddressTable,
+    resolver: EndpointResolver,
+    evaluator: Evaluator,
+    baseline: Evaluator,
+    progress?: (done: number) => void,
+  ) {
     this.connections = connections;
     this.#addresses = addresses;
     this.#resolver = resolver;
@@ -113,23 +120,66 @@ export class Simulation {
     if (isJoined) {
       const viaAddress = this.#addresses.addressOf(viaId);
       const service = resolver.dialled(viaAddress, protocol, connections.viaPort(i))?.service;
-      const via = { address: viaAddress, port: connections.viaPort(i), ...(service ? { service: `${service.namespace}/${service.name}` } : {}) };
+      const via = {
+        address: viaAddress,
+        port: connections.viaPort(i),
+        ...(service ? { service: `${service.namespace}/${service.name}` } : {}),
+      };
       const participant = resolver.participantAt(connections.destination(i), seconds, source);
-      return { source, sourceAddress, sourceEndpoint, destinationEndpoint: resolver.endpointOf(participant, address, seconds), destinationAddress: address, port, via, targets: [{ participant, address, port }] };
+      return {
+        source,
+        sourceAddress,
+        sourceEndpoint,
+        destinationEndpoint: resolver.endpointOf(participant, address, seconds),
+        destinationAddress: address,
+        port,
+        via,
+        targets: [{ participant, address, port }],
+      };
     }
     const dialled = viaId >= 0 ? resolver.dialled(address, protocol, port) : undefined;
     if (dialled !== undefined) {
       const { service, backends } = dialled;
       const via = { address, port, service: `${service.namespace}/${service.name}` };
-      const targets = backends.map((backend) => ({ participant: resolver.participantOf(backend.address, seconds, source), address: backend.address, port: backend.port }));
+      const targets = backends.map((backend) => ({
+        participant: resolver.participantOf(backend.address, seconds, source),
+        address: backend.address,
+        port: backend.port,
+      }));
       const [only] = targets;
       if (targets.length === 1) {
-        return { source, sourceAddress, sourceEndpoint, destinationEndpoint: resolver.endpointOf(only.participant, only.address, seconds), destinationAddress: only.address, port: only.port, via, targets };
+        return {
+          source,
+          sourceAddress,
+          sourceEndpoint,
+          destinationEndpoint: resolver.endpointOf(only.participant, only.address, seconds),
+          destinationAddress: only.address,
+          port: only.port,
+          via,
+          targets,
+        };
       }
-      return { source, sourceAddress, sourceEndpoint, destinationEndpoint: resolver.serviceEndpoint(service, address), destinationAddress: address, port, via, targets };
+      return {
+        source,
+        sourceAddress,
+        sourceEndpoint,
+        destinationEndpoint: resolver.serviceEndpoint(service, address),
+        destinationAddress: address,
+        port,
+        via,
+        targets,
+      };
     }
     const participant = resolver.participantAt(connections.destination(i), seconds, source);
-    return { source, sourceAddress, sourceEndpoint, destinationEndpoint: resolver.endpointOf(participant, address, seconds), destinationAddress: address, port, targets: [{ participant, address, port }] };
+    return {
+      source,
+      sourceAddress,
+      sourceEndpoint,
+      destinationEndpoint: resolver.endpointOf(participant, address, seconds),
+      destinationAddress: address,
+      port,
+      targets: [{ participant, address, port }],
+    };
   }
 
   /** Returns how reports show a candidate destination of connection `i`. */
@@ -159,7 +209,11 @@ export class Simulation {
 /** Joins the judgements of a Service's candidate backends: what all say, else unknown (semantics 3). */
 function agree(judgements: readonly Judgement[]): Judgement {
   const verdict = common(judgements.map((judgement) => judgement.verdict));
-  return { egress: agreeSide(judgements.map(({ egress }) => egress)), ingress: agreeSide(judgements.map(({ ingress }) => ingress)), verdict };
+  return {
+    egress: agreeSide(judgements.map(({ egress }) => egress)),
+    ingress: agreeSide(judgements.map(({ ingress }) => ingress)),
+    verdict,
+  };
 }
 
 function agreeSide(decisions: readonly Decision[]): Decision {

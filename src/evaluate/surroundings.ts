@@ -15,7 +15,9 @@ export function surroundingsOf(cluster: Cluster): Surroundings {
     isServing: (address, protocol, port) => serviceIndex.isServing(address, protocol, port),
     isDialled: (address, protocol, port) => serviceIndex.find(address, protocol, port) !== undefined,
     leadsTo: (address, protocol, port, backend, backendPort) =>
-      serviceIndex.find(address, protocol, port)?.backends.some((candidate) => candidate.address === backend && candidate.port === backendPort) ?? false,
+      serviceIndex
+        .find(address, protocol, port)
+        ?.backends.some((candidate) => candidate.address === backend && candidate.port === backendPort) ?? false,
   };
 }
 

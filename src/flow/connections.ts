@@ -1,6 +1,17 @@
 import { isIcmp } from "../net/protocol.ts";
 import { type Directions, findDirections, type Surroundings } from "./direction.ts";
-import { type FlowTable, icmpCodeOf, icmpTypeOf, KIND, NO_SOURCE_PORT, RECORDS, REUSED_ADDRESS, STATE, UNCOUNTED, UNTIMED } from "./flowTable.ts";
+import {
+  type FlowTable,
+  icmpCodeOf,
+  icmpTypeOf,
+  KIND,
+  NO_SOURCE_PORT,
+  RECORDS,
+  REUSED_ADDRESS,
+  STATE,
+  UNCOUNTED,
+  UNTIMED,
+} from "./flowTable.ts";
 import { NatViews } from "./natViews.ts";
 import { classify, Evidence, OUTCOMES } from "./outcome.ts";
 import { TupleTable } from "./tupleTable.ts";
@@ -77,7 +88,16 @@ export class Connections {
   }
 
   /** Returns the number of a connection, adding it where it is new. */
-  intern(source: number, sourceEpoch: number, destination: number, destinationEpoch: number, via: number, viaPort: number, protocol: number, port: number): number {
+  intern(
+    source: number,
+    sourceEpoch: number,
+    destination: number,
+    destinationEpoch: number,
+    via: number,
+    viaPort: number,
+    protocol: number,
+    port: number,
+  ): number {
     const { key } = this.#keys;
     key[SOURCE] = source;
     key[SOURCE_EPOCH] = sourceEpoch;
@@ -122,7 +142,10 @@ export function connect(table: FlowTable, surroundings: Surroundings, hints: { h
   const directions = findDirections(table, surroundings);
   const views = new NatViews(table, directions, surroundings);
   const connections = new Connections();
-  if (views.leftOut > 0) connections.warnings.push(`${views.leftOut} connections share a socket or sequence number with over a thousand others: not all their views before and after NAT were compared`);
+  if (views.leftOut > 0)
+    connections.warnings.push(
+      `${views.leftOut} connections share a socket or sequence number with over a thousand others: not all their views before and after NAT were compared`,
+    );
   const adder = new ConnectionAdder(connections, table, directions, views, hints);
   const members = new Map<number, number[]>();
   for (let row = 0; row < table.size; row++) {
@@ -217,7 +240,8 @@ class ConnectionAdder {
     const connections = this.#connections;
     const table = this.#table;
     const state = table.get(row, STATE);
-    if ((state & UNTIMED) === 0) connections.span(i, table.firstSeconds(row), table.firstNanoseconds(row), table.lastSeconds(row), table.lastNanoseconds(row));
+    if ((state & UNTIMED) === 0)
+      connections.span(i, table.firstSeconds(row), table.firstNanoseconds(row), table.lastSeconds(row), table.lastNanoseconds(row));
     if ((state & UNCOUNTED) !== 0) connections.isCounted[i] = false;
     if (this.#directions.isSeen[row] === 1) connections.isSeen[i] = true;
     if (connections.hintRow[i] < 0 && this.#hints.has(row)) connections.hintRow[i] = row;

@@ -151,7 +151,8 @@ class Inference {
     const firstSender = (state & B_BEGAN) !== 0 ? 1 : 0;
     if ((kind & ONE_WAY) !== 0) return (kind & INITIATOR_IS_B) !== 0 ? 1 : 0;
     if (isIcmp(protocol) || !hasPorts(protocol)) return firstSender;
-    const known = only(this.#isKnownServer(row, 0), this.#isKnownServer(row, 1)) ?? only(this.#wasSeenServing(row, 0), this.#wasSeenServing(row, 1));
+    const known =
+      only(this.#isKnownServer(row, 0), this.#isKnownServer(row, 1)) ?? only(this.#wasSeenServing(row, 0), this.#wasSeenServing(row, 1));
     if (known !== undefined) return 1 - known;
     // Whoever is told that nobody listens had begun, unless the one who says so had spoken before (a late answer to a closed port).
     if ((state & (REFUSED_BY_ERROR | UNREACHED_BY_ERROR | PROHIBITED_BY_ERROR)) !== 0) {
@@ -161,7 +162,8 @@ class Inference {
     this.#many ??= countPeerPorts(table, this.#open);
     const [a, b] = [this.#many.of(table, row, 0), this.#many.of(table, row, 1)];
     if (a !== b && Math.max(a, b) > 1) return a > b ? 1 : 0;
-    if (protocol === UDP && table.firstSeconds(row) + table.firstNanoseconds(row) * 1e-9 >= this.#start + WELL_AFTER_SECONDS) return firstSender;
+    if (protocol === UDP && table.firstSeconds(row) + table.firstNanoseconds(row) * 1e-9 >= this.#start + WELL_AFTER_SECONDS)
+      return firstSender;
     const [portA, portB] = [table.portOf(row, 0), table.portOf(row, 1)];
     if (portA === portB) return firstSender;
     return portA < portB ? 1 : 0;
@@ -169,7 +171,11 @@ class Inference {
 
   #isKnownServer(row: number, side: number): boolean {
     const table = this.#table;
-    return this.#surroundings.isServing(table.addresses.addressOf(table.addressId(row, side)), table.get(row, KIND) & 255, table.portOf(row, side));
+    return this.#surroundings.isServing(
+      table.addresses.addressOf(table.addressId(row, side)),
+      table.get(row, KIND) & 255,
+      table.portOf(row, side),
+    );
   }
 
   /** Reports whether another connection was seen to be opened to this address and port. */

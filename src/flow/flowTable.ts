@@ -150,7 +150,15 @@ export class FlowTable {
    * Adds a row for a tuple and makes it the newest of that tuple. INVARIANT: the latest `locate` was for this very tuple, so
    * that `side` and the place in the index are known. Times in seconds and nanoseconds.
    */
-  add(source: number, destination: number, sourcePort: number, destinationPort: number, kind: number, seconds: number, nanoseconds: number): number {
+  add(
+    source: number,
+    destination: number,
+    sourcePort: number,
+    destinationPort: number,
+    kind: number,
+    seconds: number,
+    nanoseconds: number,
+  ): number {
     const row = this.size++;
     if (row * WIDTH >= this.cells.length) this.#growRows();
     const cell = row * WIDTH;
@@ -291,7 +299,8 @@ export class FlowTable {
 
   #markReused(cell: number): void {
     const ids = (this.cells[cell + KIND] & WORDS_ARE_IDS) !== 0;
-    if (this.epochs!.isReused(this.cells[cell + A_WORD], ids) || this.epochs!.isReused(this.cells[cell + B_WORD], ids)) this.cells[cell + STATE] |= REUSED_ADDRESS;
+    if (this.epochs!.isReused(this.cells[cell + A_WORD], ids) || this.epochs!.isReused(this.cells[cell + B_WORD], ids))
+      this.cells[cell + STATE] |= REUSED_ADDRESS;
   }
 
   #hash(a: number, b: number, ports: number, kind: number): number {

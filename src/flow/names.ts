@@ -1,4 +1,4 @@
-import { addressFromIPv4, addressFromWords, type Address } from "../net/address.ts";
+import { type Address, addressFromIPv4, addressFromWords } from "../net/address.ts";
 
 const MAX_NAMES_AN_ADDRESS = 32;
 const MAX_ADDRESSES = 1_000_000;

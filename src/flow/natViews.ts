@@ -82,7 +82,8 @@ export class NatViews {
     }
     for (const row of needy) {
       for (const bucket of buckets) {
-        for (const other of bucket.of(row)) if (other !== row && this.#areViews(table, directions, surroundings, row, other)) this.#unite(row, other);
+        for (const other of bucket.of(row))
+          if (other !== row && this.#areViews(table, directions, surroundings, row, other)) this.#unite(row, other);
       }
     }
     this.leftOut = buckets.reduce((sum, bucket) => sum + bucket.leftOut, 0);
@@ -96,16 +97,30 @@ export class NatViews {
     const [x, y] = [directions.initiator[row], directions.initiator[other]];
     const sameSource = table.addressId(row, x) === table.addressId(other, y);
     const samePort = table.portOf(row, x) === table.portOf(other, y);
-    const sameTarget = table.addressId(row, 1 - x) === table.addressId(other, 1 - y) && table.portOf(row, 1 - x) === table.portOf(other, 1 - y);
+    const sameTarget =
+      table.addressId(row, 1 - x) === table.addressId(other, 1 - y) && table.portOf(row, 1 - x) === table.portOf(other, 1 - y);
     // One client socket: translated destination.
-    if (sameSource && samePort) return this.isDialled(row) && !sameTarget && this.#leadsTo(table, directions, surroundings, row, other, bothIsn);
+    if (sameSource && samePort)
+      return this.isDialled(row) && !sameTarget && this.#leadsTo(table, directions, surroundings, row, other, bothIsn);
     // One target: translated source. The sequence number proves it, else the kept port.
     if (sameTarget) return this.isFromNode(row) && !this.isFromNode(other) && (bothIsn || samePort);
     // Both ends translated: a node port or load balancer with masquerade.
-    return (bothIsn || samePort) && this.isDialled(row) && this.isFromNode(other) && this.#leadsTo(table, directions, surroundings, row, other, bothIsn);
+    return (
+      (bothIsn || samePort) &&
+      this.isDialled(row) &&
+      this.isFromNode(other) &&
+      this.#leadsTo(table, directions, surroundings, row, other, bothIsn)
+    );
   }
 
-  #leadsTo(table: FlowTable, directions: Directions, surroundings: Surroundings, dialled: number, other: number, bothIsn: boolean): boolean {
+  #leadsTo(
+    table: FlowTable,
+    directions: Directions,
+    surroundings: Surroundings,
+    dialled: number,
+    other: number,
+    bothIsn: boolean,
+  ): boolean {
     if (this.isDialled(other)) return false;
     // Equal sequence numbers prove it even where the endpoints have changed since.
     if (bothIsn) return true;

@@ -69,7 +69,8 @@ export function classify(protocol: number, evidence: Evidence): number {
     case TCP:
     case SCTP: {
       if ((responderBits & ACCEPTED) !== 0) return ESTABLISHED;
-      if ((initiatorBits & OPENED) === 0) return (initiatorBits & responderBits & SPOKE) !== 0 ? ESTABLISHED : failure >= 0 ? failure : UNKNOWN;
+      if ((initiatorBits & OPENED) === 0)
+        return (initiatorBits & responderBits & SPOKE) !== 0 ? ESTABLISHED : failure >= 0 ? failure : UNKNOWN;
       if ((responderBits & RESET) !== 0) return REFUSED;
       // Only one half of the connection was captured, but it went on after the SYN: the other half answered.
       if (((initiatorBits | responderBits) & SPOKE) !== 0) return ESTABLISHED;

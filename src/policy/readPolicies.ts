@@ -23,10 +23,7 @@ const OTHER_DIALECTS: ReadonlyMap<string, readonly string[]> = new Map([
   ["cilium.io", ["CiliumNetworkPolicy", "CiliumClusterwideNetworkPolicy"]],
   ...["projectcalico.org", "crd.projectcalico.org"].map((group): [string, string[]] => [
     group,
-    [
-      ...["NetworkPolicy", "GlobalNetworkPolicy"],
-      ...["StagedNetworkPolicy", "StagedGlobalNetworkPolicy", "StagedKubernetesNetworkPolicy"],
-    ],
+    [...["NetworkPolicy", "GlobalNetworkPolicy"], ...["StagedNetworkPolicy", "StagedGlobalNetworkPolicy", "StagedKubernetesNetworkPolicy"]],
   ]),
   ["crd.antrea.io", ["NetworkPolicy", "ClusterNetworkPolicy"]],
   ["k8s.ovn.org", ["EgressFirewall"]],

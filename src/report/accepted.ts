@@ -20,18 +20,23 @@ export interface AcceptedFinding {
  * (`shop/deploy/web`), by pod (`shop/web-7d4b9-abcde`), address, prefix, DNS name or `external`; `*` stands for any text.
  */
 export function readAcceptedFinding(value: unknown): AcceptedFinding | string {
-  if (typeof value !== "object" || value === null || Array.isArray(value)) return "is not a mapping of source, destination, port, reason and until";
+  if (typeof value !== "object" || value === null || Array.isArray(value))
+    return "is not a mapping of source, destination, port, reason and until";
   const finding: Record<string, string> = {};
   for (const [key, field] of Object.entries(value)) {
-    if (!["source", "destination", "port", "reason", "until"].includes(key)) return `has an unknown field \`${key}\` (known: source, destination, port, reason, until)`;
+    if (!["source", "destination", "port", "reason", "until"].includes(key))
+      return `has an unknown field \`${key}\` (known: source, destination, port, reason, until)`;
     if (field === null || field === undefined) continue;
     if (typeof field !== "string" && typeof field !== "number") return `has a \`${key}\` that is no text`;
     finding[key] = String(field);
   }
   if (finding.reason === undefined || finding.reason.trim() === "") return "has no `reason`: say why it is accepted";
-  if (finding.source === undefined && finding.destination === undefined && finding.port === undefined) return "would accept every finding: give a source, destination or port";
-  if (finding.until !== undefined && Number.isNaN(untilOf(finding.until))) return `has an \`until\` that is no date: \`${finding.until}\` (write YYYY-MM-DD)`;
-  if (finding.port !== undefined && !/^(\d+(-\d+)?)?\/?([A-Za-z0-9]+)?$/.test(finding.port)) return `has a \`port\` that is none: \`${finding.port}\` (write 443, 443/TCP or 8000-8100)`;
+  if (finding.source === undefined && finding.destination === undefined && finding.port === undefined)
+    return "would accept every finding: give a source, destination or port";
+  if (finding.until !== undefined && Number.isNaN(untilOf(finding.until)))
+    return `has an \`until\` that is no date: \`${finding.until}\` (write YYYY-MM-DD)`;
+  if (finding.port !== undefined && !/^(\d+(-\d+)?)?\/?([A-Za-z0-9]+)?$/.test(finding.port))
+    return `has a \`port\` that is none: \`${finding.port}\` (write 443, 443/TCP or 8000-8100)`;
   return finding as unknown as AcceptedFinding;
 }
 
@@ -41,9 +46,20 @@ function untilOf(until: string): number {
 }
 
 /** Reports whether an accepted finding covers a connection. `now` in epoch milliseconds. */
-export function covers(finding: AcceptedFinding, source: Endpoint, destination: Endpoint, protocol: number, port: number, now: number): boolean {
+export function covers(
+  finding: AcceptedFinding,
+  source: Endpoint,
+  destination: Endpoint,
+  protocol: number,
+  port: number,
+  now: number,
+): boolean {
   if (finding.until !== undefined && now >= untilOf(finding.until)) return false;
-  return matchesEndpoint(finding.source, source) && matchesEndpoint(finding.destination, destination) && matchesPort(finding.port, protocol, port);
+  return (
+    matchesEndpoint(finding.source, source) &&
+    matchesEndpoint(finding.destination, destination) &&
+    matchesPort(finding.port, protocol, port)
+  );
 }
 
 function matchesEndpoint(pattern: string | undefined, endpoint: Endpoint): boolean {
@@ -53,8 +69,10 @@ function matchesEndpoint(pattern: string | undefined, endpoint: Endpoint): boole
   const address = parseAddress(endpoint.ip);
   if (prefix !== undefined && address !== undefined && endpoint.type !== "pod") return prefixContains(prefix, address);
   const texts = [endpointLabel(endpoint), endpoint.ip, ...(endpoint.names ?? [])];
-  if (endpoint.name !== undefined) texts.push(`${endpoint.namespace ?? "node"}/${endpoint.name}`, `${endpoint.namespace ?? "node"}/${endpoint.type}/${endpoint.name}`);
-  if (endpoint.workload !== undefined) texts.push(`${endpoint.namespace}/${endpoint.workload}`, `${endpoint.namespace}/${shortWorkload(endpoint.workload)}`);
+  if (endpoint.name !== undefined)
+    texts.push(`${endpoint.namespace ?? "node"}/${endpoint.name}`, `${endpoint.namespace ?? "node"}/${endpoint.type}/${endpoint.name}`);
+  if (endpoint.workload !== undefined)
+    texts.push(`${endpoint.namespace}/${endpoint.workload}`, `${endpoint.namespace}/${shortWorkload(endpoint.workload)}`);
   return texts.some((text) => matchesGlob(pattern, text));
 }
 

@@ -1,7 +1,7 @@
 import type { Decision } from "../evaluate/decision.ts";
 import type { Endpoint } from "../evaluate/endpoints.ts";
 import { type DeniedFlow, findNearMiss } from "../evaluate/nearMiss.ts";
-import { type Ends, OUTCOME_NAMES, type Outcome } from "../evaluate/simulation.ts";
+import { OUTCOME_NAMES, type Outcome } from "../evaluate/simulation.ts";
 import type { Direction, Policy } from "../policy/model.ts";
 import { endpointLabel, placeLabel, policyLabel } from "./labels.ts";
 import { decisionMessage, portLabel, type SimulationResult } from "./simulationResult.ts";
@@ -54,10 +54,31 @@ export function findCauses(result: SimulationResult, outcome: Outcome): Cause[] 
     const { deniedBy, why } = explainer.explain(i);
     const accepted = result.acceptedBecause(i);
     const port = portLabel(connections.protocol(i), simulation.ports[i]);
-    const key = [groupOf(source), groupOf(destination), isScanned(outcome, simulation.observed(i)) ? "" : port, deniedBy, why, accepted].join("\u0000");
+    const key = [
+      groupOf(source),
+      groupOf(destination),
+      isScanned(outcome, simulation.observed(i)) ? "" : port,
+      deniedBy,
+      why,
+      accepted,
+    ].join("\u0000");
     let cause = causes.get(key);
     if (cause === undefined) {
-      causes.set(key, (cause = { sources: new Set(), destinations: new Set(), ports: new Set(), deniedBy, why, accepted, example: i, connections: 0, seen: 0, bytes: 0 }));
+      causes.set(
+        key,
+        (cause = {
+          sources: new Set(),
+          destinations: new Set(),
+          ports: new Set(),
+          deniedBy,
+          why,
+          accepted,
+          example: i,
+          connections: 0,
+          seen: 0,
+          bytes: 0,
+        }),
+      );
     }
     cause.sources.add(source);
     cause.destinations.add(destination);
@@ -92,17 +113,22 @@ function nameOf(endpoints: ReadonlySet<Endpoint>): string {
   return `${labels[0]} and ${grouped(labels.length - 1)} more ${type === "external" ? "outside" : "unknown"}`;
 }
 
-/** Says who denied connections, and why no rule allowed them. Answers depend on classes only: thousands of connections share one. */
+/** Who denied a connection, and why no rule allowed it. */
+interface Explanation {
+  readonly deniedBy: string;
+  readonly why: string;
+}
+
+/** Explains connections. Answers depend on classes only, so that thousands of connections share one. */
 class Explainer {
   readonly #result: SimulationResult;
-  readonly #whys = new Map<string, string>();
-  readonly #deniers = { egress: new Map<Decision, string>(), ingress: new Map<Decision, string>() };
+  readonly #known = new Map<string, Explanation>();
 
   constructor(result: SimulationResult) {
     this.#result = result;
   }
 
-  explain(i: number): { deniedBy: string; why: string } {
+  explain(i: number): Explanation {
     const { simulation } = this.#result;
     const { egress, ingress, verdict } = simulation.judgement(i);
     const denied: Direction | undefined = egress.verdict === "deny" ? "egress" : ingress.verdict === "deny" ? "ingress" : undefined;
@@ -111,36 +137,55 @@ class Explainer {
       const open = egress.verdict === "unknown" ? "egress" : "ingress";
       return { deniedBy: "", why: decisionMessage(open === "egress" ? egress : ingress, open, ends) };
     }
-    const decision = denied === "egress" ? egress : ingress;
-    const both = egress.verdict === "deny" && ingress.verdict === "deny";
-    const deniedBy = `${this.#deniersOf(decision, denied)}${both ? ` and ${this.#deniersOf(ingress, "ingress")}` : ""}`;
-    return { deniedBy, why: this.#whyOf(i, decision, denied, ends) };
-  }
-
-  #deniersOf(decision: Decision, direction: Direction): string {
-    let text = this.#deniers[direction].get(decision);
-    if (text === undefined) this.#deniers[direction].set(decision, (text = `${listPolicies(decision.isolatedBy)} ${direction}`));
-    return text;
-  }
-
-  #whyOf(i: number, decision: Decision, direction: Direction, ends: Ends): string {
-    const { simulation } = this.#result;
-    const { evaluator } = simulation;
     const [target] = ends.targets;
-    if (target === undefined) return decisionMessage(decision, direction, ends);
+    if (target === undefined) return { deniedBy: listPolicies(egress.isolatedBy, denied), why: decisionMessage(egress, denied, ends) };
+    const { evaluator } = simulation;
     const protocol = simulation.connections.protocol(i);
-    const flow: DeniedFlow = { direction, source: ends.source, destination: target.participant, protocol, port: target.port, ...(ends.via ? { dialledPort: ends.via.port } : {}) };
-    const [subject, peer] = direction === "egress" ? [ends.source, target.participant] : [target.participant, ends.source];
-    const key = [evaluator.cellKey(subject, peer, direction), evaluator.ports.classOf(protocol, target.port), protocol, ends.via?.port === target.port ? "" : ends.via?.port, peer.type === "pod" ? endpointLabel(direction === "egress" ? ends.destinationEndpoint : ends.sourceEndpoint) : ""].join();
-    let why = this.#whys.get(key);
-    if (why === undefined) this.#whys.set(key, (why = findNearMiss(evaluator, flow).text));
-    return decision.notes.includes("ipblock-covers-pod") ? `${why}; an ipBlock holds the address, but blocks match no pods here` : why;
+    const [subject, peer] = denied === "egress" ? [ends.source, target.participant] : [target.participant, ends.source];
+    const peerLabel = peer.type === "pod" ? endpointLabel(denied === "egress" ? ends.destinationEndpoint : ends.sourceEndpoint) : "";
+    const dialled = ends.via?.port === target.port ? undefined : ends.via?.port;
+    const key = [
+      evaluator.cellKey(subject, peer, denied),
+      evaluator.ports.classOf(protocol, target.port),
+      protocol,
+      dialled,
+      peerLabel,
+      ingress.verdict,
+    ].join();
+    let explanation = this.#known.get(key);
+    if (explanation === undefined) {
+      const flow = {
+        direction: denied,
+        source: ends.source,
+        destination: target.participant,
+        protocol,
+        port: target.port,
+        ...(dialled === undefined ? {} : { dialledPort: dialled }),
+      };
+      this.#known.set(
+        key,
+        (explanation = this.#explainFlow(
+          flow,
+          denied === "egress" ? egress : ingress,
+          denied === "egress" && ingress.verdict === "deny" ? ingress : undefined,
+        )),
+      );
+    }
+    return explanation;
+  }
+
+  #explainFlow(flow: DeniedFlow, decision: Decision, alsoIngress: Decision | undefined): Explanation {
+    const nearest = findNearMiss(this.#result.simulation.evaluator, flow);
+    const also = alsoIngress === undefined ? "" : ` and ${listPolicies(alsoIngress.isolatedBy, "ingress")}`;
+    const block = decision.notes.includes("ipblock-covers-pod") ? "; an ipBlock holds the address, but blocks match no pods here" : "";
+    return { deniedBy: listPolicies(decision.isolatedBy, flow.direction, nearest.policy) + also, why: nearest.text + block };
   }
 }
 
-/** Returns the first of some policies with its place: `shop/orders (orders.yaml:7)`, and how many more there are. */
-function listPolicies(policies: readonly Policy[]): string {
-  const [first] = policies;
-  const place = placeLabel(first.ref);
-  return `${policyLabel(first)}${place === "" ? "" : ` (${place})`}${policies.length > 1 ? ` +${policies.length - 1}` : ""}`;
+/** Returns the policy that came nearest to allowing, with its place and how many more isolate: `shop/orders ingress (orders.yaml:7) +1`. */
+function listPolicies(policies: readonly Policy[], direction: Direction, nearest: Policy | undefined = policies[0]): string {
+  const shown = nearest !== undefined && policies.includes(nearest) ? nearest : policies[0];
+  if (shown === undefined) return direction;
+  const place = placeLabel(shown.ref);
+  return `${policyLabel(shown)} ${direction}${place === "" ? "" : ` (${place})`}${policies.length > 1 ? ` +${policies.length - 1}` : ""}`;
 }

@@ -61,7 +61,12 @@ export class ConnectionWriter {
 
   #backends(i: number, ends: Ends): string {
     const { simulation } = this.#result;
-    return ends.targets.map(({ participant, address, port }) => `${this.#endpoint(simulation.endpointOf(i, participant, address)).slice(0, -1)},"port":${port}}`).join(",");
+    return ends.targets
+      .map(
+        ({ participant, address, port }) =>
+          `${this.#endpoint(simulation.endpointOf(i, participant, address)).slice(0, -1)},"port":${port}}`,
+      )
+      .join(",");
   }
 
   #decision(decision: Decision, direction: "egress" | "ingress", ends: Ends): string {
@@ -69,7 +74,10 @@ export class ConnectionWriter {
     if (parts === undefined) {
       const { verdict, reason, notes, isolatedBy, matched } = decision;
       const head = safeJson({ verdict, reason, notes }).slice(0, -1);
-      const tail = safeJson({ isolatedBy: isolatedBy.map((policy) => refObject(policy)), matched: matched.map(({ policy, rule }) => refObject(policy, rule)) }).slice(1);
+      const tail = safeJson({
+        isolatedBy: isolatedBy.map((policy) => refObject(policy)),
+        matched: matched.map(({ policy, rule }) => refObject(policy, rule)),
+      }).slice(1);
       this.#decisions.set(decision, (parts = { head, tail }));
     }
     return `${parts.head},"message":${safeJson(decisionMessage(decision, direction, ends))},${parts.tail}`;

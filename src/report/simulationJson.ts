@@ -9,7 +9,14 @@ const KIND = "SimulationReport";
 const BATCH = 256;
 
 function headOf(result: SimulationResult): Record<string, unknown> {
-  return { apiVersion: API_VERSION, kind: KIND, summary: result.summary, cni: result.cni, warnings: result.warnings, inputs: result.inputs };
+  return {
+    apiVersion: API_VERSION,
+    kind: KIND,
+    summary: result.summary,
+    cni: result.cni,
+    warnings: result.warnings,
+    inputs: result.inputs,
+  };
 }
 
 /** Yields the report as one JSON object, a connection a line. */

@@ -10,15 +10,35 @@ const ROWS = 50;
 /** Returns the report for a pull-request comment or a wiki. */
 export function simulationMarkdown(result: SimulationResult): string {
   const { summary } = result;
-  const verdict = summary.wouldDrop > 0 ? `**${plural(summary.wouldDrop, "connection")} would be dropped**` : "**Nothing that was observed would be dropped**";
+  const verdict =
+    summary.wouldDrop > 0
+      ? `**${plural(summary.wouldDrop, "connection")} would be dropped**`
+      : "**Nothing that was observed would be dropped**";
   const lines = ["## Network policy simulation", "", verdict, "", cell(header(result)), ""];
   const open = findCauses(result, "would-drop").filter((cause) => cause.accepted === undefined);
   const unknown = findCauses(result, "unknown").filter((cause) => result.simulation.verdicts[cause.example] === 2);
-  if (open.length > 0) table(lines, "Would drop", ["Seen", "From", "To", "Port", "Denied by", "Why"], open.map((cause) => [grouped(cause.seen), cause.from, cause.to, cause.port, cause.deniedBy, cause.why]));
-  if (unknown.length > 0) table(lines, "Unknown", ["Seen", "From", "To", "Port", "Why"], unknown.map((cause) => [grouped(cause.seen), cause.from, cause.to, cause.port, cause.why]));
+  if (open.length > 0)
+    table(
+      lines,
+      "Would drop",
+      ["Seen", "From", "To", "Port", "Denied by", "Why"],
+      open.map((cause) => [grouped(cause.seen), cause.from, cause.to, cause.port, cause.deniedBy, cause.why]),
+    );
+  if (unknown.length > 0)
+    table(
+      lines,
+      "Unknown",
+      ["Seen", "From", "To", "Port", "Why"],
+      unknown.map((cause) => [grouped(cause.seen), cause.from, cause.to, cause.port, cause.why]),
+    );
   if (summary.unobserved.length > 0) {
-    const names = summary.unobserved.map((endpoint) => `\`${printable(`${endpoint.namespace}/${shortWorkload(endpoint.workload ?? "")}`)}\``);
-    lines.push(`**Not seen:** ${plural(names.length, "selected workload")} without traffic, so that their policies are untested: ${names.slice(0, ROWS).join(", ")}`, "");
+    const names = summary.unobserved.map(
+      (endpoint) => `\`${printable(`${endpoint.namespace}/${shortWorkload(endpoint.workload ?? "")}`)}\``,
+    );
+    lines.push(
+      `**Not seen:** ${plural(names.length, "selected workload")} without traffic, so that their policies are untested: ${names.slice(0, ROWS).join(", ")}`,
+      "",
+    );
   }
   for (const warning of result.warnings) lines.push(`> ${cell(warning)}`, "");
   return `${lines.join("\n").trimEnd()}\n`;

@@ -88,7 +88,9 @@ function sentence(decision: Decision, direction: "egress" | "ingress", subject: 
     case "unknown-endpoint": {
       const unknown = [ends.sourceEndpoint, ends.destinationEndpoint].find((endpoint) => endpoint.type === "unknown");
       if (ends.targets.length === 0) return `${endpointLabel(ends.destinationEndpoint)} has no known backend, so which rules apply is open`;
-      return unknown ? `${unknown.ip} ${unknown.why ?? "is not known"}, so which rules apply is open` : "an end is not known, so which rules apply is open";
+      return unknown
+        ? `${unknown.ip} ${unknown.why ?? "is not known"}, so which rules apply is open`
+        : "an end is not known, so which rules apply is open";
     }
     case "unknown-labels":
       return `the snapshot lacks the labels of a namespace that ${policies} select${decision.isolatedBy.length === 1 ? "s" : ""} by`;

@@ -1,4 +1,4 @@
-import { type Outcome, OUTCOME_NAMES } from "../evaluate/simulation.ts";
+import { OUTCOME_NAMES, type Outcome } from "../evaluate/simulation.ts";
 import { formatDuration } from "../net/time.ts";
 import { type Cause, findCauses } from "./causes.ts";
 import { shortWorkload } from "./labels.ts";
@@ -97,7 +97,9 @@ function notSeen({ summary, selectedWorkloads }: SimulationResult, style: Style)
   const shown = names.slice(0, 6).join(", ") + (names.length > 6 ? ` and ${names.length - 6} more` : "");
   const during = window === null ? "" : ` in these ${formatDuration(window.seconds)}`;
   const they = unobserved.length === 1 ? "Its policies are" : "Their policies are";
-  return [`${style.bold("NOT SEEN")}   ${unobserved.length} of ${plural(selectedWorkloads, "selected workload")} had no traffic${during}: ${shown}. ${they} untested.`];
+  return [
+    `${style.bold("NOT SEEN")}   ${unobserved.length} of ${plural(selectedWorkloads, "selected workload")} had no traffic${during}: ${shown}. ${they} untested.`,
+  ];
 }
 
 function footer({ simulation, summary }: SimulationResult, style: Style): string {
@@ -127,9 +129,13 @@ export function simulationNames(result: SimulationResult): string {
     if (simulation.verdicts[i] !== 1) continue;
     const { egress, ingress } = simulation.judgement(i);
     for (const decision of [egress, ingress]) {
-      if (decision.verdict === "deny") for (const { ref } of decision.isolatedBy) names.add(`${ref.kind.toLowerCase()}.${ref.apiVersion.split("/")[0]}/${printable(ref.name)}`);
+      if (decision.verdict === "deny")
+        for (const { ref } of decision.isolatedBy)
+          names.add(`${ref.kind.toLowerCase()}.${ref.apiVersion.split("/")[0]}/${printable(ref.name)}`);
     }
   }
-  return [...names].sort().map((name) => `${name}\n`).join("");
+  return [...names]
+    .sort()
+    .map((name) => `${name}\n`)
+    .join("");
 }
-

@@ -1,8 +1,8 @@
+import type { Pod } from "../cluster/objects.ts";
 import type { Endpoint } from "../evaluate/endpoints.ts";
 import { OUTCOME_NAMES, type Simulation, VERDICTS } from "../evaluate/simulation.ts";
-import type { Pod } from "../cluster/objects.ts";
-import type { Policy } from "../policy/model.ts";
 import { formatRfc3339 } from "../net/time.ts";
+import type { Policy } from "../policy/model.ts";
 import { type AcceptedFinding, covers } from "./accepted.ts";
 import { endpointLabel, shortWorkload } from "./labels.ts";
 import type { SimulationResult, SimulationSummary, Window } from "./simulationResult.ts";
@@ -21,16 +21,31 @@ export function summarizeSimulation(input: SimulationInput): SimulationResult {
   const { simulation } = input;
   const { connections } = simulation;
   const reasons = new Map<number, string>();
-  const counts: SimulationSummary = { connections: connections.size, allow: 0, deny: 0, unknown: 0, wouldDrop: 0, accepted: 0, packets: 0, bytes: 0, policies: simulation.evaluator.policies.length, window: windowOf(simulation), unobserved: [] };
+  const counts: SimulationSummary = {
+    connections: connections.size,
+    allow: 0,
+    deny: 0,
+    unknown: 0,
+    wouldDrop: 0,
+    accepted: 0,
+    packets: 0,
+    bytes: 0,
+    policies: simulation.evaluator.policies.length,
+    window: windowOf(simulation),
+    unobserved: [],
+  };
   const summary = counts as { -readonly [Key in keyof SimulationSummary]: SimulationSummary[Key] };
   const talked = new Set<string>();
-  for (const endpoint of new Set([...simulation.sources, ...simulation.destinations])) if (endpoint.type === "pod") talked.add(`${endpoint.namespace}/${endpoint.workload}`);
+  for (const endpoint of new Set([...simulation.sources, ...simulation.destinations]))
+    if (endpoint.type === "pod") talked.add(`${endpoint.namespace}/${endpoint.workload}`);
   for (let i = 0; i < connections.size; i++) {
     summary[VERDICTS[simulation.verdicts[i]]]++;
     summary.packets += connections.packets[i];
     summary.bytes += connections.bytes[i];
     if (OUTCOME_NAMES[simulation.outcomes[i]] !== "would-drop") continue;
-    const finding = input.accepted.find((one) => covers(one, simulation.sources[i], simulation.destinations[i], connections.protocol(i), simulation.ports[i], input.now));
+    const finding = input.accepted.find((one) =>
+      covers(one, simulation.sources[i], simulation.destinations[i], connections.protocol(i), simulation.ports[i], input.now),
+    );
     if (finding === undefined) summary.wouldDrop++;
     else {
       summary.accepted++;
@@ -45,7 +60,10 @@ export function summarizeSimulation(input: SimulationInput): SimulationResult {
 /** Orders by what people see first, then by the numbers; equal input gives equal output. */
 function sortedOrder(simulation: Simulation): number[] {
   const { connections } = simulation;
-  const named = [...new Set([...simulation.sources, ...simulation.destinations])].map((endpoint) => ({ endpoint, key: `${endpointLabel(endpoint)}\u0000${endpoint.ip}\u0000${endpoint.name ?? ""}` }));
+  const named = [...new Set([...simulation.sources, ...simulation.destinations])].map((endpoint) => ({
+    endpoint,
+    key: `${endpointLabel(endpoint)}\u0000${endpoint.ip}\u0000${endpoint.name ?? ""}`,
+  }));
   named.sort((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0));
   const rank = new Map(named.map(({ endpoint }, i) => [endpoint, i]));
   const source = Int32Array.from(simulation.sources, (endpoint) => rank.get(endpoint)!);
@@ -66,7 +84,12 @@ function windowOf(simulation: Simulation): Window | null {
   const { connections } = simulation;
   let [first, firstNs, last, lastNs] = [Number.POSITIVE_INFINITY, 0, Number.NEGATIVE_INFINITY, 0];
   for (let i = 0; i < connections.size; i++) {
-    const [a, an, b, bn] = [connections.firstSeconds[i], connections.firstNanoseconds[i], connections.lastSeconds[i], connections.lastNanoseconds[i]];
+    const [a, an, b, bn] = [
+      connections.firstSeconds[i],
+      connections.firstNanoseconds[i],
+      connections.lastSeconds[i],
+      connections.lastNanoseconds[i],
+    ];
     if (a < first || (a === first && an < firstNs)) [first, firstNs] = [a, an];
     if (b > last || (b === last && bn > lastNs)) [last, lastNs] = [b, bn];
   }
@@ -82,9 +105,9 @@ function selectedWorkloads(simulation: Simulation, candidates: readonly Policy[]
   const found: [string, Omit<Endpoint, "ip">][] = [];
   const { evaluator } = simulation;
   for (const pod of pods) {
-    const [address] = pod.addresses;
-    if (pod.hostNetwork || pod.endSeconds !== null || address === undefined) continue;
-    const number = evaluator.classify({ type: "pod", pod, address });
+    if (pod.hostNetwork) continue;
+    // A finished Job's pod stands for the next one; which address it had does not matter to who selects it.
+    const number = evaluator.classify({ type: "pod", pod, address: pod.addresses[0] ?? 0n });
     const selecting = [...evaluator.policiesOf(number, "ingress"), ...evaluator.policiesOf(number, "egress")];
     if (!selecting.some(({ policy }) => isCandidate.has(policy))) continue;
     const workload = `${pod.workload.kind}/${pod.workload.name}`;

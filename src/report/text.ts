@@ -2,20 +2,24 @@
  * Text from captures, logs, manifests and clusters is hostile: control characters move the cursor or rewrite what stands on the
  * screen, and direction marks make text read as another. They are shown as escapes.
  */
-const UNSAFE = /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g;
+const UNSAFE =
+  /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g;
 
-function escape(character: string): string {
+function escapeCharacter(character: string): string {
   return `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
 }
 
 /** Returns text that is safe on a terminal: on one line, with whatever controls it escaped. */
 export function printable(text: string): string {
-  return text.replace(UNSAFE, escape);
+  return text.replace(UNSAFE, escapeCharacter);
 }
 
 /** Returns JSON of a value, with characters escaped that JSON allows but terminals act on. */
 export function safeJson(value: unknown, indent?: number): string {
-  return JSON.stringify(value, undefined, indent).replace(/[\u007f-\u009f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]/g, escape);
+  return JSON.stringify(value, undefined, indent).replace(
+    /[\u007f-\u009f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]/g,
+    escapeCharacter,
+  );
 }
 
 export interface Column {
@@ -28,7 +32,9 @@ export function tableLines(columns: readonly Column[], rows: readonly (readonly 
   const cells = [columns.map(({ title }) => title), ...rows.map((row) => row.map(printable))];
   const widths = columns.map((_, i) => Math.max(...cells.map((row) => row[i].length)));
   return cells.map((row) => {
-    const padded = row.map((cell, i) => (columns[i].alignRight ? cell.padStart(widths[i]) : i === columns.length - 1 ? cell : cell.padEnd(widths[i])));
+    const padded = row.map((cell, i) =>
+      columns[i].alignRight ? cell.padStart(widths[i]) : i === columns.length - 1 ? cell : cell.padEnd(widths[i]),
+    );
     return indent + padded.join("   ").trimEnd();
   });
 }
