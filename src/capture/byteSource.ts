@@ -1,8 +1,8 @@
 import { closeSync, createReadStream, openSync, readSync } from "node:fs";
-import type { Readable } from "node:stream";
-import { pipeline } from "node:stream";
-import { createGunzip, createZstdDecompress } from "node:zlib";
+import { pipeline, Readable } from "node:stream";
+import { createGunzip } from "node:zlib";
 import { CaptureError } from "./captureError.ts";
+import { unpackZstd } from "./zstdFrames.ts";
 
 /** Bytes asked for at once: large enough to make system calls rare, small enough to stay in the processor's cache. */
 const CHUNK_BYTES = 1 << 17;
@@ -87,9 +87,9 @@ function compressionOf(head: Uint8Array): Compression {
 }
 
 function decompress(stream: Readable, compression: "gzip" | "zstd"): StreamSource {
-  const transform = compression === "gzip" ? createGunzip({ chunkSize: CHUNK_BYTES }) : createZstdDecompress({ chunkSize: CHUNK_BYTES });
+  if (compression === "zstd") return new StreamSource(Readable.from(unpackZstd(stream, CHUNK_BYTES)), true);
   // The error reaches the reader through the iterator.
-  return new StreamSource(pipeline(stream, transform, () => {}) as unknown as Readable, true);
+  return new StreamSource(pipeline(stream, createGunzip({ chunkSize: CHUNK_BYTES }), () => {}) as unknown as Readable, true);
 }
 
 /** Opens a file, or standard input for `-`; gzip and zstd are undone, known by content and not by name. */
@@ -131,7 +131,6 @@ async function openStream(stream: Readable): Promise<ByteSource> {
 }
 
 async function restOf(source: StreamSource): Promise<Readable> {
-  const { Readable } = await import("node:stream");
   return Readable.from(
     (async function* () {
       for (;;) {

@@ -59,7 +59,8 @@ export class CaptureFile {
     progress?: (bytes: number) => void,
   ): Promise<Exclude<ParseState, "more">> {
     for (;;) {
-      const state = this.parser.parse(this.#buffer, this.#end, sink, limitSeconds, limitNanoseconds);
+      // A block that is being passed over has nothing to parse yet.
+      const state = this.parser.skipBytes > 0 ? "more" : this.parser.parse(this.#buffer, this.#end, sink, limitSeconds, limitNanoseconds);
       if (state !== "more") return state;
       if (this.#atEnd) return "stopped";
       this.#makeRoom();

@@ -13,6 +13,8 @@ export interface PacketSink {
   ): void;
   /** A name that the capture gives an address (pcapng name resolution block), as text at the given bytes. */
   name(name: string, bytes: Uint8Array, offset: number, length: number): void;
+  /** More than one interface was captured from: one packet may come several times. */
+  expectCopies(): void;
 }
 
 /** How far a parser came: it needs more bytes, it stands before a packet later than the limit, or nothing more can be read. */

@@ -24,14 +24,10 @@ export function readHttpRequest(bytes: Uint8Array, start: number, end: number): 
   const path = at;
   // " HTTP/1.x" and the line's end.
   if (path + 11 > end || bytes[path] !== SPACE || path === method + 1) return undefined;
-  const isVersion =
-    bytes[path + 1] === 0x48 &&
-    bytes[path + 2] === 0x54 &&
-    bytes[path + 5] === 0x2f &&
-    bytes[path + 6] === 0x31 &&
-    bytes[path + 7] === 0x2e;
+  const minor = bytes[path + 8];
+  const isVersion = text(bytes, path + 1, path + 8) === "HTTP/1." && (minor === 0x30 || minor === 0x31);
   if (!isVersion || bytes[path + 9] !== CARRIAGE_RETURN || bytes[path + 10] !== LINE_FEED) return undefined;
-  const host = findHost(bytes, path + 11, end);
+  const host = findHost(bytes, path + 11, end)?.match(/^[\x21-\x7e]{1,255}$/)?.[0];
   return { method: text(bytes, start, method), path: text(bytes, method + 1, path), ...(host ? { host } : {}) };
 }
 

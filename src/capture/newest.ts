@@ -29,6 +29,7 @@ export async function newestRecordTime(pcaps: readonly string[], flows: readonly
         newest = Math.max(newest, seconds + nanoseconds * 1e-9);
       },
       name() {},
+      expectCopies() {},
     };
     await file.read(sink, Number.POSITIVE_INFINITY, 0);
     file.close();

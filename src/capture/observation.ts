@@ -45,11 +45,21 @@ interface OpenCapture {
   readonly file: CaptureFile;
   /** Number of its interface 0 over all files. */
   readonly firstPlace: number;
+  /** Time of its first packet, epoch seconds. */
+  readonly start: number;
   readonly skipped: Float64Array;
 }
 
+/**
+ * Reports whether a file goes on where the one before ended (rotation): then its interfaces are the same places. Captures of one
+ * moment at two places begin together; a rotated file begins sooner after the last one's end than that one was long.
+ */
+function goesOn(before: { readonly start: number; readonly end: number }, start: number): boolean {
+  return start >= before.end && start - before.end < before.end - before.start;
+}
+
 /** Stops a reader before its first packet: how the order of files is found. */
-const NOTHING: PacketSink = { packet() {}, name() {} };
+const NOTHING: PacketSink = { packet() {}, name() {}, expectCopies() {} };
 
 /** Interfaces a file can have before its numbers meet the next file's. */
 const PLACES_A_FILE = 1 << 8;
@@ -75,11 +85,16 @@ export async function readCaptures(
   const summaries = new Map<string, InputSummary>();
   let open: OpenCapture[] = [];
   let finishedBytes = 0;
+  let places = 0;
+  /** Time span of the file that was read to its end last. */
+  let finished: { start: number; end: number } | undefined;
   while (waiting.length > 0 || open.length > 0) {
     // A file is opened only when its time has come: a directory may hold more files than may be open at once.
     while (waiting.length > 0 && (open.length === 0 || isEarlier(waiting[0], earliest(open).file.parser))) {
       const next = waiting.shift()!;
-      open.push(await openCapture(next.path, (summaries.size + open.length) * PLACES_A_FILE));
+      if (finished !== undefined && (open.length > 0 || !goesOn(finished, next.seconds + next.nanoseconds * 1e-9))) places += PLACES_A_FILE;
+      open.push(await openCapture(next.path, decoder, places));
+      finished ??= { start: 0, end: 0 };
     }
     const current = earliest(open);
     const bound = nextStart(open, current, waiting);
@@ -90,6 +105,7 @@ export async function readCaptures(
     if (state === "stopped") {
       current.file.close();
       summaries.set(current.path, summarize(current));
+      finished = { start: current.start, end: decoder.latest };
       finishedBytes += current.file.consumed;
       open = open.filter((other) => other !== current);
     }
@@ -109,10 +125,17 @@ interface Moment {
 
 const NEVER: Moment = { seconds: Number.POSITIVE_INFINITY, nanoseconds: 0 };
 
-async function openCapture(path: string, firstPlace: number): Promise<OpenCapture> {
+async function openCapture(path: string, sink: PacketSink, firstPlace: number): Promise<OpenCapture> {
   const file = await CaptureFile.open(path);
-  await file.read(NOTHING, Number.NEGATIVE_INFINITY, 0);
-  return { path, file, firstPlace, skipped: new Float64Array(SKIP_REASONS.length) };
+  // Up to the first packet: names and interfaces that stand before it count.
+  await file.read(sink, Number.NEGATIVE_INFINITY, 0);
+  return {
+    path,
+    file,
+    firstPlace,
+    start: file.parser.nextSeconds + file.parser.nextNanoseconds * 1e-9,
+    skipped: new Float64Array(SKIP_REASONS.length),
+  };
 }
 
 /** Returns the files with the time of their first packet, earliest first. One file (or a pipe) is not looked into. */

@@ -101,8 +101,13 @@ export class PacketDecoder implements PacketSink {
   #destination = 0;
   #family = 0;
   #identification = 0;
-  /** Fragment state of the packet at hand: 0 whole, 1 first fragment. */
+  /** Whether the packet at hand is the first fragment of a datagram, and which: that of the outermost header that is cut up. */
   #firstFragment = false;
+  #fragmentSource = 0;
+  #fragmentDestination = 0;
+  #fragmentKind = 0;
+  #fragmentIdentification = 0;
+  #hops = 0;
 
   constructor(table: FlowTable, names: NameTable, window?: { readonly since: number; readonly until: number }) {
     this.#table = table;
@@ -112,6 +117,11 @@ export class PacketDecoder implements PacketSink {
 
   /** Number of the interface 0 of the file at hand, over all files: interfaces of different files are different places. */
   firstPlace = 0;
+
+  /** Time of the packet that was read last, epoch seconds. */
+  get latest(): number {
+    return this.#seconds + this.#nanoseconds * 1e-9;
+  }
 
   /** From here on, packets may be captured at several places: copies are looked for. */
   expectCopies(): void {
@@ -141,6 +151,7 @@ export class PacketDecoder implements PacketSink {
     this.#nanoseconds = nanoseconds;
     this.#place = this.firstPlace + interfaceNumber;
     this.#depth = 0;
+    this.#firstFragment = false;
     if (link === LINK.ETHERNET) this.#ethernet(offset);
     else this.#otherLink(link, offset);
   }
@@ -227,7 +238,8 @@ export class PacketDecoder implements PacketSink {
     this.#identification = (b[at + 4] << 8) | b[at + 5];
     const fragment = ((b[at + 6] << 8) | b[at + 7]) & 0x3fff;
     if ((fragment & 0x1fff) !== 0) return this.#laterFragment(b[at + 9], fragment);
-    this.#firstFragment = fragment !== 0;
+    this.#hops = b[at + 8];
+    if (fragment !== 0) this.#beginFragments(b[at + 9]);
     this.#transport(b[at + 9], at + headerBytes);
   }
 
@@ -242,7 +254,7 @@ export class PacketDecoder implements PacketSink {
     this.#destination = addresses.intern(word(b, at + 24), word(b, at + 28), word(b, at + 32), word(b, at + 36), 0);
     this.#family = WORDS_ARE_IDS;
     this.#identification = 0;
-    this.#firstFragment = false;
+    this.#hops = b[at + 7];
     let next = b[at + 6];
     at += 40;
     // Extension headers (RFC 8200 section 4): each takes at least 8 bytes, so the packet's end bounds the walk.
@@ -257,10 +269,20 @@ export class PacketDecoder implements PacketSink {
         this.#identification = word(b, at + 4);
         next = b[at];
         if (fragment >>> 3 !== 0) return this.#laterFragment(next, fragment);
-        this.#firstFragment = (fragment & 1) !== 0;
+        if ((fragment & 1) !== 0) this.#beginFragments(next);
         at += 8;
       } else return this.#transport(next, at);
     }
+  }
+
+  /** Later fragments carry no ports: they are found by what the first one's header says. */
+  #beginFragments(protocol: number): void {
+    if (this.#firstFragment) return;
+    this.#firstFragment = true;
+    this.#fragmentSource = this.#source;
+    this.#fragmentDestination = this.#destination;
+    this.#fragmentKind = protocol | this.#family;
+    this.#fragmentIdentification = this.#identification;
   }
 
   #laterFragment(protocol: number, position: number): void {
@@ -315,21 +337,39 @@ export class PacketDecoder implements PacketSink {
     if (row < 0 || ((table.get(row, STATE) & REUSED_ADDRESS) !== 0 && table.changedHands(row, this.#seconds))) {
       row = table.add(this.#source, this.#destination, sourcePort, destinationPort, kind, this.#seconds, this.#nanoseconds);
     }
-    this.#countIn(row, table.side, kind);
+    if (this.#isForwarded(row, at, sequence)) return -1;
+    this.#countIn(row, table.side);
     return row;
   }
 
-  #countIn(row: number, side: number, kind: number): void {
-    this.#table.count(row, side, this.#wire, this.#seconds, this.#nanoseconds);
-    if (this.#firstFragment) this.#fileFragment(row, side, kind);
+  /**
+   * A router's own interface shows a packet coming in and, one hop less, going out again. The first such pair says that this
+   * capture has copies; from then on all are looked for, also those that do not follow each other at once.
+   */
+  #isForwarded(row: number, at: number, sequence: number): boolean {
+    const print =
+      (Math.imul(this.#source, 0x85ebca6b) ^
+        Math.imul(sequence, 0x27d4eb2f) ^
+        Math.imul(this.#identification, 0x165667b1) ^
+        Math.imul(this.#end - at, 0x9e3779b1)) &
+      ~255;
+    if (!this.#table.isForwarded(row, print | this.#hops) || this.#copiesSeen !== undefined) return false;
+    this.expectCopies();
+    this.copies++;
+    return true;
   }
 
-  #fileFragment(row: number, side: number, kind: number): void {
+  #countIn(row: number, side: number): void {
+    this.#table.count(row, side, this.#wire, this.#seconds, this.#nanoseconds);
+    if (this.#firstFragment) this.#fileFragment(row, side);
+  }
+
+  #fileFragment(row: number, side: number): void {
     const waiting = this.fragments.first(
-      this.#source,
-      this.#destination,
-      kind & (255 | WORDS_ARE_IDS),
-      this.#identification,
+      this.#fragmentSource,
+      this.#fragmentDestination,
+      this.#fragmentKind,
+      this.#fragmentIdentification,
       row,
       side,
       this.#seconds,
@@ -360,7 +400,8 @@ export class PacketDecoder implements PacketSink {
       row = table.add(this.#source, this.#destination, sourcePort, destinationPort, kind, this.#seconds, this.#nanoseconds);
     }
     const side = table.side;
-    this.#countIn(row, side, kind);
+    if (this.#isForwarded(row, at, sequence)) return;
+    this.#countIn(row, side);
     if (opening) this.#opened(row, OPENED << side, sequence);
     else if ((flags & 0x12) === 0x12) this.#opened(row, ACCEPTED << side, (word(b, at + 8) - 1) | 0);
     else if ((flags & 0x04) !== 0) table.setState(row, RESET << side);
@@ -401,7 +442,7 @@ export class PacketDecoder implements PacketSink {
     const sourcePort = (b[at] << 8) | b[at + 1];
     const destinationPort = (b[at + 2] << 8) | b[at + 3];
     if (destinationPort === VXLAN_PORT || destinationPort === VXLAN_LINUX_PORT || destinationPort === GENEVE_PORT) {
-      if (!this.#firstFragment && this.#tunnel(destinationPort, at + 8)) return;
+      if (this.#tunnel(destinationPort, at + 8)) return;
     }
     const row = this.#record(sourcePort, destinationPort, UDP | this.#family, at, 0);
     if (row < 0) return;
@@ -439,7 +480,7 @@ export class PacketDecoder implements PacketSink {
     const flags = b[at];
     const version = b[at + 1] & 7;
     const type = (b[at + 2] << 8) | b[at + 3];
-    if (version === 0 && !this.#firstFragment) {
+    if (version === 0) {
       const inner = at + 4 + (flags & 0x80 ? 4 : 0) + (flags & 0x20 ? 4 : 0) + (flags & 0x10 ? 4 : 0);
       if (type === ETHERTYPE_TRANSPARENT_BRIDGING || type === ETHERTYPE_IPV4 || type === ETHERTYPE_IPV6) {
         this.#inside(inner, type === ETHERTYPE_TRANSPARENT_BRIDGING);
@@ -465,7 +506,7 @@ export class PacketDecoder implements PacketSink {
       row = table.add(this.#source, this.#destination, sourcePort, destinationPort, kind, this.#seconds, this.#nanoseconds);
     }
     const side = table.side;
-    this.#countIn(row, side, kind);
+    this.#countIn(row, side);
     if (chunk === 1) this.#opened(row, OPENED << side, tag);
     else if (chunk === 2) this.#opened(row, ACCEPTED << side, word(b, at + 4));
     else if ((at + 16 <= this.#end ? b[at + 12] : -1) === 6) table.setState(row, RESET << side);
@@ -530,7 +571,7 @@ export class PacketDecoder implements PacketSink {
     const own = icmpKind(protocol, type, code) | family | ONE_WAY;
     let found = table.locate(outerSource, outerDestination, 0, 0, own);
     if (found < 0) found = table.add(outerSource, outerDestination, 0, 0, own, this.#seconds, this.#nanoseconds);
-    this.#countIn(found, table.side, own);
+    this.#countIn(found, table.side);
   }
 
   /** Returns the row of the packet quoted at `at`, or -1; the table's `side` is then that of the quoted packet's sender. */
@@ -625,7 +666,9 @@ export class PacketDecoder implements PacketSink {
     // TCP time stamps (or the first options and data) tell a repeated segment from a copy where IPv6 has no identification.
     if (protocol === TCP && at + 32 <= this.#end) high = Math.imul(high ^ word(b, at + 24) ^ word(b, at + 28), 0x1b873593);
     low ^= low >>> 15;
-    const copy = this.#copiesSeen!.isCopy(low, high, this.#place, this.#seconds, this.#nanoseconds);
+    // Coming in and going out of one interface, one hop less, are two places.
+    const place = this.#place < 0 ? -1 : (this.#place * 257 + this.#hops) & 0x7fffffff;
+    const copy = this.#copiesSeen!.isCopy(low, high, place, this.#seconds, this.#nanoseconds);
     if (copy) this.copies++;
     return copy;
   }

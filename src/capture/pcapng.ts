@@ -44,19 +44,19 @@ export class PcapngParser implements CaptureParser {
   damage: string | undefined;
   readonly warnings: string[] = [];
   base = 0;
-  /** Packets that the capturing program says it lost (interface statistics, isb_ifdrop). */
-  dropped = 0;
 
   #little = true;
   #inSection = false;
   #interfaces: Interface[] = [];
   #interfaceCount = 0;
   #blocks = 0;
+  readonly #droppedBy = new Map<number, number>();
   #seconds = 0;
   #nanoseconds = 0;
 
-  get interfaces(): number {
-    return this.#interfaceCount;
+  /** Packets that the capturing program says it lost (interface statistics, isb_ifdrop). */
+  get dropped(): number {
+    return [...this.#droppedBy.values()].reduce((sum, count) => sum + count, 0);
   }
 
   parse(buffer: Uint8Array, end: number, sink: PacketSink, limitSeconds: number, limitNanoseconds: number): ParseState {
@@ -108,7 +108,11 @@ export class PcapngParser implements CaptureParser {
   }
 
   #otherBlock(type: number, buffer: Uint8Array, fields: DataView, at: number, length: number, sink: PacketSink): boolean {
-    if (type === INTERFACE_DESCRIPTION) return this.#interface(fields, at, length);
+    if (type === INTERFACE_DESCRIPTION) {
+      const isSound = this.#interface(fields, at, length);
+      if (this.#interfaces.length > 1) sink.expectCopies();
+      return isSound;
+    }
     if (type === NAME_RESOLUTION) this.#names(buffer, fields, at + 8, at + length - 4, sink);
     else if (type === INTERFACE_STATISTICS) this.#statistics(fields, at, length);
     // Decryption secrets are passed over unread: keys have no place in this program. So are custom and unknown blocks.
@@ -216,8 +220,10 @@ export class PcapngParser implements CaptureParser {
 
   #statistics(fields: DataView, at: number, length: number): void {
     if (length < 24) return;
+    const number = this.#interfaces[fields.getUint32(at + 8, this.#little)]?.number ?? -1;
     this.#options(fields, at + 20, at + length - 4, (code, value, size) => {
-      if (code === 5 && size >= 8) this.dropped += Number(fields.getBigUint64(value, this.#little));
+      // Totals so far of one interface: the last one counts.
+      if (code === 5 && size >= 8) this.#droppedBy.set(number, Number(fields.getBigUint64(value, this.#little)));
     });
   }
 

@@ -6,20 +6,23 @@ import {
   OPENED,
   PROHIBITED_BY_ERROR,
   RECORDS,
+  REUSED_ADDRESS,
+  STATE,
   STATED_ALLOWED,
   UNCOUNTED,
   UNTIMED,
   WORDS_ARE_IDS,
 } from "../flow/flowTable.ts";
 import type { NameTable } from "../flow/names.ts";
-import type { LoggedParties } from "../flow/parties.ts";
-import { parseAddress, wordsOfAddress } from "../net/address.ts";
+import type { LoggedParties, LoggedParty } from "../flow/parties.ts";
+import { type Address, parseAddress, wordsOfAddress } from "../net/address.ts";
 import { hasPorts, isIcmp, protocolNumber } from "../net/protocol.ts";
 import { parseRfc3339 } from "../net/time.ts";
 import { openBytes } from "./byteSource.ts";
 import { readLines } from "./lines.ts";
 import type { InputSummary } from "./observation.ts";
 import type { L7Hint } from "./packetDecoder.ts";
+import { OUTSIDE_WINDOW, SKIP_REASONS } from "./skipReasons.ts";
 
 /** Where records go. */
 export interface RecordSink {
@@ -33,6 +36,9 @@ export interface RecordSink {
 
 /** A record that cannot be used; the message completes "line 7: …". */
 class BadRecord extends Error {}
+
+/** A record that the user asked to leave out: counted, and nothing to warn of. */
+class OutsideWindow extends Error {}
 
 /** Reports whether a text is a line of the `records` format: an object with both addresses. */
 export function looksLikeRecords(line: string): boolean {
@@ -62,6 +68,10 @@ export async function readRecords(path: string, sink: RecordSink): Promise<Input
         try {
           addRecord(parseObject(line), sink, totals);
         } catch (error) {
+          if (error instanceof OutsideWindow) {
+            skipped[SKIP_REASONS[OUTSIDE_WINDOW]] = (skipped[SKIP_REASONS[OUTSIDE_WINDOW]] ?? 0) + 1;
+            continue;
+          }
           if (!(error instanceof BadRecord)) throw error;
           skip(error.message.split(" `")[0], error.message);
         }
@@ -72,7 +82,8 @@ export async function readRecords(path: string, sink: RecordSink): Promise<Input
   }
   if (source.damage !== undefined)
     warnings.push(`the compressed data is damaged (${source.damage}): nothing after line ${number} was read`);
-  for (const [reason, count] of Object.entries(skipped)) if (count > 1) warnings.push(`${count} lines were left out: ${reason}`);
+  for (const [reason, count] of Object.entries(skipped))
+    if (count > 1 && reason !== SKIP_REASONS[OUTSIDE_WINDOW]) warnings.push(`${count} lines were left out: ${reason}`);
   return { name, format: "records", records: totals.records, packets: totals.packets, bytes: totals.bytes, skipped, warnings };
 }
 
@@ -87,38 +98,40 @@ function parseObject(line: string): Record<string, unknown> {
   return value as Record<string, unknown>;
 }
 
+/** Reads all of a record before any of it is kept: a refused line leaves nothing behind. */
 function addRecord(record: Record<string, unknown>, sink: RecordSink, totals: { records: number; packets: number; bytes: number }): void {
   const { table } = sink;
   const protocol = readProtocol(record.protocol);
   const time = readTime(record.time);
-  if (time !== undefined) {
-    const moment = time.seconds + time.nanoseconds * 1e-9;
-    if (moment < (sink.since ?? Number.NEGATIVE_INFINITY) || moment > (sink.until ?? Number.POSITIVE_INFINITY))
-      throw new BadRecord("outside the time window");
-  }
-  const sourceId = readEnd(record, "src", sink);
-  const destinationId = readEnd(record, "dst", sink);
+  const [source, destination] = [readEnd(record, "src"), readEnd(record, "dst")];
   const packets = readCount(record, "packets");
   const bytes = readCount(record, "bytes");
   const [sourcePort, destinationPort, kind] = readPorts(record, protocol);
-  const seconds = time?.seconds ?? 0;
-  const nanoseconds = time?.nanoseconds ?? 0;
+  const bits = verdictBits(record.verdict) | (packets === undefined || bytes === undefined ? UNCOUNTED : 0);
+  const hint = readHint(record.l7);
+  if (time !== undefined) {
+    const moment = time.seconds + time.nanoseconds * 1e-9;
+    if (moment < (sink.since ?? Number.NEGATIVE_INFINITY) || moment > (sink.until ?? Number.POSITIVE_INFINITY)) throw new OutsideWindow();
+  }
+  if (isTexts(record.dstNames)) for (const name of record.dstNames) sink.names.add(destination.address, name.toLowerCase());
+  const [sourceId, destinationId] = [internEnd(source, sink), internEnd(destination, sink)];
   const key = kind | WORDS_ARE_IDS | ONE_WAY;
+  const [seconds, nanoseconds] = [time?.seconds ?? 0, time?.nanoseconds ?? 0];
   let row = table.locate(sourceId, destinationId, sourcePort, destinationPort, key);
-  if (row < 0) {
+  const isKnown = row >= 0 && !(time !== undefined && (table.get(row, STATE) & REUSED_ADDRESS) !== 0 && table.changedHands(row, seconds));
+  if (!isKnown) {
     row = table.add(sourceId, destinationId, sourcePort, destinationPort, key, seconds, nanoseconds);
+    if ((key & NO_SOURCE_PORT) !== 0) table.set(row, RECORDS, 0);
     if (time === undefined) table.setState(row, UNTIMED);
   } else if (time !== undefined) table.touch(row, seconds, nanoseconds);
   const { side } = table;
-  table.setState(row, (OPENED << side) | verdictBits(record.verdict));
+  table.setState(row, (OPENED << side) | bits);
   if ((key & NO_SOURCE_PORT) !== 0) table.set(row, RECORDS, table.get(row, RECORDS) + 1);
-  if (packets === undefined || bytes === undefined) table.setState(row, UNCOUNTED);
   table.addPackets(row, side, packets ?? 0);
   table.addBytes(row, side, bytes ?? 0);
   totals.records++;
   totals.packets += packets ?? 0;
   totals.bytes += bytes ?? 0;
-  const hint = readHint(record.l7);
   if (hint !== undefined && !sink.hints.has(row)) sink.hints.set(row, hint);
 }
 
@@ -141,23 +154,28 @@ function readTime(value: unknown) {
   return time;
 }
 
-/** Returns the address-table id of an end, tagged with what the record says of it. */
-function readEnd(record: Record<string, unknown>, end: "src" | "dst", sink: RecordSink): number {
+/** One end of a record: its address and what the record says of it. */
+interface End {
+  readonly address: Address;
+  readonly party: LoggedParty;
+}
+
+function readEnd(record: Record<string, unknown>, end: "src" | "dst"): End {
   const text = record[`${end}Ip`];
   const address = typeof text === "string" ? parseAddress(text) : undefined;
   if (address === undefined) throw new BadRecord(`${end}Ip is no address \`${shown(text)}\``);
-  const pod = record[`${end}Pod`];
-  const labels = record[`${end}Labels`];
-  if (pod !== undefined && pod !== null && !(typeof pod === "string" && /^[^/]+\/[^/]+$/.test(pod)))
+  const pod = record[`${end}Pod`] ?? undefined;
+  const labels = record[`${end}Labels`] ?? undefined;
+  if (pod !== undefined && !(typeof pod === "string" && /^[^/]+\/[^/]+$/.test(pod)))
     throw new BadRecord(`${end}Pod is not namespace/name \`${shown(pod)}\``);
-  if (labels !== undefined && labels !== null && !isTexts(labels)) throw new BadRecord(`${end}Labels is not a list of texts`);
-  const tag = sink.parties.intern({
-    ...(typeof pod === "string" ? { pod } : {}),
-    ...(isTexts(labels) && labels.length > 0 ? { labels } : {}),
-  });
-  if (end === "dst" && isTexts(record.dstNames)) for (const name of record.dstNames) sink.names.add(address, name.toLowerCase());
+  if (labels !== undefined && !isTexts(labels)) throw new BadRecord(`${end}Labels is not a list of texts`);
+  return { address, party: { ...(pod === undefined ? {} : { pod }), ...(labels === undefined || labels.length === 0 ? {} : { labels }) } };
+}
+
+/** Returns the address-table id of an end, tagged with what the record says of it. */
+function internEnd({ address, party }: End, sink: RecordSink): number {
   const [w0, w1, w2, w3] = wordsOfAddress(address);
-  return sink.table.addresses.intern(w0, w1, w2, w3, tag);
+  return sink.table.addresses.intern(w0, w1, w2, w3, sink.parties.intern(party));
 }
 
 function isTexts(value: unknown): value is string[] {

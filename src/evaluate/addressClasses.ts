@@ -46,6 +46,11 @@ export class AddressClasses {
     return this.#members[block].has(addressClass);
   }
 
+  /** Calls `each` for every class of addresses in a block. */
+  forEachIn(block: number, each: (addressClass: number) => void): void {
+    this.#members[block].forEach(each);
+  }
+
   #intervalOf(address: Address): number {
     let low = 0;
     let high = this.#starts.length;

@@ -5,7 +5,7 @@ import type { Policy, PortMatch } from "../policy/model.ts";
 import type { AddressClasses } from "./addressClasses.ts";
 import type { Clause, CompiledPolicy } from "./clauses.ts";
 import type { Decision, Match, Note, UnknownReason } from "./decision.ts";
-import { ANYTHING, type Identities, NOBODY } from "./identities.ts";
+import { ANYTHING, type Identities, NODE, OUTSIDE } from "./identities.ts";
 import type { PortSample } from "./portClasses.ts";
 import type { CniProfile } from "./profile.ts";
 
@@ -14,7 +14,6 @@ export interface Party {
   readonly identity: number;
   /** Class of its address; -1 where even the address is not known (an unknown backend of a Service). */
   readonly addressClass: number;
-  readonly isNode: boolean;
 }
 
 /** Everything that a cell of the decision table is worked out from. */
@@ -58,8 +57,8 @@ function matchSelection(rules: Rules, selection: number, { identity }: Party): T
 function matchBlock(rules: Rules, block: number, party: Party): Truth {
   if (party.addressClass < 0) return "unknown";
   if (!rules.addresses.contains(block, party.addressClass)) return false;
-  if (party.isNode) return rules.profile.blocksMatchNodes;
-  if (party.identity === NOBODY) return true;
+  if (party.identity === NODE) return rules.profile.blocksMatchNodes;
+  if (party.identity === OUTSIDE) return true;
   if (rules.profile.blocksMatchPods) return true;
   return party.identity === ANYTHING ? "unknown" : false;
 }
@@ -161,8 +160,9 @@ function matchesOf(answers: readonly Answer[]): Match[] {
 
 function allowed(rules: Rules, peer: Party, isolatedBy: readonly Policy[], sure: readonly Answer[]): Decision {
   const notes: Note[] = [];
-  if (peer.identity !== NOBODY && sure.every((answer) => answer.peers.onlyByBlock)) notes.push("ipblock-covers-pod");
-  if (peer.isNode && sure.every((answer) => answer.peers.onlyByBlock)) notes.push("ipblock-covers-node");
+  if (peer.identity !== OUTSIDE && peer.identity !== NODE && sure.every((answer) => answer.peers.onlyByBlock))
+    notes.push("ipblock-covers-pod");
+  if (peer.identity === NODE && sure.every((answer) => answer.peers.onlyByBlock)) notes.push("ipblock-covers-node");
   if (
     rules.profile.namedPortIsWholeProtocol &&
     sure.every(
@@ -189,14 +189,14 @@ function denied(
   // Portless traffic that a rule's peers admit but its ports cannot name: the API leaves it to the plugin.
   if (sample.port < 0 && clauses.some((clause) => clause.rule.ports !== "any" && matchPeers(rules, clause, peer).truth === true))
     notes.push("icmp-implementation-defined");
-  if (blockWouldMatch(rules, clauses, peer)) notes.push(peer.isNode ? "ipblock-covers-node" : "ipblock-covers-pod");
+  if (blockWouldMatch(rules, clauses, peer)) notes.push(peer.identity === NODE ? "ipblock-covers-node" : "ipblock-covers-pod");
   return { verdict: "deny", reason: "isolated", notes, isolatedBy, matched: [] };
 }
 
 /** Reports whether a block holds the address of a pod or node that this plugin's blocks do not match. */
 function blockWouldMatch(rules: Rules, clauses: readonly Clause[], peer: Party): boolean {
-  if (peer.addressClass < 0 || (peer.identity === NOBODY && !peer.isNode)) return false;
-  if (peer.isNode ? rules.profile.blocksMatchNodes : rules.profile.blocksMatchPods) return false;
+  if (peer.addressClass < 0 || peer.identity === OUTSIDE) return false;
+  if (peer.identity === NODE ? rules.profile.blocksMatchNodes : rules.profile.blocksMatchPods) return false;
   return clauses.some(
     (clause) =>
       clause.peers !== "any" && clause.peers.some(({ isBlock, number }) => isBlock && rules.addresses.contains(number, peer.addressClass)),

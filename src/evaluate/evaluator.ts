@@ -6,9 +6,10 @@ import { AddressClasses } from "./addressClasses.ts";
 import { decideCell, type Party, type Rules } from "./cell.ts";
 import { Blocks, type CompiledPolicy, compileDirection, portCuts } from "./clauses.ts";
 import { COMMON_DECISIONS, type Decision, NO_POLICY, NOT_SELECTABLE, OWN_NODE, SELF } from "./decision.ts";
-import { ANYTHING, Identities, NOBODY } from "./identities.ts";
+import { ANYTHING, Identities, NODE, OUTSIDE } from "./identities.ts";
 import { PortClasses } from "./portClasses.ts";
 import type { CniProfile } from "./profile.ts";
+import { Row } from "./row.ts";
 
 /** The pods, namespaces and nodes that policies select from. */
 export interface World {
@@ -25,30 +26,6 @@ export type Participant =
   /** Perhaps a pod: nothing is known of it. Without an address, not even that (the unknown backend of a Service). */
   | { readonly type: "unknown"; readonly address?: Address };
 
-/**
- * One row of the decision table: everything that the policies selecting a class of subjects say in one direction. From peer
- * class and port class to a cell are three array look-ups; a cell is worked out on first use and kept.
- */
-interface Row {
-  readonly policies: readonly CompiledPolicy[];
-  readonly subject: Party;
-  readonly direction: Direction;
-  /** Whether named ports of the peer matter: only egress rules look them up there. */
-  readonly namesPeerPorts: boolean;
-  /** From peer class to the row's own group of peers; GROUP_UNKNOWN until asked for. */
-  peerGroups: Uint16Array;
-  /** One peer of each group, which stands for it. */
-  readonly groupSamples: number[];
-  /** The peers by what the row's clauses say of them. */
-  readonly groupsBySignature: Map<string, number>;
-  /** From port class to the row's own group of ports. */
-  readonly portGroups: Uint16Array;
-  readonly portSamples: readonly number[];
-  /** Decision ids by peer group and port group; -1 until asked for. */
-  cells: Int32Array;
-}
-
-const GROUP_UNKNOWN = 0xffff;
 /** Rows of subjects that no policy can select, or that none does. */
 const ROW_NOT_SELECTABLE = -1;
 const ROW_NO_POLICY = -2;
@@ -70,17 +47,14 @@ export class Evaluator {
   readonly #decisionIds = new Map<string, number>();
   readonly #policyNumbers: ReadonlyMap<Policy, number>;
 
-  /** Peer classes: an identity with an address class. */
-  readonly #peers: Party[] = [];
-  readonly #peerNumbers = new Map<string, number>();
-
   /** Columns by participant number. */
   readonly #participants = new Map<string, number>();
   /** The same by object: who asks again with the same one is answered at once. */
   readonly #numbers = new WeakMap<Participant, number>();
   #egressRow = new Int32Array(256);
   #ingressRow = new Int32Array(256);
-  #peerClass = new Int32Array(256);
+  #identity = new Int32Array(256);
+  #addressClass = new Int32Array(256);
   /** Which pod (1..) or node (negative) it is; 0: neither. */
   #self = new Int32Array(256);
   /** For a pod: its node's number (negative); 0: not known. */
@@ -121,9 +95,10 @@ export class Evaluator {
     if (known !== undefined) return known;
     const number = this.#participants.size;
     this.#participants.set(key, number);
-    if (number >= this.#peerClass.length) this.#growParticipants();
+    if (number >= this.#identity.length) this.#growParticipants();
     const party = this.#partyOf(participant);
-    this.#peerClass[number] = this.#peerNumber(party);
+    this.#identity[number] = party.identity;
+    this.#addressClass[number] = party.addressClass;
     this.#egressRow[number] = this.#rowOf(party, "egress");
     this.#ingressRow[number] = this.#rowOf(party, "ingress");
     if (participant.type === "pod") {
@@ -143,7 +118,7 @@ export class Evaluator {
       if (this.#home[source] !== 0 && this.#home[source] === this.#self[destination] && this.profile.podToOwnNode === "allow")
         return OWN_NODE;
     }
-    return this.#lookUp(row, this.#peerClass[destination], portClass);
+    return this.#lookUp(this.#rows[row], destination, portClass);
   }
 
   /** Returns the id of the decision at the destination. */
@@ -155,7 +130,7 @@ export class Evaluator {
       if (self === this.#self[source]) return SELF;
       if (this.#home[destination] !== 0 && this.#home[destination] === this.#self[source]) return OWN_NODE;
     }
-    return this.#lookUp(row, this.#peerClass[source], portClass);
+    return this.#lookUp(this.#rows[row], source, portClass);
   }
 
   /** Returns the policies that select a participant and govern a direction; for an unknown one those that may. */
@@ -166,15 +141,14 @@ export class Evaluator {
 
   /** Returns a key that two questions share only when every rule answers them alike, ports aside. */
   cellKey(subject: Participant, peer: Participant, direction: Direction): string {
-    const rows = direction === "egress" ? this.#egressRow : this.#ingressRow;
-    const row = this.#rows[rows[this.classify(subject)]];
-    const peerClass = this.#peerClass[this.classify(peer)];
-    return row === undefined ? `${direction} ${peerClass}` : `${rows[this.classify(subject)]} ${this.#groupOf(row, peerClass)}`;
+    const number = (direction === "egress" ? this.#egressRow : this.#ingressRow)[this.classify(subject)];
+    const other = this.classify(peer);
+    return number < 0 ? direction : `${number} ${this.#rows[number].groupOf(this.#identity[other], this.#addressClass[other])}`;
   }
 
   /** What a participant is to rules: for explaining single answers. */
   party(participant: number): Party {
-    return this.#peers[this.#peerClass[participant]];
+    return { identity: this.#identity[participant], addressClass: this.#addressClass[participant] };
   }
 
   get rules(): Rules {
@@ -194,31 +168,21 @@ export class Evaluator {
       addressClasses: this.#rules.addresses.size,
       portClasses: this.ports.samples.length,
       rows: this.#rows.length,
-      peerClasses: this.#peers.length,
       decisions: this.decisions.length,
     };
   }
 
-  #lookUp(rowNumber: number, peerClass: number, portClass: number): number {
-    const row = this.#rows[rowNumber];
-    let group = row.peerGroups[peerClass];
-    if (group === undefined || group === GROUP_UNKNOWN) group = this.#groupOf(row, peerClass);
-    const cell = group * row.portSamples.length + row.portGroups[portClass];
-    const id = row.cells[cell];
-    return id === undefined || id < 0 ? this.#fill(row, group, portClass, cell) : id;
+  #lookUp(row: Row, peer: number, portClass: number): number {
+    const cell = row.cellOf(this.#identity[peer], this.#addressClass[peer], portClass);
+    const id = row.get(cell);
+    return id < 0 ? this.#fill(row, cell) : id;
   }
 
-  #fill(row: Row, group: number, portClass: number, cell: number): number {
-    if (cell >= row.cells.length) {
-      const grown = new Int32Array(Math.max(row.cells.length * 2, row.groupSamples.length * row.portSamples.length)).fill(-1);
-      grown.set(row.cells);
-      row.cells = grown;
-    }
-    const peer = this.#peers[row.groupSamples[group]];
+  #fill(row: Row, cell: number): number {
+    const { peer, portClass } = row.sampleOf(cell);
     const destination = row.direction === "egress" ? peer : row.subject;
-    const sample = this.ports.samples[row.portSamples[row.portGroups[portClass]]];
-    const id = this.#internDecision(decideCell(this.#rules, row.policies, row.subject, peer, destination, sample));
-    row.cells[cell] = id;
+    const id = this.#internDecision(decideCell(this.#rules, row.policies, row.subject, peer, destination, this.ports.samples[portClass]));
+    row.set(cell, id);
     return id;
   }
 
@@ -248,23 +212,18 @@ export class Evaluator {
     const addressClass = participant.address === undefined ? -1 : this.#rules.addresses.classOf(participant.address);
     switch (participant.type) {
       case "pod":
-        return { identity: this.#rules.identities.numberOf(participant.pod) ?? ANYTHING, addressClass, isNode: false };
+        return { identity: this.#rules.identities.numberOf(participant.pod) ?? ANYTHING, addressClass };
       case "unknown":
-        return { identity: ANYTHING, addressClass, isNode: false };
-      default:
-        return { identity: NOBODY, addressClass, isNode: participant.type === "node" };
+        return { identity: ANYTHING, addressClass };
+      case "node":
+        return { identity: NODE, addressClass };
+      case "external":
+        return { identity: OUTSIDE, addressClass };
     }
   }
 
-  #peerNumber(party: Party): number {
-    const key = `${party.identity},${party.addressClass},${party.isNode}`;
-    let number = this.#peerNumbers.get(key);
-    if (number === undefined) this.#peerNumbers.set(key, (number = this.#peers.push(party) - 1));
-    return number;
-  }
-
   #rowOf(subject: Party, direction: Direction): number {
-    if (subject.identity === NOBODY) return ROW_NOT_SELECTABLE;
+    if (subject.identity === NODE || subject.identity === OUTSIDE) return ROW_NOT_SELECTABLE;
     const selecting = this.#selectingByIdentity[direction][subject.identity];
     if (selecting.length === 0) return ROW_NO_POLICY;
     const policies = selecting.map((policy) => this.#directions[direction][policy]);
@@ -277,85 +236,9 @@ export class Evaluator {
         : "";
     const key = `${direction} ${selecting.map((policy, i) => policy + certainty[i]).join()} ${named}`;
     let row = this.#rowByKey.get(key);
-    if (row === undefined) this.#rowByKey.set(key, (row = this.#rows.push(this.#makeRow(policies, subject, direction)) - 1));
+    if (row === undefined)
+      this.#rowByKey.set(key, (row = this.#rows.push(new Row(this.#rules, this.ports, policies, subject, direction)) - 1));
     return row;
-  }
-
-  #makeRow(policies: readonly CompiledPolicy[], subject: Party, direction: Direction): Row {
-    const { portGroups, portSamples } = groupPorts(this.ports, policies, this.#portValues(policies, subject, direction));
-    return {
-      policies,
-      subject,
-      direction,
-      namesPeerPorts: direction === "egress" && policies.some(usesNamedPorts),
-      peerGroups: new Uint16Array(0),
-      groupSamples: [],
-      groupsBySignature: new Map(),
-      portGroups,
-      portSamples,
-      cells: new Int32Array(0),
-    };
-  }
-
-  /** Numbers that named ports of the row's rules can stand for: the subject's for ingress, any pod's for egress. */
-  #portValues(policies: readonly CompiledPolicy[], subject: Party, direction: Direction): ReadonlySet<number> {
-    const names = new Set<string>();
-    for (const { clauses } of policies) {
-      for (const { rule } of clauses)
-        if (rule.ports !== "any") for (const { ports } of rule.ports) if (ports !== undefined && "name" in ports) names.add(ports.name);
-    }
-    const values = new Set<number>();
-    if (names.size === 0) return values;
-    const { identities } = this.#rules;
-    const owners =
-      direction === "ingress" && subject.identity !== ANYTHING
-        ? [subject.identity]
-        : Array.from({ length: identities.size }, (_, number) => number);
-    for (const owner of owners) {
-      for (const { name, port, protocol } of identities.get(owner)?.ports ?? [])
-        if (name !== undefined && names.has(name)) values.add(this.ports.classOf(protocol, port));
-    }
-    return values;
-  }
-
-  /** Peers are one group in a row when each clause says the same of them, named ports (of egress rules) included. */
-  #groupOf(row: Row, peerClass: number): number {
-    if (peerClass >= row.peerGroups.length) {
-      const grown = new Uint16Array(Math.max(this.#peers.length, row.peerGroups.length * 2)).fill(GROUP_UNKNOWN);
-      grown.set(row.peerGroups);
-      row.peerGroups = grown;
-    }
-    const peer = this.#peers[peerClass];
-    const signature = this.#signatureOf(row, peer);
-    let group = row.groupsBySignature.get(signature);
-    if (group === undefined) {
-      group = row.groupSamples.push(peerClass) - 1;
-      if (group >= GROUP_UNKNOWN) throw new RangeError("a policy set tells more than 65,534 groups of peers apart for one workload");
-      row.groupsBySignature.set(signature, group);
-    }
-    row.peerGroups[peerClass] = group;
-    return group;
-  }
-
-  #signatureOf(row: Row, peer: Party): string {
-    const { identities, addresses } = this.#rules;
-    let signature = peer.identity === ANYTHING ? "?" : peer.identity === NOBODY ? (peer.isNode ? "n" : "o") : "p";
-    for (const { clauses } of row.policies) {
-      for (const { peers } of clauses) {
-        if (peers === "any") continue;
-        for (const { isBlock, number } of peers) {
-          if (isBlock) signature += peer.addressClass < 0 ? "?" : addresses.contains(number, peer.addressClass) ? "1" : "0";
-          else {
-            const { must, may } = identities.selection(number);
-            signature += must.has(peer.identity) ? "1" : may.has(peer.identity) ? "?" : "0";
-          }
-        }
-      }
-    }
-    if (row.namesPeerPorts) {
-      signature += JSON.stringify(identities.get(peer.identity)?.ports.filter((port) => port.name !== undefined) ?? null);
-    }
-    return signature;
   }
 
   #growParticipants(): void {
@@ -366,7 +249,8 @@ export class Evaluator {
     };
     this.#egressRow = grow(this.#egressRow);
     this.#ingressRow = grow(this.#ingressRow);
-    this.#peerClass = grow(this.#peerClass);
+    this.#identity = grow(this.#identity);
+    this.#addressClass = grow(this.#addressClass);
     this.#self = grow(this.#self);
     this.#home = grow(this.#home);
   }
@@ -387,28 +271,4 @@ function participantKey(participant: Participant, podNumbers: ReadonlyMap<Pod, n
 
 function usesNamedPorts({ clauses }: CompiledPolicy): boolean {
   return clauses.some(({ rule }) => rule.ports !== "any" && rule.ports.some(({ ports }) => ports !== undefined && "name" in ports));
-}
-
-/** Joins port classes that none of the row's rules tells apart. `named` are the classes that named ports can stand for. */
-function groupPorts(
-  ports: PortClasses,
-  policies: readonly CompiledPolicy[],
-  named: ReadonlySet<number>,
-): { portGroups: Uint16Array; portSamples: number[] } {
-  const portGroups = new Uint16Array(ports.samples.length);
-  const portSamples: number[] = [];
-  const groups = new Map<string, number>();
-  const matches = policies.flatMap(({ clauses }) => clauses.flatMap(({ rule }) => (rule.ports === "any" ? [] : rule.ports)));
-  ports.samples.forEach(({ protocol, port }, portClass) => {
-    let signature = named.has(portClass) ? `${portClass}` : `${protocol}:`;
-    for (const match of matches) {
-      if (match.protocol !== protocol) continue;
-      if (match.ports !== undefined && !("name" in match.ports))
-        signature += port >= match.ports.first && port <= match.ports.last ? "1" : "0";
-    }
-    let group = groups.get(signature);
-    if (group === undefined) groups.set(signature, (group = portSamples.push(portClass) - 1));
-    portGroups[portClass] = group;
-  });
-  return { portGroups, portSamples };
 }

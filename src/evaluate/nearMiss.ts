@@ -1,6 +1,6 @@
 import { matchesRequirement, type Requirement } from "../cluster/selector.ts";
 import { formatPortRange } from "../net/portRange.ts";
-import { formatPrefix } from "../net/prefix.ts";
+import { formatPrefix, prefixContains } from "../net/prefix.ts";
 import { hasPorts, protocolName } from "../net/protocol.ts";
 import type { Direction, Peer, Policy, PortMatch, RuleRef } from "../policy/model.ts";
 import { matchPeers, matchPorts, type Party } from "./cell.ts";
@@ -51,7 +51,8 @@ export function findNearMiss(evaluator: Evaluator, flow: DeniedFlow): NearMiss {
   let best: Scored | undefined;
   for (const clause of clauses) {
     const scored = score(evaluator, clause, flow, peer, peerParty, destination);
-    if (best === undefined || scored.score > best.score || (scored.score === best.score && narrowness(clause) > narrowness(best.clause))) best = scored;
+    if (best === undefined || scored.score > best.score || (scored.score === best.score && narrowness(clause) > narrowness(best.clause)))
+      best = scored;
   }
   return { ...describe(best!, flow, peer, clauses), policy: best!.clause.policy };
 }
@@ -141,14 +142,14 @@ function bestPeer(evaluator: Evaluator, clause: Clause, participant: Participant
 function peerFault(evaluator: Evaluator, peer: Peer, participant: Participant): PeerFault {
   const { ref } = peer;
   if (peer.kind === "prefix") {
-    const except = peer.except.find(
-      (prefix) => participant.address !== undefined && participant.address >= prefix.first && participant.address <= prefix.last,
-    );
+    const { address } = participant;
+    const except = address === undefined ? undefined : peer.except.find((prefix) => prefixContains(prefix, address));
     if (except !== undefined) return { ref, score: 15, text: `excepts ${formatPrefix(except)}` };
     if (participant.type === "pod" && !evaluator.profile.blocksMatchPods)
       return { ref, score: 4, text: `names addresses (${formatPrefix(peer.prefix)}), which match no pods under ${evaluator.profile.name}` };
     return { ref, score: participant.type === "external" ? 6 : 1, text: `wants an address in ${formatPrefix(peer.prefix)}` };
   }
+  if (participant.type === "unknown") return { ref, score: 1, text: "selects pods by labels, and whose address this is is not known" };
   if (participant.type !== "pod") return { ref, score: 0, text: "selects pods, which this is not" };
   const { pod } = participant;
   const { namespaces, pods } = peer.match;

@@ -220,7 +220,8 @@ function agreeSide(decisions: readonly Decision[]): Decision {
   const [first] = decisions;
   if (decisions.every((decision) => decision === first)) return first;
   const verdict = common(decisions.map((decision) => decision.verdict));
-  const reason = verdict === "unknown" ? ("several-backends" satisfies UnknownReason) : first.reason;
+  const isOneReason = decisions.every((decision) => decision.reason === first.reason);
+  const reason = verdict === "unknown" && !isOneReason ? ("several-backends" satisfies UnknownReason) : first.reason;
   return {
     verdict,
     reason,

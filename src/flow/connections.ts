@@ -144,7 +144,7 @@ export function connect(table: FlowTable, surroundings: Surroundings, hints: { h
   const connections = new Connections();
   if (views.leftOut > 0)
     connections.warnings.push(
-      `${views.leftOut} connections share a socket or sequence number with over a thousand others: not all their views before and after NAT were compared`,
+      `${views.leftOut} connections share a socket or sequence number with over 64 others: not all their views before and after NAT were compared`,
     );
   const adder = new ConnectionAdder(connections, table, directions, views, hints);
   const members = new Map<number, number[]>();

@@ -14,6 +14,7 @@ import {
   SPOKE,
   STATE,
   UNREACHED_BY_ERROR,
+  UNTIMED,
 } from "./flowTable.ts";
 import { TupleTable } from "./tupleTable.ts";
 
@@ -53,7 +54,7 @@ export function findDirections(table: FlowTable, surroundings: Surroundings): Di
   let start = Number.POSITIVE_INFINITY;
   for (let row = 0; row < table.size; row++) {
     const began = table.firstSeconds(row) + table.firstNanoseconds(row) * 1e-9;
-    if (began < start) start = began;
+    if (began < start && (table.get(row, STATE) & UNTIMED) === 0) start = began;
     const seen = seenInitiator(table, row);
     if (seen < 0) {
       open.push(row);

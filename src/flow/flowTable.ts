@@ -24,6 +24,8 @@ export const RECORDS = 11; // with NO_SOURCE_PORT: log records that the row stan
 const FIRST_SECONDS = 12; // unsigned
 const FIRST_NS = 13;
 const BYTES_HIGH = 14; // bits 32..47 of A's bytes in the low half, of B's in the high half
+/** Fingerprint of the last packet with its hop limit in the low 8 bits. */
+const LAST_PRINT = 15;
 const WIDTH = 16;
 
 /** No row has all bits set, since the index is never full. */
@@ -191,6 +193,18 @@ export class FlowTable {
       cells[cell + LAST_SECONDS] = seconds;
       cells[cell + LAST_NS] = nanoseconds;
     } else this.touch(row, seconds, nanoseconds);
+  }
+
+  /**
+   * Reports whether a packet is the one before on its row, forwarded: the same fingerprint (whose low 8 bits are the hop limit)
+   * with another hop limit. Remembers it if not.
+   */
+  isForwarded(row: number, print: number): boolean {
+    const at = row * WIDTH + LAST_PRINT;
+    const changed = this.cells[at] ^ print;
+    if (changed > 0 && changed < 256) return true;
+    this.cells[at] = print;
+    return false;
   }
 
   /** Adds bytes that `side` sent. */

@@ -42,8 +42,7 @@ export class NatViews {
     const needy: number[] = [];
     const targets = new TupleTable(2);
     const dialled: boolean[] = [];
-    // By address-table id: 0 not asked yet, 1 no node, 2 a node.
-    const nodes = new Uint8Array(table.addresses.size);
+    const nodes = new Map<number, boolean>();
     for (let row = 0; row < table.size; row++) {
       const kind = table.get(row, KIND);
       const protocol = kind & 255;
@@ -55,8 +54,9 @@ export class NatViews {
       targets.key[1] = (protocol << 16) | port;
       const target = targets.intern();
       if (target === dialled.length) dialled.push(surroundings.isDialled(table.addresses.addressOf(targets.key[0]), protocol, port));
-      if (nodes[source] === 0) nodes[source] = surroundings.ownerKind(table.addresses.addressOf(source), null) === "node" ? 2 : 1;
-      const flags = (dialled[target] ? DIALLED : 0) | (nodes[source] === 2 ? FROM_NODE : 0);
+      let isNode = nodes.get(source);
+      if (isNode === undefined) nodes.set(source, (isNode = surroundings.ownerKind(table.addresses.addressOf(source), null) === "node"));
+      const flags = (dialled[target] ? DIALLED : 0) | (isNode ? FROM_NODE : 0);
       if (flags === 0) continue;
       this.flags[row] = flags;
       if ((kind & NO_SOURCE_PORT) === 0) needy.push(row);
@@ -81,10 +81,13 @@ export class NatViews {
       for (const bucket of buckets) bucket.add(row);
     }
     for (const row of needy) {
-      for (const bucket of buckets) {
+      const views = new Set<number>();
+      for (const bucket of buckets)
         for (const other of bucket.of(row))
-          if (other !== row && this.#areViews(table, directions, surroundings, row, other)) this.#unite(row, other);
-      }
+          if (other !== row && this.#areViews(table, directions, surroundings, row, other)) views.add(other);
+      // Several pods behind one node can use one port (NTP's 123): without a sequence number none of them is known to be this one.
+      if (this.isFromNode(row) && !hasIsn(table, row) && severalSources(table, directions, views)) continue;
+      for (const other of views) this.#unite(row, other);
     }
     this.leftOut = buckets.reduce((sum, bucket) => sum + bucket.leftOut, 0);
   }
@@ -142,6 +145,11 @@ export class NatViews {
   }
 }
 
+function severalSources(table: FlowTable, directions: Directions, rows: ReadonlySet<number>): boolean {
+  const sources = new Set([...rows].map((row) => table.addressId(row, directions.initiator[row])));
+  return sources.size > 1;
+}
+
 function hasIsn(table: FlowTable, row: number): boolean {
   return (table.get(row, STATE) & HAS_ISN) !== 0 && (table.get(row, KIND) & 255) === TCP;
 }
@@ -177,7 +185,7 @@ const BY_NODE_PORT: KeyMaker = (table, directions, flags, row, key, wanted) => {
 };
 
 /** More rows under one key than honest traffic has: comparing each with each would let a crafted capture take forever. */
-const MAX_BUCKET = 1024;
+const MAX_BUCKET = 64;
 
 /** Rows by a key, for those keys only that a row in need asks for. */
 class Buckets {

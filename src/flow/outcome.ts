@@ -37,12 +37,15 @@ export class Evidence {
   /** REFUSED_BY_ERROR and the like, where the error answered the initiator; STATED_ALLOWED. */
   errors = 0;
   bothSent = false;
+  /** Whether a log stated the connection, its initiator included. */
+  isStated = false;
 
   reset(): void {
     this.initiatorBits = 0;
     this.responderBits = 0;
     this.errors = 0;
     this.bothSent = false;
+    this.isStated = false;
   }
 
   /** Adds what a row shows. */
@@ -53,6 +56,7 @@ export class Evidence {
     const answered = (state & ERROR_SENT_TO_B) !== 0 ? 1 : 0;
     if (answered === initiator || (table.get(row, KIND) & ONE_WAY) !== 0) this.errors |= state & ERRORS;
     this.errors |= state & STATED_ALLOWED;
+    if ((table.get(row, KIND) & ONE_WAY) !== 0 && (state & (OPENED | (OPENED << 1))) !== 0) this.isStated = true;
     if (table.packetsOf(row, 0) > 0 && table.packetsOf(row, 1) > 0) this.bothSent = true;
   }
 }
@@ -61,6 +65,8 @@ export class Evidence {
 export function classify(protocol: number, evidence: Evidence): number {
   const { initiatorBits, responderBits, errors, bothSent } = evidence;
   if ((errors & STATED_ALLOWED) !== 0) return ESTABLISHED;
+  // A log without a verdict says that there was traffic, and nothing of its end.
+  if (evidence.isStated) return (errors & PROHIBITED_BY_ERROR) !== 0 ? DROPPED : UNKNOWN;
   const refused = (errors & REFUSED_BY_ERROR) !== 0;
   const prohibited = (errors & PROHIBITED_BY_ERROR) !== 0;
   const unreached = (errors & UNREACHED_BY_ERROR) !== 0;
@@ -71,9 +77,9 @@ export function classify(protocol: number, evidence: Evidence): number {
       if ((responderBits & ACCEPTED) !== 0) return ESTABLISHED;
       if ((initiatorBits & OPENED) === 0)
         return (initiatorBits & responderBits & SPOKE) !== 0 ? ESTABLISHED : failure >= 0 ? failure : UNKNOWN;
-      if ((responderBits & RESET) !== 0) return REFUSED;
       // Only one half of the connection was captured, but it went on after the SYN: the other half answered.
       if (((initiatorBits | responderBits) & SPOKE) !== 0) return ESTABLISHED;
+      if ((responderBits & RESET) !== 0) return REFUSED;
       return failure >= 0 ? failure : UNANSWERED;
     }
     case UDP:

@@ -50,17 +50,33 @@ export function parseAddress(text: string): Address | undefined {
     const parts = ipaddr.IPv4.parse(text).octets;
     return addressFromIPv4(((parts[0] << 24) | (parts[1] << 16) | (parts[2] << 8) | parts[3]) >>> 0);
   }
-  if (!ipaddr.IPv6.isValid(text)) return undefined;
+  const plain = withoutDottedTail(text);
+  if (plain === undefined || !ipaddr.IPv6.isValid(plain)) return undefined;
   let value = 0n;
-  for (const part of ipaddr.IPv6.parse(text).parts) value = (value << 16n) | BigInt(part);
+  for (const part of ipaddr.IPv6.parse(plain).parts) value = (value << 16n) | BigInt(part);
   return value;
+}
+
+/** Writes the last 32 bits of `::ffff:10.0.0.1` in hexadecimal: ipaddr.js takes `::10.0.0.1` for the mapped address, which it is not. */
+function withoutDottedTail(text: string): string | undefined {
+  const colon = text.lastIndexOf(":");
+  if (!text.includes(".", colon)) return text;
+  const tail = parseAddress(text.slice(colon + 1));
+  if (tail === undefined) return undefined;
+  const word = Number(tail & LAST_32_BITS);
+  return `${text.slice(0, colon + 1)}${(word >>> 16).toString(16)}:${(word & 0xffff).toString(16)}`;
 }
 
 /** Returns the canonical text of an address: dotted decimal for IPv4, RFC 5952 for IPv6. */
 export function formatAddress(address: Address): string {
-  const [w0, w1, w2, w3] = wordsOfAddress(address);
-  if (isIPv4(address)) return `${w3 >>> 24}.${(w3 >>> 16) & 255}.${(w3 >>> 8) & 255}.${w3 & 255}`;
-  return new ipaddr.IPv6([w0, w1, w2, w3].flatMap((word) => [word >>> 16, word & 0xffff])).toRFC5952String();
+  if (!isIPv4(address)) return formatIPv6(address);
+  const word = Number(address & LAST_32_BITS);
+  return `${word >>> 24}.${(word >>> 16) & 255}.${(word >>> 8) & 255}.${word & 255}`;
+}
+
+/** Returns the RFC 5952 text of an address, also of an IPv4-mapped one. */
+export function formatIPv6(address: Address): string {
+  return new ipaddr.IPv6(wordsOfAddress(address).flatMap((word) => [word >>> 16, word & 0xffff])).toRFC5952String();
 }
 
 /** Reports whether an address names a group or every host rather than one (RFC 1112, RFC 4291 section 2.7, 255.255.255.255). */

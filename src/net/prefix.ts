@@ -1,4 +1,4 @@
-import { type Address, formatAddress, isIPv4, parseAddress } from "./address.ts";
+import { type Address, formatAddress, formatIPv6, isIPv4, parseAddress } from "./address.ts";
 
 /** An IP prefix. `first` and `last` are its inclusive bounds; `length` counts bits in the family that it was written in. */
 export interface Prefix {
@@ -36,5 +36,5 @@ export function prefixContains(prefix: Prefix, address: Address): boolean {
 
 /** Returns the canonical text of a prefix. */
 export function formatPrefix(prefix: Prefix): string {
-  return `${formatAddress(prefix.first)}/${prefix.length}`;
+  return `${prefix.family === 4 ? formatAddress(prefix.first) : formatIPv6(prefix.first)}/${prefix.length}`;
 }

@@ -12,10 +12,11 @@ export function parseRfc3339(text: string): Instant | undefined {
   if (!match) return undefined;
   const [, year, month, day, hour, minute, second, fraction = "", zone] = match as unknown as string[];
   if (Number(month) < 1 || Number(month) > 12 || Number(day) < 1 || Number(day) > 31) return undefined;
-  if (Number(hour) > 23 || Number(minute) > 59 || Number(second) > 60) return undefined;
+  if (Number(hour) > 23 || Number(minute) > 59 || Number(second) > 60 || Number(year) < 100) return undefined;
+  if (!/^[Zz]$/.test(zone) && (Number(zone.slice(1, 3)) > 23 || Number(zone.slice(4)) > 59)) return undefined;
   const milliseconds = Date.UTC(Number(year), Number(month) - 1, Number(day), Number(hour), Number(minute), Number(second));
   // Date.UTC rolls 31 February over into March; such a text names no day.
-  if (Number(second) < 60 && new Date(milliseconds).getUTCDate() !== Number(day)) return undefined;
+  if (new Date(milliseconds - (second === "60" ? 1000 : 0)).getUTCDate() !== Number(day)) return undefined;
   const offset = /^[Zz]$/.test(zone) ? 0 : (zone.startsWith("-") ? -1 : 1) * (Number(zone.slice(1, 3)) * 3600 + Number(zone.slice(4)) * 60);
   return { seconds: milliseconds / 1000 - offset, nanoseconds: Number(fraction.padEnd(9, "0")) };
 }

@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import type { Namespace, Pod } from "../../src/cluster/objects.ts";
 import { type LabelSelector, type Requirement, selects, selectsPartly } from "../../src/cluster/selector.ts";
 import { BitSet } from "../../src/evaluate/bitSet.ts";
-import { ANYTHING, Identities, NOBODY } from "../../src/evaluate/identities.ts";
+import { ANYTHING, Identities, OUTSIDE } from "../../src/evaluate/identities.ts";
 import { TCP } from "../../src/net/protocol.ts";
 import type { NamespaceMatch } from "../../src/policy/model.ts";
 
@@ -52,7 +52,7 @@ describe("identities", () => {
           for (const [of, podSelector] of matches) {
             const number = identities.intern({ namespaces: of, pods: podSelector });
             const { must, may } = identities.selection(number);
-            expect([must.has(ANYTHING), may.has(ANYTHING), must.has(NOBODY), may.has(NOBODY)]).toEqual([false, true, false, false]);
+            expect([must.has(ANYTHING), may.has(ANYTHING), must.has(OUTSIDE), may.has(OUTSIDE)]).toEqual([false, true, false, false]);
             for (const each of pods) {
               const known = namespaces.get(each.namespace);
               const inNamespace =

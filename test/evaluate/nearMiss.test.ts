@@ -61,35 +61,35 @@ describe("near misses", () => {
       out("- to: [{podSelector: {matchLabels: {app: cache}}}]"),
       "shop/web > shop/api TCP/80",
       "egress",
-      `nearest rule ${PLACE} wants app=cache, shop/api has app=api`,
+      `nearest rule ${PLACE} wants app=cache, api has app=api`,
     ],
     [
       "a label that is missing",
       out("- to: [{podSelector: {matchLabels: {tier: back}}}]"),
       "shop/web > shop/api TCP/80",
       "egress",
-      `nearest rule ${PLACE} wants tier=back, shop/api has no tier`,
+      `nearest rule ${PLACE} wants tier=back, api has no tier`,
     ],
     [
       "a label that must not be there",
       out("- to: [{podSelector: {matchExpressions: [{key: app, operator: DoesNotExist}]}}]"),
       "shop/web > shop/api TCP/80",
       "egress",
-      `nearest rule ${PLACE} wants no app, shop/api has app=api`,
+      `nearest rule ${PLACE} wants no app, api has app=api`,
     ],
     [
       "one of several values",
       out("- to: [{podSelector: {matchExpressions: [{key: app, operator: In, values: [a, b]}]}}]"),
       "shop/web > shop/api TCP/80",
       "egress",
-      `nearest rule ${PLACE} wants app in (a, b), shop/api has app=api`,
+      `nearest rule ${PLACE} wants app in (a, b), api has app=api`,
     ],
     [
       "none of several values",
       out("- to: [{podSelector: {matchExpressions: [{key: app, operator: NotIn, values: [api, b]}]}}]"),
       "shop/web > shop/api TCP/80",
       "egress",
-      `nearest rule ${PLACE} wants app not in (api, b), shop/api has app=api`,
+      `nearest rule ${PLACE} wants app not in (api, b), api has app=api`,
     ],
     [
       "another namespace",
@@ -110,14 +110,14 @@ describe("near misses", () => {
       into("- from: [{namespaceSelector: {matchLabels: {team: red}}, podSelector: {matchLabels: {app: x}}}]"),
       "data/db > shop/api TCP/80",
       "ingress",
-      `nearest rule ${PLACE} wants a namespace with team=red, data has team=blue and wants app=x, data/db has app=db`,
+      `nearest rule ${PLACE} wants a namespace with team=red, data has team=blue and wants app=x, db has app=db`,
     ],
     [
       "peer and port",
       out("- to: [{podSelector: {matchLabels: {app: cache}}}]", "  ports: [{port: 80}]"),
       "shop/web > shop/api TCP/9090",
       "egress",
-      `nearest rule allows 80/TCP ${PLACE} and wants app=cache, shop/api has app=api`,
+      `nearest rule allows 80/TCP ${PLACE} and wants app=cache, api has app=api`,
     ],
     [
       "an except",
@@ -185,14 +185,14 @@ describe("near misses", () => {
 
   // peerFault compares the bounds of an except without its family: the IPv4-mapped range lies in ::/8, so that an IPv4 address is
   // told to be excepted by a block that is IPv6's alone. prefixContains knows better.
-  test.fails("an IPv6 except says nothing of an IPv4 address", () => {
+  test("an IPv6 except says nothing of an IPv4 address", () => {
     expect(nearMiss(out("- to: [{ipBlock: {cidr: '::/0', except: ['::/8']}}]"), "shop/web > 8.8.8.8 TCP/80", "egress")).toBe(
       `nearest rule ${PLACE} wants an address in ::/0`,
     );
   });
 
   // An end that is perhaps a pod is told to be none ("selects pods, which this is not").
-  test.fails("an unknown end is not said to be no pod", () => {
+  test("an unknown end is not said to be no pod", () => {
     const text = nearMiss(out("- to: [{podSelector: {}}]", "  ports: [{port: 80}]"), "shop/web > 10.0.0.77 TCP/81", "egress");
     expect(text).not.toContain("which this is not");
   });

@@ -70,7 +70,7 @@ describe("RFC 3339", () => {
     expect(parseRfc3339(text)).toBeUndefined();
   });
   // RFC 3339 section 5.6: the offset's hours end at 23, its minutes at 59; the day must exist in a leap second's month too.
-  test.fails.each(["2024-01-01T00:00:00+24:00", "2024-01-01T00:00:00+00:60", "2024-01-01T00:00:00-99:99", "2023-02-31T23:59:60Z"])(
+  test.each(["2024-01-01T00:00:00+24:00", "2024-01-01T00:00:00+00:60", "2024-01-01T00:00:00-99:99", "2023-02-31T23:59:60Z"])(
     "`%s` is none, strictly",
     (text) => {
       expect(parseRfc3339(text)).toBeUndefined();

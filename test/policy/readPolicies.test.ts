@@ -22,7 +22,6 @@ describe("kinds that must not be left out", () => {
     ["projectcalico.org/v3", "NetworkPolicy", left("NetworkPolicy.projectcalico.org shop/x")],
     ["crd.projectcalico.org/v1", "GlobalNetworkPolicy", left("GlobalNetworkPolicy x")],
     ["crd.projectcalico.org/v1", "StagedKubernetesNetworkPolicy", left("StagedKubernetesNetworkPolicy shop/x")],
-    ["crd.projectcalico.org/v1", "Tier", left("Tier x")],
     ["guardian.example/v1", "AuditNetworkPolicy", left("AuditNetworkPolicy shop/x")],
     ["guardian.example/v1", "AuditClusterNetworkPolicy", left("AuditClusterNetworkPolicy x")],
     ["crd.antrea.io/v1beta1", "ClusterNetworkPolicy", left("ClusterNetworkPolicy x")],
