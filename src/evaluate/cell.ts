@@ -115,23 +115,26 @@ export function decideCell(
   const possible: Policy[] = [];
   const sure: Answer[] = [];
   const open: Answer[] = [];
-  let denyPossible = false;
+  // Policies with one and the same selector select a subject together or not at all: by selection, whether one of them isolates
+  // and whether one of them surely allows.
+  const bySubject = new Map<number, { isolates: boolean; allows: boolean }>();
   for (const compiled of selecting) {
     const selected = matchSelection(rules, compiled.subject, subject);
     if (selected === false) continue;
     if (compiled.isolates) (selected === true ? certain : possible).push(compiled.policy);
-    let allowsIfSelected = false;
+    let together = bySubject.get(compiled.subject);
+    if (together === undefined) bySubject.set(compiled.subject, (together = { isolates: false, allows: false }));
+    if (compiled.isolates) together.isolates = true;
     for (const clause of compiled.clauses) {
       const peers = matchPeers(rules, clause, peer);
       const portsTruth = matchPorts(rules, clause, sample, destination);
       const truth = and(peers.truth, portsTruth);
-      if (truth === true) allowsIfSelected = true;
+      if (truth === true) together.allows = true;
       if (and(truth, selected) === true) sure.push({ clause, truth, peers, portsTruth });
       else if (truth !== false) open.push({ clause, truth, peers, portsTruth });
     }
-    // A policy that perhaps selects the subject denies only where, if it does, its own rules do not allow.
-    if (compiled.isolates && !allowsIfSelected) denyPossible = true;
   }
+  const denyPossible = [...bySubject.values()].some(({ isolates, allows }) => isolates && !allows);
   if (sure.length > 0) return allowed(rules, peer, certain, sure);
   if (rules.profile.echoAlwaysPasses && isIcmp(sample.protocol) && certain.length + possible.length > 0) {
     return { verdict: "allow", reason: "default", notes: ["echo-always-passes"], isolatedBy: certain, matched: [] };

@@ -66,14 +66,22 @@ function compilePeers(rule: Rule, identities: Identities, blocks: Blocks): "any"
   );
 }
 
-/** Returns, a protocol, where its ports must be cut so that no rule tells apart ports of one class. */
-export function portCuts(policies: readonly Policy[], identities: Identities): Map<number, Set<number>> {
-  const cuts = new Map([TCP, UDP, SCTP].map((protocol) => [protocol, new Set<number>()]));
+/** Returns the port names that rules use. */
+export function portNames(policies: readonly Policy[]): Set<string> {
   const names = new Set<string>();
-  for (const policy of policies) {
-    for (const rule of [...(policy.ingress?.rules ?? []), ...(policy.egress?.rules ?? [])]) {
-      for (const match of rule.ports === "any" ? [] : rule.ports) cutAt(cuts, names, match);
-    }
+  for (const match of portMatches(policies)) if (match.ports !== undefined && "name" in match.ports) names.add(match.ports.name);
+  return names;
+}
+
+/** Returns, a protocol, where its ports must be cut so that no rule tells apart ports of one class. `names` are those that rules use. */
+export function portCuts(policies: readonly Policy[], identities: Identities, names: ReadonlySet<string>): Map<number, Set<number>> {
+  const cuts = new Map([TCP, UDP, SCTP].map((protocol) => [protocol, new Set<number>()]));
+  for (const { protocol, ports } of portMatches(policies)) {
+    if (ports === undefined || "name" in ports) continue;
+    cuts
+      .get(protocol)
+      ?.add(ports.first)
+      .add(ports.last + 1);
   }
   if (names.size === 0) return cuts;
   for (let number = 0; number < identities.size; number++) {
@@ -88,12 +96,8 @@ export function portCuts(policies: readonly Policy[], identities: Identities): M
   return cuts;
 }
 
-function cutAt(cuts: ReadonlyMap<number, Set<number>>, names: Set<string>, match: PortMatch): void {
-  if (match.ports === undefined) return;
-  if ("name" in match.ports) names.add(match.ports.name);
-  else
-    cuts
-      .get(match.protocol)
-      ?.add(match.ports.first)
-      .add(match.ports.last + 1);
+function* portMatches(policies: readonly Policy[]): Generator<PortMatch> {
+  for (const policy of policies) {
+    for (const list of [policy.ingress, policy.egress]) for (const { ports } of list?.rules ?? []) if (ports !== "any") yield* ports;
+  }
 }

@@ -21,6 +21,7 @@ export type Note =
   | "own-node-exception"
   | "named-port-is-whole-protocol"
   | "echo-always-passes"
+  | "enforcement-always"
   | "dialect-ignored-by-cni";
 
 /** A rule, or one peer of it, that matched. */
@@ -49,12 +50,14 @@ export const NO_POLICY = 0;
 export const NOT_SELECTABLE = 1;
 export const SELF = 2;
 export const OWN_NODE = 3;
+export const UNSELECTED_DENIED = 4;
 
 export const COMMON_DECISIONS: readonly Decision[] = [
   constant("allow", "no-policy"),
   constant("allow", "not-selectable"),
   constant("allow", "self"),
   constant("allow", "own-node", ["own-node-exception"]),
+  constant("deny", "tier-default", ["enforcement-always"]),
 ];
 
 /** Returns the verdict of a connection: deny if either side denies, allow if both allow, else unknown. */

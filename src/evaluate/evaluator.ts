@@ -4,9 +4,11 @@ import { ICMP, ICMPV6 } from "../net/protocol.ts";
 import type { Direction, Policy } from "../policy/model.ts";
 import { AddressClasses } from "./addressClasses.ts";
 import { decideCell, type Party, type Rules } from "./cell.ts";
-import { Blocks, type CompiledPolicy, compileDirection, portCuts } from "./clauses.ts";
-import { COMMON_DECISIONS, type Decision, NO_POLICY, NOT_SELECTABLE, OWN_NODE, SELF } from "./decision.ts";
+import { Blocks, type CompiledPolicy, compileDirection, portCuts, portNames } from "./clauses.ts";
+import { COMMON_DECISIONS, type Decision, NO_POLICY, NOT_SELECTABLE, OWN_NODE, SELF, UNSELECTED_DENIED } from "./decision.ts";
+import { DecisionTable } from "./decisionTable.ts";
 import { ANYTHING, Identities, NODE, OUTSIDE } from "./identities.ts";
+import { NamedPorts } from "./namedPorts.ts";
 import { PortClasses } from "./portClasses.ts";
 import type { CniProfile } from "./profile.ts";
 import { Row } from "./row.ts";
@@ -39,10 +41,13 @@ export class Evaluator {
   readonly decisions: Decision[] = [...COMMON_DECISIONS];
 
   readonly #rules: Rules;
+  readonly #namedPorts: NamedPorts;
   readonly #namespaces: ReadonlyMap<string, Namespace>;
+  /** The decision on a pod that no policy selects. */
+  readonly #unselected: number;
   readonly #directions: Readonly<Record<Direction, readonly CompiledPolicy[]>>;
   readonly #selectingByIdentity: Readonly<Record<Direction, readonly number[][]>>;
-  readonly #rows: Row[] = [];
+  readonly #table: DecisionTable;
   readonly #rowByKey = new Map<string, number>();
   readonly #decisionIds = new Map<string, number>();
   readonly #policyNumbers: ReadonlyMap<Policy, number>;
@@ -55,6 +60,8 @@ export class Evaluator {
   #ingressRow = new Int32Array(256);
   #identity = new Int32Array(256);
   #addressClass = new Int32Array(256);
+  /** Its number in the decision table. */
+  #peerNumber = new Int32Array(256);
   /** Which pod (1..) or node (negative) it is; 0: neither. */
   #self = new Int32Array(256);
   /** For a pod: its node's number (negative); 0: not known. */
@@ -65,6 +72,9 @@ export class Evaluator {
   constructor(policies: readonly Policy[], world: World, profile: CniProfile) {
     this.policies = policies;
     this.profile = profile;
+    this.#unselected = profile.enforcement === "always" ? UNSELECTED_DENIED : NO_POLICY;
+    // A plugin that enforces nothing is one that has no policies.
+    if (profile.enforcement === "never") policies = [];
     this.#namespaces = world.namespaces;
     const identities = new Identities(world.pods, world.namespaces);
     const blocks = new Blocks();
@@ -73,7 +83,10 @@ export class Evaluator {
       egress: compileDirection(policies, "egress", identities, blocks),
     };
     this.#rules = { identities, addresses: new AddressClasses(blocks.list), profile };
-    this.ports = new PortClasses(portCuts(policies, identities), [ICMP, ICMPV6]);
+    const names = portNames(policies);
+    this.ports = new PortClasses(portCuts(policies, identities, names), [ICMP, ICMPV6]);
+    this.#namedPorts = new NamedPorts(identities, this.ports, names);
+    this.#table = new DecisionTable(this.ports.samples.length, this.#namedPorts);
     this.#policyNumbers = new Map(policies.map((policy, i) => [policy, i]));
     this.#selectingByIdentity = { ingress: this.#findSelecting("ingress"), egress: this.#findSelecting("egress") };
     world.pods.forEach((pod, i) => this.#podNumbers.set(pod, i + 1));
@@ -99,6 +112,7 @@ export class Evaluator {
     const party = this.#partyOf(participant);
     this.#identity[number] = party.identity;
     this.#addressClass[number] = party.addressClass;
+    this.#peerNumber[number] = this.#table.addPeer(party);
     this.#egressRow[number] = this.#rowOf(party, "egress");
     this.#ingressRow[number] = this.#rowOf(party, "ingress");
     if (participant.type === "pod") {
@@ -111,39 +125,39 @@ export class Evaluator {
   /** Returns the id of the decision at the source. Participants by number, port by class (`ports.classOf`). */
   decideEgress(source: number, destination: number, portClass: number): number {
     const row = this.#egressRow[source];
-    if (row < 0) return row === ROW_NOT_SELECTABLE ? NOT_SELECTABLE : NO_POLICY;
+    if (row < 0) return row === ROW_NOT_SELECTABLE ? NOT_SELECTABLE : this.#unselected;
     const self = this.#self[source];
     if (self !== 0) {
       if (self === this.#self[destination]) return SELF;
       if (this.#home[source] !== 0 && this.#home[source] === this.#self[destination] && this.profile.podToOwnNode === "allow")
         return OWN_NODE;
     }
-    return this.#lookUp(this.#rows[row], destination, portClass);
+    return this.#lookUp(row, destination, destination, portClass);
   }
 
   /** Returns the id of the decision at the destination. */
   decideIngress(source: number, destination: number, portClass: number): number {
     const row = this.#ingressRow[destination];
-    if (row < 0) return row === ROW_NOT_SELECTABLE ? NOT_SELECTABLE : NO_POLICY;
+    if (row < 0) return row === ROW_NOT_SELECTABLE ? NOT_SELECTABLE : this.#unselected;
     const self = this.#self[destination];
     if (self !== 0) {
       if (self === this.#self[source]) return SELF;
       if (this.#home[destination] !== 0 && this.#home[destination] === this.#self[source]) return OWN_NODE;
     }
-    return this.#lookUp(this.#rows[row], source, portClass);
+    return this.#lookUp(row, source, destination, portClass);
   }
 
   /** Returns the policies that select a participant and govern a direction; for an unknown one those that may. */
   policiesOf(participant: number, direction: Direction): readonly CompiledPolicy[] {
     const row = (direction === "egress" ? this.#egressRow : this.#ingressRow)[participant];
-    return row < 0 ? [] : this.#rows[row].policies;
+    return row < 0 ? [] : this.#table.row(row).policies;
   }
 
   /** Returns a key that two questions share only when every rule answers them alike, ports aside. */
   cellKey(subject: Participant, peer: Participant, direction: Direction): string {
     const number = (direction === "egress" ? this.#egressRow : this.#ingressRow)[this.classify(subject)];
     const other = this.classify(peer);
-    return number < 0 ? direction : `${number} ${this.#rows[number].groupOf(this.#identity[other], this.#addressClass[other])}`;
+    return number < 0 ? direction : `${number} ${this.#table.row(number).groupOf(this.#identity[other], this.#addressClass[other])}`;
   }
 
   /** What a participant is to rules: for explaining single answers. */
@@ -167,22 +181,24 @@ export class Evaluator {
       identities: this.#rules.identities.size,
       addressClasses: this.#rules.addresses.size,
       portClasses: this.ports.samples.length,
-      rows: this.#rows.length,
+      rows: this.#table.rows,
       decisions: this.decisions.length,
     };
   }
 
-  #lookUp(row: Row, peer: number, portClass: number): number {
-    const cell = row.cellOf(this.#identity[peer], this.#addressClass[peer], portClass);
-    const id = row.get(cell);
-    return id < 0 ? this.#fill(row, cell) : id;
+  #lookUp(row: number, peer: number, destination: number, portClass: number): number {
+    const cell = this.#table.cellOf(row, this.#peerNumber[peer], this.#identity[destination], portClass);
+    const id = this.#table.get(cell);
+    return id < 0 ? this.#fill(row, cell, peer, destination, portClass) : id;
   }
 
-  #fill(row: Row, cell: number): number {
-    const { peer, portClass } = row.sampleOf(cell);
-    const destination = row.direction === "egress" ? peer : row.subject;
-    const id = this.#internDecision(decideCell(this.#rules, row.policies, row.subject, peer, destination, this.ports.samples[portClass]));
-    row.set(cell, id);
+  /** Works a cell out with those who ask first: whoever shares the cell is answered alike. */
+  #fill(row: number, cell: number, peer: number, destination: number, portClass: number): number {
+    const { policies, subject } = this.#table.row(row);
+    const id = this.#internDecision(
+      decideCell(this.#rules, policies, subject, this.party(peer), this.party(destination), this.ports.samples[portClass]),
+    );
+    this.#table.set(cell, id);
     return id;
   }
 
@@ -212,7 +228,11 @@ export class Evaluator {
     const addressClass = participant.address === undefined ? -1 : this.#rules.addresses.classOf(participant.address);
     switch (participant.type) {
       case "pod":
-        return { identity: this.#rules.identities.numberOf(participant.pod) ?? ANYTHING, addressClass };
+        // NetworkPolicy does not select pods on the host network: they are their node.
+        return {
+          identity: participant.pod.hostNetwork ? NODE : (this.#rules.identities.numberOf(participant.pod) ?? ANYTHING),
+          addressClass,
+        };
       case "unknown":
         return { identity: ANYTHING, addressClass };
       case "node":
@@ -228,16 +248,12 @@ export class Evaluator {
     if (selecting.length === 0) return ROW_NO_POLICY;
     const policies = selecting.map((policy) => this.#directions[direction][policy]);
     const { identities } = this.#rules;
-    // Subjects are one class when the same policies select them, as certainly, and (for ingress) their named ports agree.
+    // Subjects are one class when the same policies select them, as certainly.
     const certainty = policies.map(({ subject: selection }) => (identities.selection(selection).must.has(subject.identity) ? "" : "?"));
-    const named =
-      direction === "ingress" && policies.some(usesNamedPorts)
-        ? JSON.stringify(identities.get(subject.identity)?.ports.filter((port) => port.name !== undefined))
-        : "";
-    const key = `${direction} ${selecting.map((policy, i) => policy + certainty[i]).join()} ${named}`;
+    const key = `${direction} ${selecting.map((policy, i) => policy + certainty[i]).join()}`;
     let row = this.#rowByKey.get(key);
     if (row === undefined)
-      this.#rowByKey.set(key, (row = this.#rows.push(new Row(this.#rules, this.ports, policies, subject, direction)) - 1));
+      this.#rowByKey.set(key, (row = this.#table.addRow(new Row(this.#rules, this.ports, this.#namedPorts, policies, subject, direction))));
     return row;
   }
 
@@ -251,6 +267,7 @@ export class Evaluator {
     this.#ingressRow = grow(this.#ingressRow);
     this.#identity = grow(this.#identity);
     this.#addressClass = grow(this.#addressClass);
+    this.#peerNumber = grow(this.#peerNumber);
     this.#self = grow(this.#self);
     this.#home = grow(this.#home);
   }
@@ -267,8 +284,4 @@ function participantKey(participant: Participant, podNumbers: ReadonlyMap<Pod, n
     case "unknown":
       return `u${participant.address ?? ""}`;
   }
-}
-
-function usesNamedPorts({ clauses }: CompiledPolicy): boolean {
-  return clauses.some(({ rule }) => rule.ports !== "any" && rule.ports.some(({ ports }) => ports !== undefined && "name" in ports));
 }

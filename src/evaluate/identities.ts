@@ -34,8 +34,6 @@ export class Identities {
   readonly #all: Selection[] = [];
   readonly #podSelections = new Map<string, BitSet>();
   readonly #namespaceSelections = new Map<string, Selection>();
-  /** Declared ports by name, with the identities that declare each value. */
-  #ports: Map<string, { value: ContainerPort; owners: number[] }[]> | undefined;
 
   constructor(pods: readonly Pod[], namespaces: ReadonlyMap<string, Namespace>) {
     this.#namespaces = namespaces;
@@ -65,34 +63,6 @@ export class Identities {
   /** Returns an identity; undefined for the numbers that are no pod's. */
   get(number: number): Identity | undefined {
     return this.#identities[number - FIRST_POD];
-  }
-
-  /** Returns the distinct values that pods give a port name. */
-  valuesOfPort(name: string): readonly ContainerPort[] {
-    return this.#portsNamed(name).map(({ value }) => value);
-  }
-
-  /** Returns, for each value that pods give a port name, the identities that do. */
-  ownersOfPort(name: string): readonly (readonly number[])[] {
-    return this.#portsNamed(name).map(({ owners }) => owners);
-  }
-
-  #portsNamed(name: string): readonly { value: ContainerPort; owners: number[] }[] {
-    if (this.#ports === undefined) {
-      this.#ports = new Map();
-      this.#identities.forEach(({ ports }, i) => {
-        for (const value of ports) if (value.name !== undefined) this.#filePort(value.name, value, FIRST_POD + i);
-      });
-    }
-    return this.#ports.get(name) ?? [];
-  }
-
-  #filePort(name: string, value: ContainerPort, owner: number): void {
-    let values = this.#ports!.get(name);
-    if (values === undefined) this.#ports!.set(name, (values = []));
-    const same = values.find((known) => known.value.port === value.port && known.value.protocol === value.protocol);
-    if (same === undefined) values.push({ value, owners: [owner] });
-    else if (same.owners[same.owners.length - 1] !== owner) same.owners.push(owner);
   }
 
   /** Returns the number of a selection of pods. */

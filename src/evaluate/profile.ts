@@ -19,6 +19,8 @@ export interface CniProfile {
   readonly namedPortIsWholeProtocol: boolean;
   /** ICMP echo requests and the errors that belong to others' connections always pass (kube-router CommonICMPRules). */
   readonly echoAlwaysPasses: boolean;
+  /** What happens to pods that no policy selects (Cilium enable-policy): allowed, denied, or nothing is enforced at all. */
+  readonly enforcement: "default" | "always" | "never";
   /** What this profile does not imitate, for the report's header. */
   readonly caveats: readonly string[];
 }
@@ -30,6 +32,7 @@ const GENERIC: CniProfile = {
   podToOwnNode: "allow",
   namedPortIsWholeProtocol: false,
   echoAlwaysPasses: false,
+  enforcement: "default",
   caveats: [],
 };
 
@@ -41,7 +44,10 @@ export function profileOf(name: CniName, settings: Readonly<Record<string, strin
       return GENERIC;
     case "cilium": {
       const mode = settings["policy-cidr-match-mode"] ?? "";
-      return { ...judged, blocksMatchPods: mode.includes("pods"), blocksMatchNodes: mode.includes("nodes") };
+      const enabled = settings["enable-policy"];
+      const enforcement =
+        settings["enable-k8s-networkpolicy"] === "false" || enabled === "never" ? "never" : enabled === "always" ? "always" : "default";
+      return { ...judged, enforcement, blocksMatchPods: mode.includes("pods"), blocksMatchNodes: mode.includes("nodes") };
     }
     case "calico":
     case "antrea":
@@ -57,7 +63,7 @@ export function profileOf(name: CniName, settings: Readonly<Record<string, strin
         ...GENERIC,
         name,
         caveats: [
-          "aws judges egress on the dialled address and port and lets an except deny across policies, neither of which is imitated: egress to Services is judged on the backend",
+          "aws judges egress on the dialled address and port and lets an except deny across policies, neither of which is imitated: egress to Services is judged on the backend; its strict mode is no setting that a snapshot holds",
         ],
       };
     case "kube-router":

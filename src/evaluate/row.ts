@@ -1,12 +1,13 @@
 import type { Direction } from "../policy/model.ts";
 import type { Party, Rules } from "./cell.ts";
 import type { CompiledPolicy } from "./clauses.ts";
+import type { NamedPort, NamedPorts } from "./namedPorts.ts";
 import type { PortClasses } from "./portClasses.ts";
 
 /**
  * One row of the decision table: what the policies that select a class of subjects say in one direction. Peers that no rule of the
- * row tells apart are one group, by identity and by address; so are ports. From the classes of a question to its cell are a few
- * array look-ups; a cell is worked out on first use, by whoever holds the row, and kept.
+ * row tells apart are one group, by identity and by address; so are ports. Where rules name ports, what those names mean at the
+ * destination is a third axis, the variant.
  */
 export class Row {
   readonly policies: readonly CompiledPolicy[];
@@ -19,66 +20,73 @@ export class Row {
   readonly #addressGroupCount: number;
   /** From a pair of groups to its number, in order of first use; 0: not used yet. */
   readonly #pairs: Int32Array;
-  readonly #pairSamples: Party[] = [];
-  readonly #portGroups: Uint16Array;
-  /** One port class of each group, which stands for it. */
-  readonly #portSamples: readonly number[];
-  #cells = new Int32Array(0);
+  #pairCount = 0;
+  /** From port class to the row's group of ports. */
+  readonly portGroups: Uint16Array;
+  readonly portCount: number;
+  /** From a set of port names (see NamedPorts) to the row's own variant of it; UNASKED until asked for. */
+  readonly #variants: Uint8Array;
+  readonly variantCount: number;
+  readonly #names: readonly NamedPort[];
+  readonly #namedPorts: NamedPorts;
 
-  constructor(rules: Rules, ports: PortClasses, policies: readonly CompiledPolicy[], subject: Party, direction: Direction) {
+  constructor(
+    rules: Rules,
+    ports: PortClasses,
+    namedPorts: NamedPorts,
+    policies: readonly CompiledPolicy[],
+    subject: Party,
+    direction: Direction,
+  ) {
     this.policies = policies;
     this.subject = subject;
     this.direction = direction;
-    const identities = groupIdentities(rules, policies, direction);
+    const identities = groupIdentities(rules, policies);
     const addresses = groupAddresses(rules, policies);
     this.#identityGroups = identities.groups;
     this.#addressGroups = addresses.groups;
     this.#addressGroupCount = addresses.count;
     this.#pairs = new Int32Array(identities.count * addresses.count);
-    const { portGroups, portSamples } = groupPorts(ports, policies, namedPortClasses(rules, ports, policies, subject, direction));
-    this.#portGroups = portGroups;
-    this.#portSamples = portSamples;
-  }
-
-  /** Returns the place of a cell, for `get` and `set`. */
-  cellOf(identity: number, addressClass: number, portClass: number): number {
-    return this.groupOf(identity, addressClass) * this.#portSamples.length + this.#portGroups[portClass];
+    const { portGroups, portCount } = groupPorts(ports, policies);
+    this.portGroups = portGroups;
+    this.portCount = portCount;
+    this.#namedPorts = namedPorts;
+    this.#names = namesOf(policies);
+    // A set of names is, to this row, the subset of them that its rules use.
+    this.variantCount = Math.min(2 ** this.#names.length, namedPorts.setCount);
+    this.#variants = new Uint8Array(this.variantCount > 1 ? namedPorts.setCount : 0).fill(UNASKED);
+    if (this.variantCount >= UNASKED) throw new RangeError("the rules of one workload use port names in more than 254 combinations");
   }
 
   /** Returns the number of a peer's group: peers of one group are answered alike by every rule of the row. */
   groupOf(identity: number, addressClass: number): number {
     const pair = this.#identityGroups[identity] * this.#addressGroupCount + this.#addressGroups[addressClass + 1];
     const number = this.#pairs[pair];
-    return number === 0 ? this.#usePair(pair, { identity, addressClass }) : number - 1;
+    return number === 0 ? this.#usePair(pair) : number - 1;
   }
 
-  /** Returns the decision id of a cell, -1 before `set`. */
-  get(cell: number): number {
-    return this.#cells[cell];
+  /** Returns the row's variant of a set of port names: sets are alike to it where its rules' names are in both or neither. */
+  variantOf(set: number): number {
+    const known = this.#variants[set];
+    if (known !== UNASKED) return known;
+    const bits = this.#names.map((name) => this.#namedPorts.holds(set, name));
+    const same = this.#variants.findIndex(
+      (variant, other) => variant !== UNASKED && this.#names.every((name, i) => this.#namedPorts.holds(other, name) === bits[i]),
+    );
+    const variant = same >= 0 ? this.#variants[same] : new Set(this.#variants.filter((used) => used !== UNASKED)).size;
+    this.#variants[set] = variant;
+    return variant;
   }
 
-  set(cell: number, decision: number): void {
-    this.#cells[cell] = decision;
-  }
-
-  /** A peer and a port class that stand for a cell. */
-  sampleOf(cell: number): { readonly peer: Party; readonly portClass: number } {
-    const ports = this.#portSamples.length;
-    return { peer: this.#pairSamples[Math.floor(cell / ports)], portClass: this.#portSamples[cell % ports] };
-  }
-
-  #usePair(pair: number, sample: Party): number {
-    const number = this.#pairSamples.push(sample);
+  #usePair(pair: number): number {
+    const number = ++this.#pairCount;
+    if (number >= 0xffff) throw new RangeError("a policy set tells more than 65,534 groups of peers apart for one workload");
     this.#pairs[pair] = number;
-    const needed = number * this.#portSamples.length;
-    if (needed > this.#cells.length) {
-      const grown = new Int32Array(Math.max(needed, this.#cells.length * 2)).fill(-1);
-      grown.set(this.#cells);
-      this.#cells = grown;
-    }
     return number - 1;
   }
 }
+
+const UNASKED = 255;
 
 /** Splits groups: members of one set leave their group for a new one, together with those of the same old group. */
 class Partition {
@@ -107,21 +115,14 @@ class Partition {
   }
 }
 
-function groupIdentities(rules: Rules, policies: readonly CompiledPolicy[], direction: Direction): Partition {
+function groupIdentities(rules: Rules, policies: readonly CompiledPolicy[]): Partition {
   const { identities } = rules;
   const partition = new Partition(identities.size);
   // Whatever is no pod of the snapshot is judged by rules of its own.
-  for (let special = 0; special < identities.firstPod; special++) {
-    partition.next();
-    partition.move(special);
-  }
+  for (let special = 0; special < identities.firstPod; special++) splitBy(partition, [special]);
   const seen = new Set<number>();
-  const names = new Set<string>();
   for (const { clauses } of policies) {
-    for (const { peers, rule } of clauses) {
-      if (peers !== "any") for (const { isBlock, number } of peers) if (!isBlock) seen.add(number);
-      if (rule.ports !== "any") for (const { ports } of rule.ports) if (ports !== undefined && "name" in ports) names.add(ports.name);
-    }
+    for (const { peers } of clauses) if (peers !== "any") for (const { isBlock, number } of peers) if (!isBlock) seen.add(number);
   }
   for (const number of seen) {
     const { must, may } = identities.selection(number);
@@ -132,8 +133,6 @@ function groupIdentities(rules: Rules, policies: readonly CompiledPolicy[], dire
       if (!must.has(identity)) partition.move(identity);
     });
   }
-  // Egress rules look named ports up on the peer.
-  if (direction === "egress") for (const name of names) for (const owners of identities.ownersOfPort(name)) splitBy(partition, owners);
   return partition;
 }
 
@@ -157,50 +156,47 @@ function groupAddresses(rules: Rules, policies: readonly CompiledPolicy[]): Part
   return partition;
 }
 
-/** Port classes that named ports of the row's rules can stand for: the subject's for ingress, any pod's for egress. */
-function namedPortClasses(
-  rules: Rules,
-  ports: PortClasses,
-  policies: readonly CompiledPolicy[],
-  subject: Party,
-  direction: Direction,
-): ReadonlySet<number> {
-  const { identities } = rules;
-  const names = new Set<string>();
+/** Returns the port names that rules use, each with its protocol. */
+function namesOf(policies: readonly CompiledPolicy[]): NamedPort[] {
+  const names = new Map<string, NamedPort>();
   for (const { clauses } of policies) {
-    for (const { rule } of clauses)
-      if (rule.ports !== "any")
-        for (const match of rule.ports) if (match.ports !== undefined && "name" in match.ports) names.add(match.ports.name);
+    for (const { rule } of clauses) {
+      if (rule.ports === "any") continue;
+      for (const { protocol, ports } of rule.ports)
+        if (ports !== undefined && "name" in ports) names.set(`${protocol}/${ports.name}`, { protocol, name: ports.name });
+    }
   }
-  const values = new Set<number>();
-  const own = direction === "ingress" ? identities.get(subject.identity) : undefined;
-  for (const name of names) {
-    const declared = own === undefined ? identities.valuesOfPort(name) : own.ports.filter((port) => port.name === name);
-    for (const { protocol, port } of declared) values.add(ports.classOf(protocol, port));
-  }
-  return values;
+  return [...names.values()];
 }
 
-/** Joins port classes that none of the row's rules tells apart. `named` are the classes that named ports can stand for. */
-function groupPorts(
-  ports: PortClasses,
-  policies: readonly CompiledPolicy[],
-  named: ReadonlySet<number>,
-): { portGroups: Uint16Array; portSamples: number[] } {
+/** Joins port classes that no number in the row's rules tells apart. Classes of a protocol follow each other by port. */
+function groupPorts(ports: PortClasses, policies: readonly CompiledPolicy[]): { portGroups: Uint16Array; portCount: number } {
   const portGroups = new Uint16Array(ports.samples.length);
-  const portSamples: number[] = [];
-  const groups = new Map<string, number>();
-  const matches = policies.flatMap(({ clauses }) => clauses.flatMap(({ rule }) => (rule.ports === "any" ? [] : rule.ports)));
-  ports.samples.forEach(({ protocol, port }, portClass) => {
-    let signature = named.has(portClass) ? `${portClass}` : `${protocol}:`;
-    for (const match of matches) {
-      if (match.protocol !== protocol) continue;
-      if (match.ports !== undefined && !("name" in match.ports))
-        signature += port >= match.ports.first && port <= match.ports.last ? "1" : "0";
+  const partition = new Partition(ports.samples.length);
+  const ranges = new Map<string, readonly [number, number]>();
+  for (const protocol of new Set(ports.samples.map((sample) => sample.protocol))) {
+    const members = ports.samples.flatMap((sample, portClass) => (sample.protocol === protocol ? [portClass] : []));
+    splitBy(partition, members);
+  }
+  for (const { clauses } of policies) {
+    for (const { rule } of clauses) {
+      if (rule.ports === "any") continue;
+      for (const { protocol, ports: range } of rule.ports) {
+        if (range === undefined || "name" in range) continue;
+        ranges.set(`${protocol}/${range.first}-${range.last}`, [ports.classOf(protocol, range.first), ports.classOf(protocol, range.last)]);
+      }
     }
-    let group = groups.get(signature);
-    if (group === undefined) groups.set(signature, (group = portSamples.push(portClass) - 1));
-    portGroups[portClass] = group;
-  });
-  return { portGroups, portSamples };
+  }
+  for (const [first, last] of ranges.values()) {
+    partition.next();
+    for (let portClass = first; portClass <= last; portClass++) partition.move(portClass);
+  }
+  // Groups that were emptied would only take room.
+  const dense = new Map<number, number>();
+  for (let portClass = 0; portClass < portGroups.length; portClass++) {
+    const group = partition.groups[portClass];
+    if (!dense.has(group)) dense.set(group, dense.size);
+    portGroups[portClass] = dense.get(group)!;
+  }
+  return { portGroups, portCount: dense.size };
 }

@@ -40,7 +40,7 @@ describe("the same packets in every form give the same connections", () => {
 
   // RFC 8878 section 3.1: frames may follow each other, and skippable ones (pzstd writes them) stand between. Node's decompressor ends
   // after the first frame; what follows it is lost without a word.
-  test.fails.each([
+  test.each([
     ["zstd of two frames", bytes(zstdCompressSync(pcap(talk.slice(0, 3))), zstdCompressSync(pcap(talk.slice(3)).subarray(24)))],
     ["zstd after a skippable frame", bytes(0x50, 0x2a, 0x4d, 0x18, 4, 0, 0, 0, 1, 2, 3, 4, zstdCompressSync(pcap(talk)))],
   ])("%s", async (_what, file) => {

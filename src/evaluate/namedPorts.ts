@@ -1,0 +1,64 @@
+import type { Identities } from "./identities.ts";
+import type { PortClasses } from "./portClasses.ts";
+
+/** A port name as a rule uses it: names are looked up among the containers' ports of the same protocol. */
+export interface NamedPort {
+  readonly protocol: number;
+  readonly name: string;
+}
+
+/**
+ * Says which port names mean a port at an identity. Sets of names are numbered; set 0 is empty. A pod declares few ports with
+ * names, so they stand in a short list each.
+ */
+export class NamedPorts {
+  /** Where each identity's list begins; the next one's beginning ends it. */
+  readonly #starts: Int32Array;
+  readonly #portClasses: Int32Array;
+  readonly #setNumbers: Int32Array;
+  readonly #sets: ReadonlySet<string>[] = [new Set()];
+
+  /** `used` holds the names that policies use; others mean nothing. */
+  constructor(identities: Identities, ports: PortClasses, used: ReadonlySet<string>) {
+    const numbers = new Map<string, number>([["", 0]]);
+    const entries: { portClass: number; set: number }[][] = [];
+    for (let identity = 0; identity < identities.size; identity++) {
+      const names = new Map<number, Set<string>>();
+      for (const { name, port, protocol } of identities.get(identity)?.ports ?? []) {
+        if (name === undefined || !used.has(name)) continue;
+        const portClass = ports.classOf(protocol, port);
+        names.set(portClass, (names.get(portClass) ?? new Set()).add(`${protocol}/${name}`));
+      }
+      entries.push([...names].map(([portClass, set]) => ({ portClass, set: this.#intern(numbers, set) })));
+    }
+    this.#starts = new Int32Array(identities.size + 1);
+    entries.forEach((list, identity) => {
+      this.#starts[identity + 1] = this.#starts[identity] + list.length;
+    });
+    this.#portClasses = Int32Array.from(entries.flat(), ({ portClass }) => portClass);
+    this.#setNumbers = Int32Array.from(entries.flat(), ({ set }) => set);
+  }
+
+  get setCount(): number {
+    return this.#sets.length;
+  }
+
+  /** Returns the number of the set of names that mean a port at an identity. */
+  setOf(identity: number, portClass: number): number {
+    const end = this.#starts[identity + 1];
+    for (let at = this.#starts[identity]; at < end; at++) if (this.#portClasses[at] === portClass) return this.#setNumbers[at];
+    return 0;
+  }
+
+  /** Reports whether a set holds a name. */
+  holds(set: number, { protocol, name }: NamedPort): boolean {
+    return this.#sets[set].has(`${protocol}/${name}`);
+  }
+
+  #intern(numbers: Map<string, number>, set: ReadonlySet<string>): number {
+    const key = JSON.stringify([...set].sort());
+    let number = numbers.get(key);
+    if (number === undefined) numbers.set(key, (number = this.#sets.push(set) - 1));
+    return number;
+  }
+}
