@@ -2,7 +2,8 @@ import type { Party } from "./cell.ts";
 import type { NamedPorts } from "./namedPorts.ts";
 import type { Row } from "./row.ts";
 
-const UNASKED = 0xffff;
+/** Not asked yet, or too large a number for a byte: the row knows. */
+const ASK = 255;
 const BASE = 0;
 const CAPACITY = 1; // groups of peers that the row's cells have room for
 const PORTS = 2;
@@ -24,9 +25,11 @@ export class DecisionTable {
   readonly #peers: Party[] = [];
   readonly #peerNumbers = new Map<string, number>();
   /** From row and peer to the row's group of peers; from row and port class to its group of ports. */
-  #peerGroups = new Uint16Array(0);
+  #peerGroups = new Uint8Array(0);
   #stride = 64;
-  #portGroups = new Uint16Array(0);
+  #portGroups = new Uint8Array(0);
+  /** From row and set of port names to the row's variant of it. */
+  #variants = new Uint8Array(0);
   #meta = new Int32Array(0);
   #cells = new Int32Array(1 << 12).fill(-1);
   #used = 0;
@@ -49,7 +52,8 @@ export class DecisionTable {
   addRow(row: Row): number {
     const number = this.#rows.push(row) - 1;
     if (number >= this.#capacity) this.#growRows(Math.max(16, this.#capacity * 2));
-    this.#portGroups.set(row.portGroups, number * this.#portClasses);
+    const ports = number * this.#portClasses;
+    for (let i = 0; i < this.#portClasses; i++) this.#portGroups[ports + i] = Math.min(row.portGroups[i], ASK);
     this.#meta[number * META + PORTS] = row.portCount;
     this.#meta[number * META + VARIANTS] = row.variantCount;
     return number;
@@ -74,13 +78,16 @@ export class DecisionTable {
    * egress, the subject's for ingress.
    */
   cellOf(row: number, peer: number, destination: number, portClass: number): number {
-    let group = row * this.#stride + peer < this.#peerGroups.length ? this.#peerGroups[row * this.#stride + peer] : UNASKED;
-    if (group === UNASKED) group = this.#groupOf(row, peer);
+    const at = row * this.#stride + peer;
+    let group = at < this.#peerGroups.length ? this.#peerGroups[at] : ASK;
+    if (group === ASK) group = this.#groupOf(row, peer);
+    let port = this.#portGroups[row * this.#portClasses + portClass];
+    if (port === ASK) port = this.#rows[row].portGroups[portClass];
     const meta = row * META;
     const variants = this.#meta[meta + VARIANTS];
-    const cell = (group * this.#meta[meta + PORTS] + this.#portGroups[row * this.#portClasses + portClass]) * variants;
+    const cell = (group * this.#meta[meta + PORTS] + port) * variants;
     const base = this.#meta[meta + BASE];
-    return variants === 1 ? base + cell : base + cell + this.#rows[row].variantOf(this.#namedPorts.setOf(destination, portClass));
+    return variants === 1 ? base + cell : base + cell + this.#variantOf(row, this.#namedPorts.setOf(destination, portClass));
   }
 
   /** Returns the decision id of a cell, -1 before `set`. */
@@ -92,12 +99,19 @@ export class DecisionTable {
     this.#cells[cell] = decision;
   }
 
+  #variantOf(row: number, set: number): number {
+    const at = row * this.#namedPorts.setCount + set;
+    const known = this.#variants[at];
+    return known === ASK ? (this.#variants[at] = this.#rows[row].variantOf(set)) : known;
+  }
+
   #groupOf(row: number, peer: number): number {
     const { identity, addressClass } = this.#peers[peer];
     const group = this.#rows[row].groupOf(identity, addressClass);
     const meta = row * META;
     if (group >= this.#meta[meta + CAPACITY]) this.#growCells(meta, group + 1);
-    if (row * this.#stride + peer < this.#peerGroups.length) this.#peerGroups[row * this.#stride + peer] = group;
+    const at = row * this.#stride + peer;
+    if (at < this.#peerGroups.length) this.#peerGroups[at] = Math.min(group, ASK);
     return group;
   }
 
@@ -122,14 +136,17 @@ export class DecisionTable {
     this.#capacity = capacity;
     // What groups peers belong to is only remembered here: it is asked again after growing.
     const peerGroups = capacity * this.#stride <= MAX_PEER_GROUPS ? capacity * this.#stride : 0;
-    this.#peerGroups = new Uint16Array(peerGroups).fill(UNASKED);
+    this.#peerGroups = new Uint8Array(peerGroups).fill(ASK);
     if (capacity * this.#portClasses > this.#portGroups.length) {
-      const ports = new Uint16Array(capacity * this.#portClasses);
+      const ports = new Uint8Array(capacity * this.#portClasses);
       ports.set(this.#portGroups);
       this.#portGroups = ports;
       const meta = new Int32Array(capacity * META);
       meta.set(this.#meta);
       this.#meta = meta;
+      const variants = new Uint8Array(capacity * this.#namedPorts.setCount).fill(ASK);
+      variants.set(this.#variants);
+      this.#variants = variants;
     }
   }
 }

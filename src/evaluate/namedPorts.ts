@@ -7,6 +7,8 @@ export interface NamedPort {
   readonly name: string;
 }
 
+const MAX_DENSE = 1 << 23;
+
 /**
  * Says which port names mean a port at an identity. Sets of names are numbered; set 0 is empty. A pod declares few ports with
  * names, so they stand in a short list each.
@@ -17,6 +19,9 @@ export class NamedPorts {
   readonly #portClasses: Int32Array;
   readonly #setNumbers: Int32Array;
   readonly #sets: ReadonlySet<string>[] = [new Set()];
+  /** The same as a table from identity and port class to set, where that is small: one look-up. */
+  readonly #dense: Uint8Array | undefined;
+  readonly #portCount: number;
 
   /** `used` holds the names that policies use; others mean nothing. */
   constructor(identities: Identities, ports: PortClasses, used: ReadonlySet<string>) {
@@ -37,6 +42,13 @@ export class NamedPorts {
     });
     this.#portClasses = Int32Array.from(entries.flat(), ({ portClass }) => portClass);
     this.#setNumbers = Int32Array.from(entries.flat(), ({ set }) => set);
+    this.#portCount = ports.samples.length;
+    if (this.#sets.length > 255 || identities.size * this.#portCount > MAX_DENSE) return;
+    const dense = new Uint8Array(identities.size * this.#portCount);
+    entries.forEach((list, identity) => {
+      for (const { portClass, set } of list) dense[identity * this.#portCount + portClass] = set;
+    });
+    this.#dense = dense;
   }
 
   get setCount(): number {
@@ -45,6 +57,7 @@ export class NamedPorts {
 
   /** Returns the number of the set of names that mean a port at an identity. */
   setOf(identity: number, portClass: number): number {
+    if (this.#dense !== undefined) return this.#dense[identity * this.#portCount + portClass];
     const end = this.#starts[identity + 1];
     for (let at = this.#starts[identity]; at < end; at++) if (this.#portClasses[at] === portClass) return this.#setNumbers[at];
     return 0;
