@@ -65,7 +65,7 @@ function exitCodeOf({ summary }: SimulationResult, { failOn, exitZero }: Deliver
   const isFound = summary.wouldDrop > 0 || (failOn === "unknown" && summary.unknown > 0);
   if (!isFound && summary.unknown > 0)
     process.stderr.write(
-      `note: ${grouped(summary.unknown)} of ${grouped(summary.connections)} connections have an unknown verdict, which --fail-on unknown would fail on\n`,
+      `note: ${grouped(summary.unknown)} of ${grouped(summary.connections)} connections ${summary.unknown === 1 ? "has" : "have"} an unknown verdict, which --fail-on unknown would fail on\n`,
     );
   return isFound && !exitZero ? FOUND : 0;
 }

@@ -1,4 +1,5 @@
 import { load as loadYaml } from "js-yaml";
+import type { Cluster } from "../cluster/snapshot.ts";
 import { EndpointResolver } from "../evaluate/endpoints.ts";
 import { Evaluator, type World } from "../evaluate/evaluator.ts";
 import { CNI_NAMES, type CniName, profileOf } from "../evaluate/profile.ts";
@@ -50,7 +51,14 @@ export async function simulate(flags: SimulateFlags): Promise<SimulationResult> 
   const progress = new Progress("judging connections", connections.size);
   const simulation = new Simulation(connections, traffic.table.addresses, resolver, evaluator, baseline, (done) => progress.update(done));
   progress.stop();
-  const warnings = [...cluster.warnings, ...cluster.cni.warnings, ...existing.warnings, ...candidates.warnings, ...connections.warnings];
+  const warnings = [
+    ...cluster.warnings,
+    ...(flags.cni === "auto" ? cluster.cni.warnings : []),
+    ...existing.warnings,
+    ...candidates.warnings,
+    ...connections.warnings,
+  ];
+  warnings.push(...gapsOf(cluster));
   if (traffic.names.leftOut > 0) warnings.push(`${traffic.names.leftOut} names of addresses were left out: more than any honest DNS gives`);
   if (evaluator.policies.length === 0)
     warnings.push("no policy is in force, neither given with -f nor in the snapshot: everything is allowed");
@@ -65,6 +73,21 @@ export async function simulate(flags: SimulateFlags): Promise<SimulationResult> 
     accepted,
     now: Date.now(),
   });
+}
+
+/** What a snapshot that was saved without some kinds makes uncertain. */
+function gapsOf({ pods, services, nodes }: Cluster): string[] {
+  const gaps: string[] = [];
+  if (pods.length === 0) return gaps;
+  const grouped = new Set(pods.filter(({ workload }) => workload.kind === "Pods").map(({ workload }) => workload)).size;
+  if (grouped > 0)
+    gaps.push(`${grouped} of the workloads are pods grouped by their labels (pods/…), since the snapshot names no owners of them`);
+  if (services.length === 0)
+    gaps.push(
+      "the snapshot holds no Service: addresses of Services look like outside addresses, and verdicts on them are wrong; save it with svc,endpointslices too",
+    );
+  if (nodes.length === 0) gaps.push("the snapshot holds no Node: addresses of nodes look like outside addresses; save it with nodes too");
+  return gaps;
 }
 
 function readIgnoreFile(path: string): AcceptedFinding[] {

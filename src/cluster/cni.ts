@@ -184,7 +184,10 @@ export function inferCni(objects: readonly ManifestObject[]): CniGuess {
   const rank = (sign: Sign) => ENGINES.findIndex(([name]) => name === sign.name);
   const chosen = candidates.toSorted((a, b) => rank(a) - rank(b)).at(0);
   if (chosen === undefined) {
-    const because = "nothing in the snapshot names one";
+    const found = ["aws-node", "kube-flannel", "kindnet"].filter((plugin) =>
+      agents.some((agent) => agentNames(agent).some((name) => name.startsWith(plugin))),
+    );
+    const because = found.length === 0 ? "nothing in the snapshot names one" : `only ${found.join(" and ")} found`;
     return { name: "generic", because, warnings: [...addressPluginWarnings(agents), ...servedGroups(objects)], settings: {} };
   }
   const { settings, warnings } = settingsOf(chosen.name, objects, agents);

@@ -89,7 +89,9 @@ const NAME_LABELS = ["app.kubernetes.io/name", "app", "k8s-app", "name", "run", 
  * grouped by namespace and lasting labels. Names of groups are unique in their namespace.
  */
 export function assignWorkloads(pods: readonly PodOrigin[], controllers: OwnersOfControllers): readonly Workload[] {
-  const groups = groupByLabels(pods.filter((pod) => pod.owners.length === 0));
+  const ownerless = pods.filter((pod) => pod.owners.length === 0);
+  // Where other pods have owners, one without is a bare pod; where none has, owners were left out of the snapshot.
+  const groups = groupByLabels(ownerless, ownerless.length < pods.length);
   return pods.map((pod) => (pod.owners.length === 0 ? groups.get(pod)! : workloadOfOwner(pod, controllers)));
 }
 
@@ -132,7 +134,7 @@ interface LabelGroup {
   readonly pods: PodOrigin[];
 }
 
-function groupByLabels(pods: readonly PodOrigin[]): ReadonlyMap<PodOrigin, Workload> {
+function groupByLabels(pods: readonly PodOrigin[], barePods: boolean): ReadonlyMap<PodOrigin, Workload> {
   const groups = new Map<string, LabelGroup>();
   const workloads = new Map<PodOrigin, Workload>();
   for (const pod of pods) {
@@ -149,7 +151,14 @@ function groupByLabels(pods: readonly PodOrigin[]): ReadonlyMap<PodOrigin, Workl
     groups.set(key, group);
   }
   for (const [group, name] of nameGroups([...groups.values()])) {
-    const workload: Workload = { namespace: group.namespace, kind: "Pods", name, foundBy: "labels" };
+    const [only] = group.pods;
+    const isBare = barePods && group.pods.length === 1;
+    const workload: Workload = {
+      namespace: group.namespace,
+      kind: isBare ? "Pod" : "Pods",
+      name: isBare ? only.name : name,
+      foundBy: "labels",
+    };
     for (const pod of group.pods) workloads.set(pod, workload);
   }
   return workloads;

@@ -62,8 +62,9 @@ export function profileOf(name: CniName, settings: Readonly<Record<string, strin
       return {
         ...GENERIC,
         name,
+        enforcement: settings.NETWORK_POLICY_ENFORCING_MODE === "strict" ? "always" : "default",
         caveats: [
-          "aws judges egress on the dialled address and port and lets an except deny across policies, neither of which is imitated: egress to Services is judged on the backend; its strict mode is no setting that a snapshot holds",
+          "aws judges egress on the dialled address and port and lets an except deny across policies, neither of which is imitated: egress to Services is judged on the backend",
         ],
       };
     case "kube-router":

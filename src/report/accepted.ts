@@ -45,6 +45,11 @@ function untilOf(until: string): number {
   return /^\d{4}-\d\d-\d\d$/.test(until) ? Date.parse(`${until}T00:00:00Z`) + 86_400_000 : Date.parse(until);
 }
 
+/** Reports whether an accepted finding holds no more. `now` in epoch milliseconds. */
+export function hasEnded(finding: AcceptedFinding, now: number): boolean {
+  return finding.until !== undefined && now >= untilOf(finding.until);
+}
+
 /** Reports whether an accepted finding covers a connection. `now` in epoch milliseconds. */
 export function covers(
   finding: AcceptedFinding,
@@ -54,7 +59,7 @@ export function covers(
   port: number,
   now: number,
 ): boolean {
-  if (finding.until !== undefined && now >= untilOf(finding.until)) return false;
+  if (hasEnded(finding, now)) return false;
   return (
     matchesEndpoint(finding.source, source) &&
     matchesEndpoint(finding.destination, destination) &&

@@ -15,7 +15,9 @@ export function simulationMarkdown(result: SimulationResult): string {
       ? `**${plural(summary.wouldDrop, "connection")} would be dropped**`
       : "**Nothing that was observed would be dropped**";
   const lines = ["## Network policy simulation", "", verdict, "", cell(header(result)), ""];
-  const open = findCauses(result, "would-drop").filter((cause) => cause.accepted === undefined);
+  const drops = findCauses(result, "would-drop");
+  const open = drops.filter((cause) => cause.accepted === undefined);
+  const accepted = drops.filter((cause) => cause.accepted !== undefined);
   const unknown = findCauses(result, "unknown").filter((cause) => result.simulation.verdicts[cause.example] === 2);
   if (open.length > 0)
     table(
@@ -23,6 +25,13 @@ export function simulationMarkdown(result: SimulationResult): string {
       "Would drop",
       ["Seen", "From", "To", "Port", "Denied by", "Why"],
       open.map((cause) => [grouped(cause.seen), cause.from, cause.to, cause.port, cause.deniedBy, cause.why]),
+    );
+  if (accepted.length > 0)
+    table(
+      lines,
+      "Accepted",
+      ["Seen", "From", "To", "Port", "Denied by", "Accepted because"],
+      accepted.map((cause) => [grouped(cause.seen), cause.from, cause.to, cause.port, cause.deniedBy, cause.accepted ?? ""]),
     );
   if (unknown.length > 0)
     table(

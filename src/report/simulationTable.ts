@@ -116,7 +116,7 @@ function footer({ simulation, summary }: SimulationResult, style: Style): string
   if (summary.accepted > 0) parts.push(`accepted ${grouped(summary.accepted)}`);
   if (counts.get("misdropped")! > 0) parts.push(`allowed but dropped ${grouped(counts.get("misdropped")!)}`);
   if (counts.get("rejected")! > 0) parts.push(`denied and failed anyway ${grouped(counts.get("rejected")!)}`);
-  if (counts.get("unknown")! > 0) parts.push(`allowed but unanswered ${grouped(counts.get("unknown")!)}`);
+  if (counts.get("unknown")! > 0) parts.push(`allowed, answer not seen ${grouped(counts.get("unknown")!)}`);
   if (undecided > 0) parts.push(`unknown ${grouped(undecided)}`);
   return parts.join(" · ");
 }

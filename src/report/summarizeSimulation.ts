@@ -3,7 +3,7 @@ import type { Endpoint } from "../evaluate/endpoints.ts";
 import { OUTCOME_NAMES, type Simulation, VERDICTS } from "../evaluate/simulation.ts";
 import { formatRfc3339 } from "../net/time.ts";
 import type { Policy } from "../policy/model.ts";
-import { type AcceptedFinding, covers } from "./accepted.ts";
+import { type AcceptedFinding, covers, hasEnded } from "./accepted.ts";
 import { endpointLabel, shortWorkload } from "./labels.ts";
 import type { SimulationResult, SimulationSummary, Window } from "./simulationResult.ts";
 
@@ -21,6 +21,7 @@ export function summarizeSimulation(input: SimulationInput): SimulationResult {
   const { simulation } = input;
   const { connections } = simulation;
   const reasons = new Map<number, string>();
+  const used = new Set<AcceptedFinding>();
   const counts: SimulationSummary = {
     connections: connections.size,
     allow: 0,
@@ -48,13 +49,35 @@ export function summarizeSimulation(input: SimulationInput): SimulationResult {
     );
     if (finding === undefined) summary.wouldDrop++;
     else {
+      used.add(finding);
       summary.accepted++;
       reasons.set(i, finding.reason);
     }
   }
+  const warnings = [...input.warnings, ...input.accepted.flatMap((finding) => uselessness(finding, used.has(finding), input.now))];
   const selected = selectedWorkloads(simulation, input.candidates, input.pods);
   summary.unobserved = [...selected].filter(([key]) => !talked.has(key)).map(([, endpoint]) => endpoint);
-  return { ...input, summary, selectedWorkloads: selected.size, order: sortedOrder(simulation), acceptedBecause: (i) => reasons.get(i) };
+  return {
+    ...input,
+    warnings,
+    summary,
+    selectedWorkloads: selected.size,
+    order: sortedOrder(simulation),
+    acceptedBecause: (i) => reasons.get(i),
+  };
+}
+
+/** Says when an accepted finding has ended, or covers nothing: a misspelt one would go unseen. */
+function uselessness(finding: AcceptedFinding, isUsed: boolean, now: number): string[] {
+  if (isUsed) return [];
+  const what =
+    [finding.source, finding.destination].map((end) => end ?? "anything").join(" to ") +
+    (finding.port === undefined ? "" : ` ${finding.port}`);
+  return [
+    hasEnded(finding, now)
+      ? `accepted finding ${what} ended on ${finding.until}`
+      : `accepted finding ${what} covers nothing here: mended, or misspelt?`,
+  ];
 }
 
 /** Orders by what people see first, then by the numbers; equal input gives equal output. */
