@@ -7,7 +7,10 @@ import { CaptureError } from "./captureError.ts";
 import { CaptureFile } from "./captureFile.ts";
 import type { PacketSink } from "./captureFormat.ts";
 import { PacketDecoder } from "./packetDecoder.ts";
-import { ORPHAN_FRAGMENT, SKIP_REASONS } from "./skipReasons.ts";
+import { CUT, MALFORMED, ORPHAN_FRAGMENT, SKIP_REASONS, TOO_DEEP } from "./skipReasons.ts";
+
+/** Reasons that hide traffic which is there: each is a warning. */
+const LOSSES = [CUT, MALFORMED, TOO_DEEP];
 
 /** What was read from one input, and what was not. */
 export interface InputSummary {
@@ -189,6 +192,13 @@ function summarize(capture: OpenCapture): InputSummary {
   });
   const warnings = [...parser.warnings];
   if (parser.damage !== undefined) warnings.push(parser.damage);
+  for (const reason of LOSSES) {
+    const count = capture.skipped[reason];
+    if (count > 0)
+      warnings.push(
+        `${count} of ${parser.packets} packets were left out: ${SKIP_REASONS[reason]}${reason === CUT ? "; capture more of each (tcpdump -s 0)" : ""}`,
+      );
+  }
   const dropped = "dropped" in parser ? Number(parser.dropped) : 0;
   if (dropped > 0) warnings.push(`the capturing program lost ${dropped} packets: connections may be missing`);
   return { name, format: parser.format, records: parser.packets, packets: parser.packets, bytes: parser.bytes, skipped, warnings };

@@ -1,5 +1,6 @@
 import {
   ACCEPTED,
+  DIRECTED,
   ERROR_SENT_TO_B,
   FINISHED,
   type FlowTable,
@@ -68,6 +69,7 @@ const DNS_PORT = 53;
 /** Deeper nesting than real networks have: VLAN, tunnel in tunnel, IPv6 in IPv4 and the like each take one. */
 const MAX_DEPTH = 8;
 const HINTED = 1 << 14;
+const ERRORS = REFUSED_BY_ERROR | UNREACHED_BY_ERROR | PROHIBITED_BY_ERROR | ERROR_SENT_TO_B;
 
 /**
  * Turns frames into rows of a flow table. Encapsulation (802.1Q, QinQ, VXLAN, Geneve, GRE, IP-in-IP, 6in4) is looked through:
@@ -446,7 +448,10 @@ export class PacketDecoder implements PacketSink {
     }
     const row = this.#record(sourcePort, destinationPort, UDP | this.#family, at, 0);
     if (row < 0) return;
-    this.#table.setState(row, SPOKE << this.#table.side);
+    const { side } = this.#table;
+    this.#table.setState(row, SPOKE << side);
+    // Whoever goes on after an error has not ended: the server came back, or the error was no answer to it.
+    if ((this.#table.get(row, STATE) & ERRORS) !== 0) this.#table.clearState(row, ERRORS);
     if (sourcePort === DNS_PORT && at + 8 < this.#end) this.#dns(at + 8);
   }
 
@@ -538,17 +543,24 @@ export class PacketDecoder implements PacketSink {
     this.#record(0, 0, icmpKind(protocol, type, code) | this.#family | ONE_WAY, at, 0);
   }
 
+  /** A reply is filed under its request: ends that ping each other with one identifier are two connections. */
   #echo(protocol: number, requestType: number, isReply: boolean, at: number): void {
     const b = this.#buffer;
     const identifier = at + 6 <= this.#end ? (b[at + 4] << 8) | b[at + 5] : 0;
-    const row = this.#record(
-      identifier,
-      identifier,
-      icmpKind(protocol, requestType, 0) | this.#family,
-      at,
-      at + 8 <= this.#end ? (b[at + 6] << 8) | b[at + 7] : 0,
-    );
-    if (row >= 0) this.#table.setState(row, (isReply ? ACCEPTED : OPENED) << this.#table.side);
+    const sequence = at + 8 <= this.#end ? (b[at + 6] << 8) | b[at + 7] : 0;
+    const kind = icmpKind(protocol, requestType, 0) | this.#family | DIRECTED;
+    if (this.#copiesSeen !== undefined && this.#isCopy(kind ^ (isReply ? 1 << 30 : 0), at, sequence)) return;
+    const table = this.#table;
+    const [from, to] = isReply ? [this.#destination, this.#source] : [this.#source, this.#destination];
+    let row = table.locate(from, to, identifier, identifier, kind);
+    if (row < 0 || ((table.get(row, STATE) & REUSED_ADDRESS) !== 0 && table.changedHands(row, this.#seconds))) {
+      row = table.add(from, to, identifier, identifier, kind, this.#seconds, this.#nanoseconds);
+    }
+    if (this.#isForwarded(row, at, sequence)) return;
+    const requester = table.side;
+    const sender = isReply ? 1 - requester : requester;
+    this.#countIn(row, sender);
+    table.setState(row, (isReply ? ACCEPTED : OPENED) << sender);
   }
 
   /** An error belongs to the connection whose packet it quotes (RFC 792, RFC 4443); when that is not known it stands alone. */
@@ -616,7 +628,7 @@ export class PacketDecoder implements PacketSink {
         this.#destination,
         identifier,
         identifier,
-        icmpKind(protocol, protocol === ICMP ? 8 : 128, 0) | this.#family,
+        icmpKind(protocol, protocol === ICMP ? 8 : 128, 0) | this.#family | DIRECTED,
       );
     }
     return table.locate(this.#source, this.#destination, 0, 0, protocol | this.#family);

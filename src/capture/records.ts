@@ -10,6 +10,7 @@ import {
   STATE,
   STATED_ALLOWED,
   UNCOUNTED,
+  UNJUDGED,
   UNTIMED,
   WORDS_ARE_IDS,
 } from "../flow/flowTable.ts";
@@ -217,7 +218,7 @@ function readInteger(record: Record<string, unknown>, field: string, most: numbe
 }
 
 function verdictBits(value: unknown): number {
-  if (value === undefined || value === null) return 0;
+  if (value === undefined || value === null) return UNJUDGED;
   if (value === "allow") return STATED_ALLOWED;
   if (value === "deny" || value === "drop") return PROHIBITED_BY_ERROR;
   throw new BadRecord(`verdict is not allow, deny or drop \`${shown(value)}\``);

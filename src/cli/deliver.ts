@@ -26,15 +26,19 @@ const LATER = ["sarif", "junit", "html"];
 export async function deliverSimulation(result: SimulationResult, flags: DeliverFlags): Promise<number> {
   const reports = flags.report.map(parseReport);
   const damage = result.inputs.flatMap(({ name, warnings }) => warnings.map((warning) => `${name}: ${warning}`));
-  for (const warning of damage) process.stderr.write(`warning: ${printable(warning)}\n`);
   if (flags.strict && damage.length > 0)
     throw new UsageError(`--strict: ${damage.length === 1 ? "an input was" : "inputs were"} read only in part: ${damage[0]}`);
+  for (const warning of damage) process.stderr.write(`warning: ${printable(warning)}\n`);
   // A table shows these among its lines; scripts find them in the report, people here.
   if (flags.output !== "table" && flags.output !== "wide")
     for (const warning of result.warnings) process.stderr.write(`warning: ${printable(warning)}\n`);
-  await writePieces(process.stdout, piecesOf(result, flags.output));
+  // Files first: one that cannot be written must not follow a report that looks whole.
   for (const { format, file } of reports) await writeFilePieces(file, REPORTS[format](result));
-  return exitCodeOf(result, flags);
+  const exitCode = exitCodeOf(result, flags);
+  // A reader that closes the pipe ends the program: with this.
+  process.exitCode = exitCode;
+  await writePieces(process.stdout, piecesOf(result, flags.output));
+  return exitCode;
 }
 
 function piecesOf(result: SimulationResult, output: string): Iterable<string> {

@@ -5,6 +5,7 @@ import { newestRecordTime } from "../capture/newest.ts";
 import { expandInputs, type InputSummary, readCaptures } from "../capture/observation.ts";
 import type { L7Hint } from "../capture/packetDecoder.ts";
 import { readRecords } from "../capture/records.ts";
+import { LINK_TYPE, OUTSIDE_WINDOW, SKIP_REASONS } from "../capture/skipReasons.ts";
 import { readManifestFiles } from "../cluster/manifest.ts";
 import { type Cluster, readCluster } from "../cluster/snapshot.ts";
 import { epochsOf } from "../evaluate/surroundings.ts";
@@ -54,6 +55,8 @@ export async function loadCluster(paths: readonly string[]): Promise<Cluster> {
     );
   const { objects, warnings } = await readManifestFiles(paths, { recursive: false, stdin: () => readAll(process.stdin) });
   const cluster = readCluster(objects);
+  if (cluster.pods.length === 0)
+    throw new UsageError(`${paths.join(", ")}: no Pod in it, so no address can be given a name; make a snapshot with \`${SNAPSHOT_HINT}\``);
   return warnings.length > 0 ? { ...cluster, warnings: [...warnings, ...cluster.warnings] } : cluster;
 }
 
@@ -80,7 +83,23 @@ export async function loadTraffic(flags: TrafficFlags, cluster: Cluster): Promis
     hints = read.decoder.hints;
   }
   for (const path of flows) inputs.push(await readRecords(path, { table, names, parties, hints, ...bounds }));
+  for (const input of inputs) refuseUnusable(input);
   return { table, names, parties, hints, inputs };
+}
+
+/** An input of which nothing can be used is an error, not an empty answer: "nothing would be dropped" would be false. */
+function refuseUnusable({ name, format, records, packets, skipped, warnings }: InputSummary): void {
+  const left = Object.entries(skipped).reduce((sum, [reason, count]) => sum + (reason === SKIP_REASONS[OUTSIDE_WINDOW] ? 0 : count), 0);
+  if (records === 0 && format === "records" && left > 0) {
+    throw new UsageError(
+      `${name}: no line of it is a flow record (${warnings[0]}): \`records\` are JSON Lines with srcIp, dstIp, protocol and dstPort`,
+    );
+  }
+  if (records === 0 && warnings.length > 0) throw new UsageError(`${name}: nothing of it could be read: ${warnings[0]}`);
+  if (records === 0 && format === "records" && left === 0 && skipped[SKIP_REASONS[OUTSIDE_WINDOW]] === undefined)
+    throw new UsageError(`${name}: no flow record in it`);
+  if (packets > 0 && skipped[SKIP_REASONS[LINK_TYPE]] === packets)
+    throw new UsageError(`${name}: ${warnings[0] ?? "its link type is not supported"}`);
 }
 
 function totalBytes(paths: readonly string[]): number {

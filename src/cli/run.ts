@@ -1,4 +1,5 @@
 import { Config, run as runOclif } from "@oclif/core";
+import { systemReason } from "../capture/byteSource.ts";
 import { failureOf, INTERNAL_ERROR, USAGE_ERROR } from "./errors.ts";
 
 /** Loads the module of a command; its default export is the oclif class. */
@@ -31,7 +32,7 @@ export async function runCommandLine(
   loaders: Readonly<Record<string, CommandLoader>>,
   embedded?: CommandManifest,
 ): Promise<number> {
-  process.stdout.on("error", ignoreClosedPipe);
+  process.stdout.prependListener("error", outputFailed);
   const manifest = embedded ?? (await describeCommands(loaders));
   const args = argv[0] === "--version" || argv[0] === "-v" ? ["version"] : [...argv];
   const id = args.find((arg) => !arg.startsWith("-"));
@@ -95,7 +96,8 @@ async function loadConfig(version: string, loaders: Readonly<Record<string, Comm
   return Config.load({ root, plugins: new Map([[name, plugin]]), pjson } as unknown as Parameters<typeof Config.load>[0]);
 }
 
-/** A reader such as `head` that has seen enough closes the pipe: no failure of ours. */
-function ignoreClosedPipe(error: NodeJS.ErrnoException): void {
+/** A reader such as `head` that has seen enough closes the pipe: no failure of ours. A full disk is one. */
+function outputFailed(error: NodeJS.ErrnoException): void {
+  if (error.code !== "EPIPE") process.stderr.write(`error: standard output: ${systemReason(error)}\n`);
   process.exit(error.code === "EPIPE" ? Number(process.exitCode ?? 0) : INTERNAL_ERROR);
 }

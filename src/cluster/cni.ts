@@ -89,7 +89,9 @@ export function groupOf(object: ManifestObject): string {
 
 /** Reports whether an object is a policy or something that policies refer to, and not a record that a plugin keeps for itself. */
 export function isPolicyObject(object: ManifestObject): boolean {
-  return POLICY_KINDS.get(groupOf(object))?.test(textAt(object.value, "kind")) === true;
+  const kind = textAt(object.value, "kind");
+  // Whatever is called a network policy is handed on, also of removed versions and misspelt groups: the reader refuses it loudly.
+  return POLICY_KINDS.get(groupOf(object))?.test(kind) === true || /^networkpolic(y|ies)$/i.test(kind);
 }
 
 function titleOf({ value }: ManifestObject): string {

@@ -153,7 +153,8 @@ export class ServiceIndex {
     }
     const byNode = this.#nodeAddresses.has(address) ? this.#byNodePort.get(portKey(protocol, port)) : undefined;
     if (byNode) return this.#target(byNode.entry, byNode.index, address);
-    return entries ? { service: entries[0].service, backends: [] } : undefined;
+    // A load balancer on the nodes' own addresses (k3s) leaves the nodes their other ports.
+    return entries && !this.#nodeAddresses.has(address) ? { service: entries[0].service, backends: [] } : undefined;
   }
 
   /** Reports whether the cluster knows a listener there: a declared container port, an endpoint, a Service port or a node port, at any time. */

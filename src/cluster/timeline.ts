@@ -56,8 +56,9 @@ export class ClusterTimeline {
     }
     this.#podRanges = new Ranges(objects.podRanges);
     this.#serviceRanges = new Ranges(objects.serviceRanges);
-    const rangesKnown = objects.podRanges.length + objects.serviceRanges.length > 0;
-    this.#besidePods = new Set(rangesKnown ? [] : [...this.#leases.keys()].map(neighbourhood));
+    // Where the known ranges do not hold a pod, its surroundings stand in for the range that it is from.
+    const besideRanges = [...this.#leases.keys()].filter((address) => !this.#podRanges.contain(address));
+    this.#besidePods = new Set(besideRanges.map(neighbourhood));
     this.#hostPods = Map.groupBy(
       objects.pods.filter((pod) => pod.hostNetwork),
       (pod) => pod.nodeName ?? nodeNames.get(pod.addresses[0]) ?? "",

@@ -28,8 +28,8 @@ export class Identities {
   readonly #numberOfPod = new Map<Pod, number>();
   readonly #namespaces: ReadonlyMap<string, Namespace>;
   readonly #byNamespace = new Map<string, BitSet>();
-  readonly #byLabel = new Map<string, BitSet>();
-  readonly #byKey = new Map<string, BitSet>();
+  readonly #byLabel = new Map<string, number[]>();
+  readonly #byKey = new Map<string, number[]>();
   readonly #selections = new Map<string, number>();
   readonly #all: Selection[] = [];
   readonly #podSelections = new Map<string, BitSet>();
@@ -80,8 +80,8 @@ export class Identities {
   #index(identity: Identity, number: number): void {
     this.#bits(this.#byNamespace, identity.namespace).add(number);
     for (const [key, value] of Object.entries(identity.labels)) {
-      this.#bits(this.#byKey, key).add(number);
-      this.#bits(this.#byLabel, `${key}=${value}`).add(number);
+      append(this.#byKey, key, number);
+      append(this.#byLabel, `${key}=${value}`, number);
     }
   }
 
@@ -117,13 +117,13 @@ export class Identities {
   }
 
   #satisfying({ key, operator, values }: Requirement): BitSet {
-    const having = this.#byKey.get(key) ?? new BitSet(this.size);
+    const having = new BitSet(this.size);
+    for (const number of this.#byKey.get(key) ?? []) having.add(number);
     if (operator === "Exists") return having;
     if (operator === "DoesNotExist") return this.#allPods().removeAll(having);
     const bits = new BitSet(this.size);
     for (const value of values) {
-      const equal = this.#byLabel.get(`${key}=${value}`);
-      if (equal) bits.addAll(equal);
+      for (const number of this.#byLabel.get(`${key}=${value}`) ?? []) bits.add(number);
     }
     return operator === "In" ? bits : this.#allPods().removeAll(bits);
   }
@@ -150,4 +150,10 @@ export class Identities {
     if (namespace?.labelsKnown) return selects(selector, namespace.labels);
     return selectsPartly(selector, namespace?.labels ?? { "kubernetes.io/metadata.name": name });
   }
+}
+
+function append(map: Map<string, number[]>, key: string, number: number): void {
+  const numbers = map.get(key);
+  if (numbers === undefined) map.set(key, [number]);
+  else numbers.push(number);
 }

@@ -28,6 +28,8 @@ export interface Ends {
   /** The port at the destination: a backend's, or the Service's where the backend is not known. */
   readonly port: number;
   readonly via?: { readonly address: Address; readonly port: number; readonly service?: string };
+  /** Who the destination sees, where a node masqueraded the source. */
+  readonly arrivesFrom?: Participant;
   /** One where the destination is known, else the Service's backends; none where it has none. */
   readonly targets: readonly Target[];
 }
@@ -88,7 +90,7 @@ export class Simulation {
       const before = baseline === evaluator ? verdict : this.judge(i, baseline, ends).verdict;
       this.verdicts[i] = VERDICTS.indexOf(verdict);
       this.baselines[i] = VERDICTS.indexOf(before);
-      this.outcomes[i] = OUTCOME_NAMES.indexOf(outcomeOf(verdict, OUTCOMES[this.observed(i)]));
+      this.outcomes[i] = OUTCOME_NAMES.indexOf(outcomeOf(verdict, OUTCOMES[this.observed(i)], this.#maySucceed(i)));
       if ((i & 0xfff) === 0) progress?.(i);
     }
   }
@@ -102,6 +104,12 @@ export class Simulation {
   observed(i: number): number {
     const found = this.connections.attempts[i].findIndex((count) => count > 0);
     return found < 0 ? OUTCOMES.length - 1 : found;
+  }
+
+  /** Reports whether any of the counted connections was established, or may have been. */
+  #maySucceed(i: number): boolean {
+    const counts = this.connections.attempts[i];
+    return counts[OUTCOMES.indexOf("established")] + counts[OUTCOMES.indexOf("unknown")] > 0;
   }
 
   /** Resolves the ends of connection `i` at its own time. */
@@ -126,7 +134,10 @@ export class Simulation {
         ...(service ? { service: `${service.namespace}/${service.name}` } : {}),
       };
       const participant = resolver.participantAt(connections.destination(i), seconds, source);
+      const hidden = connections.arrivesFrom[i];
+      const arrivesFrom = hidden < 0 ? undefined : resolver.participantAt(hidden, seconds);
       return {
+        ...(arrivesFrom === undefined ? {} : { arrivesFrom }),
         source,
         sourceAddress,
         sourceEndpoint,
@@ -191,19 +202,33 @@ export class Simulation {
   judge(i: number, evaluator: Evaluator, ends: Ends = this.ends(i)): Judgement {
     const protocol = this.connections.protocol(i);
     const source = evaluator.classify(ends.source);
+    // Masquerade hides the client: the destination's policies see the node that translated.
+    const arriving = ends.arrivesFrom === undefined ? source : evaluator.classify(ends.arrivesFrom);
     const judge = (participant: Participant, port: number): Judgement => {
       const destination = evaluator.classify(participant);
       const portClass = evaluator.ports.classOf(protocol, port);
       const egress = evaluator.decisions[evaluator.decideEgress(source, destination, portClass)];
-      const ingress = evaluator.decisions[evaluator.decideIngress(source, destination, portClass)];
+      const ingress = evaluator.decisions[evaluator.decideIngress(arriving, destination, portClass)];
       return { egress, ingress, verdict: combine(egress.verdict, ingress.verdict) };
     };
     const { targets } = ends;
     if (targets.length === 1) return judge(targets[0].participant, targets[0].port);
     // A Service without backends leads nowhere that is known, on a port that nobody knows.
-    if (targets.length === 0) return judge({ type: "unknown" }, ends.port);
+    if (targets.length === 0) {
+      const ports = evaluator.ports.samples
+        .filter((sample) => sample.protocol === protocol)
+        .map(({ port }) => judge({ type: "unknown" }, port));
+      return nameUnknown(agree(ports));
+    }
     return agree(targets.map(({ participant, port }) => judge(participant, port)));
   }
+}
+
+/** Neither the backend nor its port is known: what all ports agree on holds, the rest hangs on an end that nobody knows. */
+function nameUnknown({ egress, ingress, verdict }: Judgement): Judgement {
+  const named = (decision: Decision): Decision =>
+    decision.reason === "several-backends" ? { ...decision, reason: "unknown-endpoint" } : decision;
+  return { egress: named(egress), ingress: named(ingress), verdict };
 }
 
 /** Joins the judgements of a Service's candidate backends: what all say, else unknown (semantics 3). */
@@ -239,9 +264,12 @@ function common(verdicts: readonly Verdict[]): Verdict {
   return verdicts.every((verdict) => verdict === verdicts[0]) ? verdicts[0] : "unknown";
 }
 
-/** What a verdict means for what was observed (contract: Connection.outcome). */
-function outcomeOf(verdict: Verdict, observed: (typeof OUTCOMES)[number]): Outcome {
+/**
+ * What a verdict means for what was observed (contract: Connection.outcome). A denied connection of which even one try may have
+ * worked would be dropped, though others failed: one refused datagram must not hide a thousand that arrived.
+ */
+function outcomeOf(verdict: Verdict, observed: (typeof OUTCOMES)[number], maySucceed: boolean): Outcome {
   if (verdict === "allow") return observed === "established" ? "permitted" : observed === "dropped" ? "misdropped" : "unknown";
-  if (verdict === "deny") return observed === "established" || observed === "unknown" ? "would-drop" : "rejected";
+  if (verdict === "deny") return maySucceed ? "would-drop" : "rejected";
   return "unknown";
 }

@@ -14,6 +14,10 @@ export function surroundingsOf(cluster: Cluster): Surroundings {
     },
     isServing: (address, protocol, port) => serviceIndex.isServing(address, protocol, port),
     isDialled: (address, protocol, port) => serviceIndex.find(address, protocol, port) !== undefined,
+    leadsToPort: (address, protocol, port, _backend, backendPort) => {
+      const backends = serviceIndex.find(address, protocol, port)?.backends ?? [];
+      return backends.length === 0 || backends.some((candidate) => candidate.port === backendPort);
+    },
     leadsTo: (address, protocol, port, backend, backendPort) =>
       serviceIndex
         .find(address, protocol, port)

@@ -45,6 +45,8 @@ export class Connections {
   readonly isCounted: boolean[] = [];
   /** A flow-table row with L7 hints, or -1. */
   readonly hintRow: number[] = [];
+  /** The node's address that a masqueraded connection arrived with at its destination; -1: the source's own. */
+  readonly arrivesFrom: number[] = [];
   /** What could not be told for certain, for the report. */
   readonly warnings: string[] = [];
 
@@ -120,6 +122,7 @@ export class Connections {
       this.isSeen.push(false);
       this.isCounted.push(true);
       this.hintRow.push(-1);
+      this.arrivesFrom.push(-1);
     }
     return i;
   }
@@ -199,6 +202,9 @@ class ConnectionAdder {
     const kind = table.get(sourceRow, KIND);
     const protocol = kind & 255;
     const i = this.#intern(kind, protocol, sourceRow, endRow, viaRow);
+    const arrived = rows.find((row) => this.#views.isFromNode(row) && !this.#views.isDialled(row));
+    if (viaRow >= 0 && arrived !== undefined && arrived !== sourceRow)
+      connections.arrivesFrom[i] = table.addressId(arrived, initiator[arrived]);
     const evidence = this.#evidence;
     evidence.reset();
     let [sent, sentBytes, returned, returnedBytes] = [0, 0, 0, 0];

@@ -28,6 +28,8 @@ export interface Surroundings {
   isDialled(address: Address, protocol: number, port: number): boolean;
   /** Whether the translation can lead to this backend. */
   leadsTo(address: Address, protocol: number, port: number, backend: Address, backendPort: number): boolean;
+  /** The same by the port alone: backends change, their port does not. */
+  leadsToPort(address: Address, protocol: number, port: number, backend: Address, backendPort: number): boolean;
 }
 
 /** A capture's first second tells little of who spoke first: what was under way shows then (semantics, "well after"). */

@@ -48,12 +48,15 @@ export const REUSED_ADDRESS = 1 << 18; // an end's address belongs to several pa
 export const UNCOUNTED = 1 << 19; // packets and bytes are not known (a log without counters)
 export const STATED_ALLOWED = 1 << 20; // a log said that it was allowed
 export const UNTIMED = 1 << 21; // a log gave no time
+export const UNJUDGED = 1 << 22; // a log gave no verdict
 
 /** KIND bits beside the protocol number (0..255). */
 export const WORDS_ARE_IDS = 1 << 8;
 /** The direction is part of the key: A is the initiator (or the sender), unless INITIATOR_IS_B. */
 export const ONE_WAY = 1 << 9;
 export const INITIATOR_IS_B = 1 << 10;
+/** As ONE_WAY, for what has replies: A sent the request, unless INITIATOR_IS_B. */
+export const DIRECTED = 1 << 12;
 /** A record without source port: PORTS holds the responder's port in both halves and RECORDS counts. */
 export const NO_SOURCE_PORT = 1 << 11;
 const ICMP_TYPE_SHIFT = 16;
@@ -121,7 +124,7 @@ export class FlowTable {
       b = source;
       ports = (destinationPort << 16) | sourcePort;
       this.side = 1;
-      if ((kind & ONE_WAY) !== 0) kind |= INITIATOR_IS_B;
+      if ((kind & (ONE_WAY | DIRECTED)) !== 0) kind |= INITIATOR_IS_B;
     }
     const cells = this.cells;
     const last = this.#last * WIDTH;
@@ -169,7 +172,7 @@ export class FlowTable {
     cells[cell + A_WORD] = swapped ? destination : source;
     cells[cell + B_WORD] = swapped ? source : destination;
     cells[cell + PORTS] = swapped ? (destinationPort << 16) | sourcePort : (sourcePort << 16) | destinationPort;
-    cells[cell + KIND] = swapped && (kind & ONE_WAY) !== 0 ? kind | INITIATOR_IS_B : kind;
+    cells[cell + KIND] = swapped && (kind & (ONE_WAY | DIRECTED)) !== 0 ? kind | INITIATOR_IS_B : kind;
     cells[cell + STATE] = swapped ? B_BEGAN : 0;
     cells[cell + FIRST_SECONDS] = seconds;
     cells[cell + FIRST_NS] = nanoseconds;
@@ -275,6 +278,10 @@ export class FlowTable {
     const at = row * WIDTH + STATE;
     const state = cells[at] | bits;
     if (state !== cells[at]) cells[at] = state;
+  }
+
+  clearState(row: number, bits: number): void {
+    this.cells[row * WIDTH + STATE] &= ~bits;
   }
 
   /** Reports whether an end of the row's tuple belongs to another party at `seconds` than when the row began. */

@@ -6,6 +6,8 @@ import { TupleTable } from "./tupleTable.ts";
 /** Views of one connection begin together: translation takes microseconds, clocks of merged captures differ by more. */
 const TOGETHER_SECONDS = 1;
 
+const MASQUERADE_SECONDS = 0.1;
+
 /** What a row's ends are, as far as joining asks. */
 const DIALLED = 1; // the responder's address and port are translated to a backend
 const FROM_NODE = 2; // the initiator's address is a node's: perhaps a pod or a client hidden by source NAT
@@ -16,6 +18,8 @@ const FROM_NODE = 2; // the initiator's address is a node's: perhaps a pod or a 
  */
 export class NatViews {
   readonly #parent: Int32Array;
+  /** The client of a group by its root; -1: only nodes' rows so far. */
+  readonly #sources = new Map<number, number>();
   readonly flags: Uint8Array;
   /** Rows that were not compared with others, since too many shared a socket or sequence number. */
   leftOut = 0;
@@ -80,14 +84,28 @@ export class NatViews {
       if (!hasPorts(kind & 255) || (kind & NO_SOURCE_PORT) !== 0) continue;
       for (const bucket of buckets) bucket.add(row);
     }
+    const clients = clientsByPort(
+      table,
+      directions,
+      needy.filter((row) => this.isDialled(row)),
+    );
     for (const row of needy) {
       const views = new Set<number>();
       for (const bucket of buckets)
         for (const other of bucket.of(row))
           if (other !== row && this.#areViews(table, directions, surroundings, row, other)) views.add(other);
+      if (views.size === 0) continue;
       // Several pods behind one node can use one port (NTP's 123): without a sequence number none of them is known to be this one.
       if (this.isFromNode(row) && !hasIsn(table, row) && severalSources(table, directions, views)) continue;
-      for (const other of views) this.#unite(row, other);
+      // Translation leads to one backend and comes from one client: of several rows that could be it, the one that began next.
+      const [same, others] = [
+        [...views].filter((other) => sharesSocket(table, directions, row, other)),
+        [...views].filter((other) => !sharesSocket(table, directions, row, other)),
+      ];
+      if (same.length > 0) this.#unite(table, directions, row, closest(table, row, same));
+      // Two clients that dial from one port: which of them a node's row hides is not known without a sequence number.
+      const isSure = hasIsn(table, row) || !this.isDialled(row) || clients.get(portKey(table, directions, row))!.size === 1;
+      if (others.length > 0 && isSure) this.#unite(table, directions, row, closest(table, row, others));
     }
     this.leftOut = buckets.reduce((sum, bucket) => sum + bucket.leftOut, 0);
   }
@@ -106,7 +124,7 @@ export class NatViews {
     if (sameSource && samePort)
       return this.isDialled(row) && !sameTarget && this.#leadsTo(table, directions, surroundings, row, other, bothIsn);
     // One target: translated source. The sequence number proves it, else the kept port.
-    if (sameTarget) return this.isFromNode(row) && !this.isFromNode(other) && (bothIsn || samePort);
+    if (sameTarget) return this.isFromNode(row) && !this.isFromNode(other) && (bothIsn || (samePort && beginTogether(table, row, other)));
     // Both ends translated: a node port or load balancer with masquerade.
     return (
       (bothIsn || samePort) &&
@@ -125,11 +143,10 @@ export class NatViews {
     bothIsn: boolean,
   ): boolean {
     if (this.isDialled(other)) return false;
-    // Equal sequence numbers prove it even where the endpoints have changed since.
-    if (bothIsn) return true;
     const [x, y] = [directions.initiator[dialled], directions.initiator[other]];
     const addresses = table.addresses;
-    return surroundings.leadsTo(
+    // With equal sequence numbers the backend may have changed since the snapshot, its port has not.
+    return (bothIsn ? surroundings.leadsToPort : surroundings.leadsTo)(
       addresses.addressOf(table.addressId(dialled, 1 - x)),
       table.get(dialled, KIND) & 255,
       table.portOf(dialled, 1 - x),
@@ -138,11 +155,54 @@ export class NatViews {
     );
   }
 
-  #unite(row: number, other: number): void {
+  #unite(table: FlowTable, directions: Directions, row: number, other: number): void {
     const [a, b] = [this.rootOf(row), this.rootOf(other)];
+    if (a === b) return;
+    // Two clients are two connections, whatever node's row could be the other view of both.
+    const source = (root: number, member: number) =>
+      this.#sources.get(root) ?? (this.isFromNode(member) ? -1 : table.addressId(member, directions.initiator[member]));
+    const [x, y] = [source(a, row), source(b, other)];
+    if (x >= 0 && y >= 0 && x !== y) return;
+    this.#sources.set(Math.min(a, b), Math.max(x, y));
     // The earlier row stands for the group.
     this.#parent[Math.max(a, b)] = Math.min(a, b);
   }
+}
+
+function portKey(table: FlowTable, directions: Directions, row: number): number {
+  return table.portOf(row, directions.initiator[row]) * 256 + (table.get(row, KIND) & 255);
+}
+
+/** Returns the clients (address-table ids) that dial from each source port. */
+function clientsByPort(table: FlowTable, directions: Directions, rows: readonly number[]): ReadonlyMap<number, ReadonlySet<number>> {
+  const clients = new Map<number, Set<number>>();
+  for (const row of rows) {
+    const key = portKey(table, directions, row);
+    const known = clients.get(key);
+    const client = table.addressId(row, directions.initiator[row]);
+    if (known === undefined) clients.set(key, new Set([client]));
+    else known.add(client);
+  }
+  return clients;
+}
+
+function sharesSocket(table: FlowTable, directions: Directions, row: number, other: number): boolean {
+  const [x, y] = [directions.initiator[row], directions.initiator[other]];
+  return table.addressId(row, x) === table.addressId(other, y) && table.portOf(row, x) === table.portOf(other, y);
+}
+
+function startOf(table: FlowTable, row: number): number {
+  return table.firstSeconds(row) + table.firstNanoseconds(row) * 1e-9;
+}
+
+function closest(table: FlowTable, row: number, others: readonly number[]): number {
+  const distance = (other: number) => Math.abs(startOf(table, other) - startOf(table, row));
+  return others.reduce((best, other) => (distance(other) < distance(best) ? other : best));
+}
+
+/** Masquerade takes microseconds: a port that two sockets happen to share is used at other times. */
+function beginTogether(table: FlowTable, row: number, other: number): boolean {
+  return Math.abs(startOf(table, row) - startOf(table, other)) <= MASQUERADE_SECONDS;
 }
 
 function severalSources(table: FlowTable, directions: Directions, rows: ReadonlySet<number>): boolean {

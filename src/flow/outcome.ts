@@ -12,6 +12,7 @@ import {
   SPOKE,
   STATE,
   STATED_ALLOWED,
+  UNJUDGED,
   UNREACHED_BY_ERROR,
 } from "./flowTable.ts";
 
@@ -55,7 +56,7 @@ export class Evidence {
     this.responderBits |= state >>> (1 - initiator);
     const answered = (state & ERROR_SENT_TO_B) !== 0 ? 1 : 0;
     if (answered === initiator || (table.get(row, KIND) & ONE_WAY) !== 0) this.errors |= state & ERRORS;
-    this.errors |= state & STATED_ALLOWED;
+    this.errors |= state & (STATED_ALLOWED | UNJUDGED);
     if ((table.get(row, KIND) & ONE_WAY) !== 0 && (state & (OPENED | (OPENED << 1))) !== 0) this.isStated = true;
     if (table.packetsOf(row, 0) > 0 && table.packetsOf(row, 1) > 0) this.bothSent = true;
   }
@@ -66,7 +67,7 @@ export function classify(protocol: number, evidence: Evidence): number {
   const { initiatorBits, responderBits, errors, bothSent } = evidence;
   if ((errors & STATED_ALLOWED) !== 0) return ESTABLISHED;
   // A log without a verdict says that there was traffic, and nothing of its end.
-  if (evidence.isStated) return (errors & PROHIBITED_BY_ERROR) !== 0 ? DROPPED : UNKNOWN;
+  if (evidence.isStated) return (errors & PROHIBITED_BY_ERROR) !== 0 && (errors & UNJUDGED) === 0 ? DROPPED : UNKNOWN;
   const refused = (errors & REFUSED_BY_ERROR) !== 0;
   const prohibited = (errors & PROHIBITED_BY_ERROR) !== 0;
   const unreached = (errors & UNREACHED_BY_ERROR) !== 0;

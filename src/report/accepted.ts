@@ -1,7 +1,7 @@
 import type { Endpoint } from "../evaluate/endpoints.ts";
 import { parseAddress } from "../net/address.ts";
 import { parsePrefix, prefixContains } from "../net/prefix.ts";
-import { protocolName } from "../net/protocol.ts";
+import { protocolName, protocolNumber } from "../net/protocol.ts";
 import { endpointLabel, shortWorkload } from "./labels.ts";
 
 /** A finding that people have accepted: it is shown, but does not count. Fields that are absent match everything. */
@@ -35,9 +35,19 @@ export function readAcceptedFinding(value: unknown): AcceptedFinding | string {
     return "would accept every finding: give a source, destination or port";
   if (finding.until !== undefined && Number.isNaN(untilOf(finding.until)))
     return `has an \`until\` that is no date: \`${finding.until}\` (write YYYY-MM-DD)`;
-  if (finding.port !== undefined && !/^(\d+(-\d+)?)?\/?([A-Za-z0-9]+)?$/.test(finding.port))
+  if (finding.port !== undefined && !isPortPattern(finding.port))
     return `has a \`port\` that is none: \`${finding.port}\` (write 443, 443/TCP or 8000-8100)`;
   return finding as unknown as AcceptedFinding;
+}
+
+const PORT_PATTERN = /^(?:(\d+)(?:-(\d+))?)?(?:(?:^|\/)([A-Za-z][A-Za-z0-9]*))?$/;
+
+/** Reports whether a text is a port, a range of ports, either with a protocol, or a protocol alone. */
+function isPortPattern(pattern: string): boolean {
+  const [, first, last = first, name] = PORT_PATTERN.exec(pattern) ?? [];
+  if (first === undefined && name === undefined) return false;
+  if (name !== undefined && protocolNumber(name) === undefined) return false;
+  return first === undefined || (Number(first) <= Number(last) && Number(last) <= 65535);
 }
 
 /** Epoch milliseconds at which a finding stops being accepted: the end of the day in UTC. */
@@ -99,9 +109,7 @@ function matchesGlob(pattern: string, text: string): boolean {
 
 function matchesPort(pattern: string | undefined, protocol: number, port: number): boolean {
   if (pattern === undefined) return true;
-  const [, range, name] = /^(\d+(?:-\d+)?)?\/?([A-Za-z0-9]+)?$/.exec(pattern)!;
+  const [, first, last = first, name] = PORT_PATTERN.exec(pattern) ?? [];
   if (name !== undefined && name.toLowerCase() !== protocolName(protocol).toLowerCase()) return false;
-  if (range === undefined) return true;
-  const [first, last = first] = range.split("-").map(Number);
-  return port >= first && port <= last;
+  return first === undefined || (port >= Number(first) && port <= Number(last));
 }

@@ -1,7 +1,7 @@
 import { dump } from "js-yaml";
 import { ConnectionWriter } from "./connectionJson.ts";
 import type { SimulationResult } from "./simulationResult.ts";
-import { safeJson } from "./text.ts";
+import { printable, safeJson } from "./text.ts";
 
 const API_VERSION = "kguardian.dev/v1alpha1";
 const KIND = "SimulationReport";
@@ -46,11 +46,11 @@ export function* simulationYaml(result: SimulationResult): Generator<string> {
   yield "connections:\n";
   const writer = new ConnectionWriter(result);
   for (let at = 0; at < result.order.length; at += BATCH) {
-    yield dump(result.order.slice(at, at + BATCH).map((i) => JSON.parse(writer.json(i))));
+    yield dump(result.order.slice(at, at + BATCH).map((i) => plain(JSON.parse(writer.json(i)))));
   }
 }
 
-/** What YAML prints of a value is what JSON would: absent fields are left out, not null. */
+/** What YAML prints of a value is what JSON would: absent fields are left out, and texts are made printable. */
 function plain(value: unknown): unknown {
-  return JSON.parse(JSON.stringify(value));
+  return JSON.parse(JSON.stringify(value), (_key, field) => (typeof field === "string" ? printable(field) : field));
 }

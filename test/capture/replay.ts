@@ -38,7 +38,13 @@ export interface ReplayOptions {
   readonly until?: number;
 }
 
-const NOTHING_KNOWN: Surroundings = { ownerKind: () => "other", isServing: () => false, isDialled: () => false, leadsTo: () => false };
+const NOTHING_KNOWN: Surroundings = {
+  ownerKind: () => "other",
+  isServing: () => false,
+  isDialled: () => false,
+  leadsTo: () => false,
+  leadsToPort: () => false,
+};
 
 /** What a test's cluster knows: `serving` and `services` as `protocol address port`, services with their backends. */
 export function surroundings(known: {
@@ -53,6 +59,8 @@ export function surroundings(known: {
     ownerKind: (address) => ((known.nodes ?? []).includes(formatAddress(address)) ? "node" : "other"),
     isServing: (address, protocol, port) => serving.has(key(protocol, address, port)),
     isDialled: (address, protocol, port) => services[key(protocol, address, port)] !== undefined,
+    leadsToPort: (address, protocol, port, _backend, backendPort) =>
+      services[key(protocol, address, port)]?.some((backend) => backend.endsWith(` ${backendPort}`)) ?? false,
     leadsTo: (address, protocol, port, backend, backendPort) =>
       services[key(protocol, address, port)]?.includes(key(protocol, backend, backendPort)) ?? false,
   };

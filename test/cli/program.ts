@@ -1,0 +1,39 @@
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll } from "vitest";
+
+const ROOT = fileURLToPath(new URL("../../", import.meta.url));
+export const SHOP = join(ROOT, "fixtures/shop");
+const folder = mkdtempSync(join(tmpdir(), "kguardian-cli-"));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+export interface Run {
+  readonly code: number | null;
+  readonly out: string;
+  readonly err: string;
+}
+
+/** Runs the program as a user would, from the checkout's root. */
+export function run(args: readonly string[], input: string | Buffer = "", environment: Record<string, string> = {}): Run {
+  const { status, stdout, stderr } = spawnSync(join(ROOT, "bin/kubectl-kguardian"), args, {
+    cwd: ROOT,
+    input,
+    encoding: "utf8",
+    maxBuffer: 1 << 28,
+    env: { ...process.env, NO_COLOR: "1", ...environment },
+  });
+  return { code: status, out: stdout, err: stderr };
+}
+
+/** Writes a file for a case; returns its path. */
+export function file(name: string, text: string | Buffer): string {
+  const path = join(folder, name);
+  writeFileSync(path, text);
+  return path;
+}
+
+/** Flags of a run that works. */
+export const sound = ["--pcap", `${SHOP}/monday.pcapng`, "--snapshot", `${SHOP}/cluster.yaml`];
