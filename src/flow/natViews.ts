@@ -81,7 +81,8 @@ export class NatViews {
     for (const row of needy) for (const bucket of buckets) bucket.want(row);
     for (let row = 0; row < table.size; row++) {
       const kind = table.get(row, KIND);
-      if (!hasPorts(kind & 255) || (kind & NO_SOURCE_PORT) !== 0) continue;
+      // What others are joined with is the view after translation: never a dialled one.
+      if (!hasPorts(kind & 255) || (kind & NO_SOURCE_PORT) !== 0 || this.isDialled(row)) continue;
       for (const bucket of buckets) bucket.add(row);
     }
     const clients = clientsByPort(
