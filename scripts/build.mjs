@@ -47,6 +47,5 @@ await build({
   outdir: "dist",
   splitting: true,
   minify: true,
-  keepNames: true,
   define: { EMBEDDED_MANIFEST: readManifest() },
 });
