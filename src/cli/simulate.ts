@@ -105,7 +105,9 @@ function gapsOf({ pods, services, nodes }: Cluster): string[] {
   if (pods.length === 0) return gaps;
   const grouped = new Set(pods.filter(({ workload }) => workload.kind === "Pods").map(({ workload }) => workload)).size;
   if (grouped > 0)
-    gaps.push(`${grouped} of the workloads are pods grouped by their labels (pods/…), since the snapshot names no owners of them`);
+    gaps.push(
+      `${grouped === 1 ? "one workload is" : `${grouped} workloads are`} found by labels alone (pods/…): the snapshot names no owners of these pods`,
+    );
   if (services.length === 0)
     gaps.push(
       "the snapshot holds no Service: addresses of Services look like outside addresses, and verdicts on them are wrong; save it with svc,endpointslices too",

@@ -74,6 +74,8 @@ export interface Service {
   /** ClusterIPs, external IPs and load-balancer addresses: whatever a client dials. Empty for a headless Service. */
   readonly addresses: readonly Address[];
   readonly selector?: Labels;
+  /** externalTrafficPolicy Local: backends see the outside client, not a node that masquerades it. */
+  readonly keepsClient?: boolean;
   readonly ports: readonly ServicePort[];
 }
 

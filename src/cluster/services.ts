@@ -56,7 +56,15 @@ export function readService(fields: ObjectFields, namespace: string, name: strin
   });
   const selector = spec.textMap("selector");
   return {
-    service: { namespace, name, type, addresses: [...addresses], ports, ...(Object.keys(selector).length > 0 ? { selector } : {}) },
+    service: {
+      namespace,
+      name,
+      type,
+      addresses: [...addresses],
+      ports,
+      ...(Object.keys(selector).length > 0 ? { selector } : {}),
+      ...(spec.text("externalTrafficPolicy") === "Local" ? { keepsClient: true } : {}),
+    },
     targetPorts: portFields.map((entry, index) => entry.textOrNumber("targetPort") || ports[index].port),
     publishNotReady: spec.flag("publishNotReadyAddresses") ?? false,
   };

@@ -28,6 +28,9 @@ const UNKNOWN = {};
 /** The unknown backend of a Service: not even its address is known. */
 const SOMEWHERE: Participant = { type: "unknown" };
 
+/** Nodes whose answers are compared where any of them may have masqueraded a client: they are alike but for ipBlocks. */
+const MAX_NODES = 64;
+
 /** Finds whose an address was, and what reports and policies make of it. */
 export class EndpointResolver {
   /** Pods that only records name: they take part like the snapshot's. */
@@ -117,6 +120,15 @@ export class EndpointResolver {
     let known = this.#interned.get(key);
     if (known === undefined) this.#interned.set(key, (known = endpoint));
     return known;
+  }
+
+  /** Returns the nodes that may masquerade what was dialled at an address: the node whose it is, else any. */
+  masqueradingNodes(dialled: Address): Participant[] {
+    const at = this.participantOf(dialled, Number.NaN);
+    if (at.type === "node") return [at];
+    return this.#cluster.nodes
+      .slice(0, MAX_NODES)
+      .flatMap((node) => node.addresses.slice(0, 1).map((address) => this.participantOf(address, Number.NaN)));
   }
 
   serviceEndpoint(service: Service, address: Address): Endpoint {

@@ -28,8 +28,8 @@ export interface Ends {
   /** The port at the destination: a backend's, or the Service's where the backend is not known. */
   readonly port: number;
   readonly via?: { readonly address: Address; readonly port: number; readonly service?: string };
-  /** Who the destination sees, where a node masqueraded the source. */
-  readonly arrivesFrom?: Participant;
+  /** Who the destination sees, where a node masqueraded the source; several where it is not known who did, or whether. */
+  readonly arrivesFrom?: readonly Participant[];
   /** One where the destination is known, else the Service's backends; none where it has none. */
   readonly targets: readonly Target[];
 }
@@ -137,7 +137,7 @@ export class Simulation {
       const hidden = connections.arrivesFrom[i];
       const arrivesFrom = hidden < 0 ? undefined : resolver.participantAt(hidden, seconds);
       return {
-        ...(arrivesFrom === undefined ? {} : { arrivesFrom }),
+        ...(arrivesFrom === undefined ? {} : { arrivesFrom: [arrivesFrom] }),
         source,
         sourceAddress,
         sourceEndpoint,
@@ -158,8 +158,13 @@ export class Simulation {
         port: backend.port,
       }));
       const [only] = targets;
+      // externalTrafficPolicy Cluster: a backend may see the client or the node that took it in (Kubernetes: Service, "Traffic policies").
+      const isHidden =
+        source.type === "external" && (service.type === "NodePort" || service.type === "LoadBalancer") && service.keepsClient !== true;
+      const arrival = isHidden ? { arrivesFrom: [source, ...resolver.masqueradingNodes(address)] } : {};
       if (targets.length === 1) {
         return {
+          ...arrival,
           source,
           sourceAddress,
           sourceEndpoint,
@@ -171,6 +176,7 @@ export class Simulation {
         };
       }
       return {
+        ...arrival,
         source,
         sourceAddress,
         sourceEndpoint,
@@ -203,12 +209,13 @@ export class Simulation {
     const protocol = this.connections.protocol(i);
     const source = evaluator.classify(ends.source);
     // Masquerade hides the client: the destination's policies see the node that translated.
-    const arriving = ends.arrivesFrom === undefined ? source : evaluator.classify(ends.arrivesFrom);
+    const arriving = (ends.arrivesFrom ?? [ends.source]).map((participant) => evaluator.classify(participant));
     const judge = (participant: Participant, port: number): Judgement => {
       const destination = evaluator.classify(participant);
       const portClass = evaluator.ports.classOf(protocol, port);
       const egress = evaluator.decisions[evaluator.decideEgress(source, destination, portClass)];
-      const ingress = evaluator.decisions[evaluator.decideIngress(arriving, destination, portClass)];
+      const sides = arriving.map((from) => evaluator.decisions[evaluator.decideIngress(from, destination, portClass)]);
+      const ingress = sides.length === 1 ? sides[0] : nameUnknownEnd(agreeSide(sides));
       return { egress, ingress, verdict: combine(egress.verdict, ingress.verdict) };
     };
     const { targets } = ends;
@@ -226,9 +233,11 @@ export class Simulation {
 
 /** Neither the backend nor its port is known: what all ports agree on holds, the rest hangs on an end that nobody knows. */
 function nameUnknown({ egress, ingress, verdict }: Judgement): Judgement {
-  const named = (decision: Decision): Decision =>
-    decision.reason === "several-backends" ? { ...decision, reason: "unknown-endpoint" } : decision;
-  return { egress: named(egress), ingress: named(ingress), verdict };
+  return { egress: nameUnknownEnd(egress), ingress: nameUnknownEnd(ingress), verdict };
+}
+
+function nameUnknownEnd(decision: Decision): Decision {
+  return decision.reason === "several-backends" ? { ...decision, reason: "unknown-endpoint" } : decision;
 }
 
 /** Joins the judgements of a Service's candidate backends: what all say, else unknown (semantics 3). */

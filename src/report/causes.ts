@@ -141,7 +141,8 @@ class Explainer {
     if (target === undefined) return { deniedBy: listPolicies(egress.isolatedBy, denied), why: decisionMessage(egress, denied, ends) };
     const { evaluator } = simulation;
     const protocol = simulation.connections.protocol(i);
-    const [subject, peer] = denied === "egress" ? [ends.source, target.participant] : [target.participant, ends.source];
+    const source = denied === "ingress" && ends.arrivesFrom !== undefined ? ends.arrivesFrom[ends.arrivesFrom.length - 1] : ends.source;
+    const [subject, peer] = denied === "egress" ? [source, target.participant] : [target.participant, source];
     const peerLabel = peer.type === "pod" ? endpointLabel(denied === "egress" ? ends.destinationEndpoint : ends.sourceEndpoint) : "";
     const dialled = ends.via?.port === target.port ? undefined : ends.via?.port;
     const key = [
@@ -156,7 +157,7 @@ class Explainer {
     if (explanation === undefined) {
       const flow = {
         direction: denied,
-        source: ends.source,
+        source,
         destination: target.participant,
         protocol,
         port: target.port,

@@ -88,6 +88,9 @@ function sentence(decision: Decision, direction: "egress" | "ingress", subject: 
     case "unknown-endpoint": {
       const unknown = [ends.sourceEndpoint, ends.destinationEndpoint].find((endpoint) => endpoint.type === "unknown");
       if (ends.targets.length === 0) return `${endpointLabel(ends.destinationEndpoint)} has no known backend, so which rules apply is open`;
+      if (unknown === undefined && ends.arrivesFrom !== undefined) {
+        return `whether ${endpointLabel(ends.destinationEndpoint)} sees ${endpointLabel(ends.sourceEndpoint)} or a node that masquerades it is open (externalTrafficPolicy Cluster)`;
+      }
       return unknown
         ? `${unknown.ip} ${unknown.why ?? "is not known"}, so which rules apply is open`
         : "an end is not known, so which rules apply is open";
