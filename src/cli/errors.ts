@@ -47,6 +47,10 @@ function parseMessage(message: string): string {
     .split("\n")
     .map((line) => line.trim())
     .filter((line) => line !== "" && !line.startsWith("See more help with"));
-  const text = lines.join(" ").replace(/^The following errors? occurred: /, "");
+  const text = lines
+    .join(" ")
+    .replace(/^The following errors? occurred: /, "")
+    // oclif takes words after a command for a command below it.
+    .replace(/^command [^:]+:(.+) not found$/, "unexpected argument: $1");
   return text.charAt(0).toLowerCase() + text.slice(1);
 }

@@ -189,6 +189,7 @@ describe("a mistake is one line on standard error with what to do, nothing on st
       [...planted, "--dns", file("dns.txt", "example.com 1.2.3.4\n")],
       /dns\.txt:1: not an address and its names/,
     ],
+    ["an argument of version", ["version", "extra"], /unexpected argument: extra; see `kubectl kguardian version --help`/],
     ["an unknown command", ["simulat"], /unknown command "simulat" for "kubectl kguardian"; did you mean `simulate`/],
   ])("%s", (_what, args, message) => {
     const { code, out, err } = run(args);
