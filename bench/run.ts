@@ -92,7 +92,14 @@ function readerContestant(path: string): Contestant[] {
     return [];
   }
   return [
-    { name: "ours, reader alone", command: [process.execPath, program, path], ratioTarget: 1.2, peakTarget: 200, tells: true, ours: true },
+    {
+      name: "ours, reader alone",
+      command: [process.execPath, "--single-threaded-gc", program, path],
+      ratioTarget: 1.2,
+      peakTarget: 200,
+      tells: true,
+      ours: true,
+    },
   ];
 }
 
