@@ -1,6 +1,4 @@
 import { load as loadYaml } from "js-yaml";
-import type { Pod } from "../cluster/objects.ts";
-import { selects, selectsPartly } from "../cluster/selector.ts";
 import type { Cluster } from "../cluster/snapshot.ts";
 import { EndpointResolver } from "../evaluate/endpoints.ts";
 import { Evaluator, type World } from "../evaluate/evaluator.ts";
@@ -8,7 +6,6 @@ import { CNI_NAMES, type CniName, profileOf } from "../evaluate/profile.ts";
 import { Simulation } from "../evaluate/simulation.ts";
 import { surroundingsOf } from "../evaluate/surroundings.ts";
 import { connect } from "../flow/connections.ts";
-import type { Policy } from "../policy/model.ts";
 import { overlay } from "../policy/readPolicies.ts";
 import { type AcceptedFinding, readAcceptedFinding } from "../report/accepted.ts";
 import { placeLabel, policyLabel } from "../report/labels.ts";
@@ -69,7 +66,7 @@ export async function simulate(flags: SimulateFlags): Promise<SimulationResult> 
       `no connection was observed${flags.since === undefined && flags.until === undefined ? "" : " between --since and --until"}: nothing was tested`,
     );
   for (const policy of candidates.policies) {
-    if (!world.pods.some((pod) => selectsPod(policy, pod, world)))
+    if (evaluator.selectsNoPod(policy))
       warnings.push(
         `${policyLabel(policy)} selects no pod of the snapshot${placeLabel(policy.ref) === "" ? "" : ` (${placeLabel(policy.ref)})`}`,
       );
@@ -87,16 +84,6 @@ export async function simulate(flags: SimulateFlags): Promise<SimulationResult> 
     accepted,
     now: Date.now(),
   });
-}
-
-function selectsPod({ subject }: Policy, pod: Pod, { namespaces }: World): boolean {
-  if (pod.hostNetwork) return false;
-  const namespace = namespaces.get(pod.namespace);
-  const inNamespace =
-    "name" in subject.namespaces
-      ? subject.namespaces.name === pod.namespace
-      : namespace !== undefined && selectsPartly(subject.namespaces.selector, namespace.labels) !== false;
-  return inNamespace && selects(subject.pods, pod.labels);
 }
 
 /** What a snapshot that was saved without some kinds makes uncertain. */

@@ -76,7 +76,11 @@ export class Evaluator {
     // A plugin that enforces nothing is one that has no policies.
     if (profile.enforcement === "never") policies = [];
     this.#namespaces = world.namespaces;
-    const identities = new Identities(world.pods, world.namespaces);
+    // Pods on the host network are their node: no selector selects them.
+    const identities = new Identities(
+      world.pods.filter((pod) => !pod.hostNetwork),
+      world.namespaces,
+    );
     const blocks = new Blocks();
     this.#directions = {
       ingress: compileDirection(policies, "ingress", identities, blocks),
@@ -151,6 +155,16 @@ export class Evaluator {
   policiesOf(participant: number, direction: Direction): readonly CompiledPolicy[] {
     const row = (direction === "egress" ? this.#egressRow : this.#ingressRow)[participant];
     return row < 0 ? [] : this.#table.row(row).policies;
+  }
+
+  /** Reports whether a policy's subject certainly holds none of the world's pods. */
+  selectsNoPod({ subject }: Policy): boolean {
+    const { identities } = this.#rules;
+    let isEmpty = true;
+    identities.selection(identities.intern(subject)).may.forEach((identity) => {
+      if (identity >= identities.firstPod) isEmpty = false;
+    });
+    return isEmpty;
   }
 
   /** Returns a key that two questions share only when every rule answers them alike, ports aside. */

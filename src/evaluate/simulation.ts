@@ -1,6 +1,6 @@
 import type { AddressTable } from "../flow/addressTable.ts";
 import type { Connections } from "../flow/connections.ts";
-import { OUTCOMES } from "../flow/outcome.ts";
+import { type ObservedOutcome, OUTCOMES } from "../flow/outcome.ts";
 import type { Address } from "../net/address.ts";
 import { combine, type Decision, type UnknownReason, type Verdict } from "./decision.ts";
 import type { Endpoint, EndpointResolver } from "./endpoints.ts";
@@ -125,70 +125,34 @@ export class Simulation {
     const port = connections.port(i);
     const viaId = connections.via(i);
     const isJoined = viaId >= 0 && !(viaId === connections.destination(i) && connections.viaPort(i) === port);
-    if (isJoined) {
-      const viaAddress = this.#addresses.addressOf(viaId);
-      const service = resolver.dialled(viaAddress, protocol, connections.viaPort(i))?.service;
-      const via = {
-        address: viaAddress,
-        port: connections.viaPort(i),
-        ...(service ? { service: `${service.namespace}/${service.name}` } : {}),
-      };
-      const participant = resolver.participantAt(connections.destination(i), seconds, source);
-      const hidden = connections.arrivesFrom[i];
-      const arrivesFrom = hidden < 0 ? undefined : resolver.participantAt(hidden, seconds);
-      return {
-        ...(arrivesFrom === undefined ? {} : { arrivesFrom: [arrivesFrom] }),
-        source,
-        sourceAddress,
-        sourceEndpoint,
-        destinationEndpoint: resolver.endpointOf(participant, address, seconds),
-        destinationAddress: address,
-        port,
-        via,
-        targets: [{ participant, address, port }],
-      };
-    }
-    const dialled = viaId >= 0 ? resolver.dialled(address, protocol, port) : undefined;
+    const dialled = viaId >= 0 && !isJoined ? resolver.dialled(address, protocol, port) : undefined;
     if (dialled !== undefined) {
       const { service, backends } = dialled;
-      const via = { address, port, service: `${service.namespace}/${service.name}` };
       const targets = backends.map((backend) => ({
         participant: resolver.participantOf(backend.address, seconds, source),
         address: backend.address,
         port: backend.port,
       }));
-      const [only] = targets;
+      const only = targets.length === 1 ? targets[0] : undefined;
       // externalTrafficPolicy Cluster: a backend may see the client or the node that took it in (Kubernetes: Service, "Traffic policies").
       const isHidden =
         source.type === "external" && (service.type === "NodePort" || service.type === "LoadBalancer") && service.keepsClient !== true;
-      const arrival = isHidden ? { arrivesFrom: [source, ...resolver.masqueradingNodes(address)] } : {};
-      if (targets.length === 1) {
-        return {
-          ...arrival,
-          source,
-          sourceAddress,
-          sourceEndpoint,
-          destinationEndpoint: resolver.endpointOf(only.participant, only.address, seconds),
-          destinationAddress: only.address,
-          port: only.port,
-          via,
-          targets,
-        };
-      }
       return {
-        ...arrival,
+        ...(isHidden ? { arrivesFrom: [source, ...resolver.masqueradingNodes(address)] } : {}),
         source,
         sourceAddress,
         sourceEndpoint,
-        destinationEndpoint: resolver.serviceEndpoint(service, address),
-        destinationAddress: address,
-        port,
-        via,
+        destinationEndpoint:
+          only === undefined ? resolver.serviceEndpoint(service, address) : resolver.endpointOf(only.participant, only.address, seconds),
+        destinationAddress: only?.address ?? address,
+        port: only?.port ?? port,
+        via: { address, port, service: `${service.namespace}/${service.name}` },
         targets,
       };
     }
     const participant = resolver.participantAt(connections.destination(i), seconds, source);
     return {
+      ...(isJoined ? this.#translation(i, protocol, seconds) : {}),
       source,
       sourceAddress,
       sourceEndpoint,
@@ -196,6 +160,19 @@ export class Simulation {
       destinationAddress: address,
       port,
       targets: [{ participant, address, port }],
+    };
+  }
+
+  /** What the joined views of connection `i` show of its translation: what was dialled, and the node that masqueraded it. */
+  #translation(i: number, protocol: number, seconds: number): Pick<Ends, "via" | "arrivesFrom"> {
+    const { connections } = this;
+    const address = this.#addresses.addressOf(connections.via(i));
+    const port = connections.viaPort(i);
+    const service = this.#resolver.dialled(address, protocol, port)?.service;
+    const hidden = connections.arrivesFrom[i];
+    return {
+      via: { address, port, ...(service ? { service: `${service.namespace}/${service.name}` } : {}) },
+      ...(hidden < 0 ? {} : { arrivesFrom: [this.#resolver.participantAt(hidden, seconds)] }),
     };
   }
 
@@ -277,7 +254,7 @@ function common(verdicts: readonly Verdict[]): Verdict {
  * What a verdict means for what was observed (contract: Connection.outcome). A denied connection of which even one try may have
  * worked would be dropped, though others failed: one refused datagram must not hide a thousand that arrived.
  */
-function outcomeOf(verdict: Verdict, observed: (typeof OUTCOMES)[number], maySucceed: boolean): Outcome {
+function outcomeOf(verdict: Verdict, observed: ObservedOutcome, maySucceed: boolean): Outcome {
   if (verdict === "allow") return observed === "established" ? "permitted" : observed === "dropped" ? "misdropped" : "unknown";
   if (verdict === "deny") return maySucceed ? "would-drop" : "rejected";
   return "unknown";

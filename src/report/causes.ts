@@ -138,7 +138,8 @@ class Explainer {
       return { deniedBy: "", why: decisionMessage(open === "egress" ? egress : ingress, open, ends) };
     }
     const [target] = ends.targets;
-    if (target === undefined) return { deniedBy: listPolicies(egress.isolatedBy, denied), why: decisionMessage(egress, denied, ends) };
+    const decision = denied === "egress" ? egress : ingress;
+    if (target === undefined) return { deniedBy: listPolicies(decision.isolatedBy, denied), why: decisionMessage(decision, denied, ends) };
     const { evaluator } = simulation;
     const protocol = simulation.connections.protocol(i);
     const source = denied === "ingress" && ends.arrivesFrom !== undefined ? ends.arrivesFrom[ends.arrivesFrom.length - 1] : ends.source;
@@ -165,11 +166,7 @@ class Explainer {
       };
       this.#known.set(
         key,
-        (explanation = this.#explainFlow(
-          flow,
-          denied === "egress" ? egress : ingress,
-          denied === "egress" && ingress.verdict === "deny" ? ingress : undefined,
-        )),
+        (explanation = this.#explainFlow(flow, decision, denied === "egress" && ingress.verdict === "deny" ? ingress : undefined)),
       );
     }
     return explanation;
