@@ -63,7 +63,10 @@ export class CaptureFile {
       const state = this.parser.skipBytes > 0 ? "more" : this.parser.parse(this.#buffer, this.#end, sink, limitSeconds, limitNanoseconds);
       if (state !== "more") return state;
       if (this.#atEnd) return "stopped";
+      const wasSkipping = this.parser.skipBytes > 0;
       this.#makeRoom();
+      // The block that was passed over ends inside the buffer: what follows it is parsed before more is read.
+      if (wasSkipping && this.parser.skipBytes === 0 && this.#end > 0) continue;
       // Only compressed files and pipes make the loop wait; a plain file answers at once.
       const answer = this.#source.read(this.#buffer, this.#end);
       const got = typeof answer === "number" ? answer : await answer;
