@@ -1,18 +1,15 @@
 import type { ManifestObject } from "../cluster/manifest.ts";
 import { EVERYTHING } from "../cluster/selector.ts";
-import { formatPrefix, makePrefix, type Prefix, parsePrefix } from "../net/prefix.ts";
+import { formatPrefix, type Prefix } from "../net/prefix.ts";
 import { protocolNumber, TCP } from "../net/protocol.ts";
-import { checkLabel, readLabelSelector } from "./labelSelector.ts";
-import type { Direction, Peer, Policy, PolicyRef, PortMatch, Rule, RuleList, RuleRef } from "./model.ts";
-import { dnsLabelFault, dnsSubdomainFault, labelKeyFault, portNameFault } from "./names.ts";
+import { isInside, readCidr } from "./cidr.ts";
+import { readLabelSelector } from "./labelSelector.ts";
+import { OBJECT_FIELDS, readMetadata } from "./metadata.ts";
+import type { Direction, Peer, Policy, PolicyRef, PortMatch, Rule, RuleList } from "./model.ts";
+import { portNameFault } from "./names.ts";
 import { type Fields, nearest, type ObjectReader, type Path, pathText, quote, readerOf } from "./objectReader.ts";
 import type { Problem } from "./problem.ts";
 
-const OBJECT_FIELDS = ["apiVersion", "kind", "metadata", "spec", "status"]; // status: gone since 1.28, printed by older clusters
-const METADATA_FIELDS = [
-  ...["name", "generateName", "namespace", "labels", "annotations", "finalizers", "ownerReferences", "managedFields"],
-  ...["uid", "resourceVersion", "generation", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink"],
-];
 const PROTOCOLS = ["TCP", "UDP", "SCTP"];
 
 /** Where the rules of a direction are written. */
@@ -58,34 +55,12 @@ export function readNetworkPolicy(object: ManifestObject, defaultNamespace = "de
   if (reader.hasErrors()) return { problems: reader.problems };
   const policy: Policy = {
     ref,
-    tier: "networkpolicy",
+    tier: { kind: "networkpolicy" },
     subject: { namespaces: { name: namespace }, pods: pods ?? EVERYTHING },
     ...(governs.ingress ? { ingress: { isolates: true, rules: ingress } satisfies RuleList } : {}),
     ...(governs.egress ? { egress: { isolates: true, rules: egress } satisfies RuleList } : {}),
   };
   return { policy, problems: reader.problems };
-}
-
-function readMetadata(reader: ObjectReader, value: unknown, defaultNamespace: string): { name: string; namespace: string } {
-  const path = ["metadata"];
-  const metadata = reader.mapping(value, path, METADATA_FIELDS) ?? {};
-  const name = reader.text(metadata.name, ["metadata", "name"]) ?? "";
-  const nameFault = name === "" ? undefined : dnsSubdomainFault(name);
-  if (nameFault) reader.error(["metadata", "name"], `the name ${quote(name)} ${nameFault}`);
-  else if (name === "" && typeof (metadata.name ?? "") === "string") reader.error(["metadata", "name"], "a name is required");
-  // An empty namespace is the same as none: clients fill in their own.
-  const namespace = reader.text(metadata.namespace, ["metadata", "namespace"]) || defaultNamespace;
-  const namespaceFault = dnsLabelFault(namespace);
-  if (namespaceFault) reader.error(["metadata", "namespace"], `the namespace ${quote(namespace)} ${namespaceFault}`);
-  for (const [key, label] of Object.entries(reader.mapping(metadata.labels, ["metadata", "labels"]) ?? {})) {
-    checkLabel(reader, key, label, ["metadata", "labels", key]);
-  }
-  for (const [key, text] of Object.entries(reader.mapping(metadata.annotations, ["metadata", "annotations"]) ?? {})) {
-    const fault = labelKeyFault(key.toLowerCase());
-    if (fault) reader.error(["metadata", "annotations", key], `${quote(key)} ${fault.replace("label key", "annotation key")}`);
-    reader.text(text, ["metadata", "annotations", key]);
-  }
-  return { name, namespace };
 }
 
 /** Returns which directions a policy governs (API defaulting: pkg/apis/networking/v1/defaults.go). An empty list is an absent one. */
@@ -117,10 +92,6 @@ function readRules(context: Context, value: unknown, direction: Direction): Rule
   return (context.reader.list(value, path) ?? []).map((each, index) => readRule(context, each, [...path, index], direction));
 }
 
-function refOf(context: Context, path: Path): RuleRef {
-  return { path: pathText(path.slice(1)), file: context.file, line: context.reader.lineOf(path) };
-}
-
 function readRule(context: Context, value: unknown, path: Path, direction: Direction): Rule {
   const { reader } = context;
   const { peers: peersField, other } = FIELDS[direction];
@@ -144,7 +115,7 @@ function readRule(context: Context, value: unknown, path: Path, direction: Direc
     action: "allow",
     peers: peers.length === 0 ? "any" : peers.filter((peer) => peer !== undefined),
     ports: ports.length === 0 ? "any" : ports,
-    ref: refOf(context, path),
+    ref: reader.refOf(path),
   };
 }
 
@@ -169,11 +140,11 @@ function readPeer(context: Context, value: unknown, path: Path, direction: Direc
     reader.error([...path, "ipBlock"], "a peer with an `ipBlock` can have no selectors: write two peers");
     return undefined;
   }
-  if (block) return { kind: "prefix", ...block, ref: refOf(context, path) };
+  if (block) return { kind: "prefix", ...block, ref: reader.refOf(path) };
   return {
     kind: "pods",
     match: { namespaces: namespaces ? { selector: namespaces } : { name: namespace }, pods: pods ?? EVERYTHING },
-    ref: refOf(context, path),
+    ref: reader.refOf(path),
   };
 }
 
@@ -208,32 +179,6 @@ function readIpBlock(
     reader.warning(cidrPath, `${quote(formatPrefix(prefix))} is every IPv${prefix.family} address, the whole internet`);
   }
   return { prefix, except };
-}
-
-function isInside(inner: Prefix, outer: Prefix): boolean {
-  return inner.family === outer.family && inner.first >= outer.first && inner.last <= outer.last;
-}
-
-/**
- * Returns the prefix of a CIDR text, with a warning where the API server gives one too (IsValidCIDRForLegacyField): host
- * bits, leading zeros (which Go's sloppy parser takes as decimal) and IPv4-mapped IPv6.
- */
-function readCidr(reader: ObjectReader, value: unknown, path: Path): Prefix | undefined {
-  const text = reader.text(value, path);
-  if (text === undefined || text === "") return undefined;
-  const isPlainIPv4 = /^\d{1,20}(?:\.\d{1,20}){3}\/\d{1,20}$/.test(text);
-  const stripped = isPlainIPv4 ? text.replace(/(^|[./])0+(?=\d)/g, "$1") : text;
-  const read = text.includes("%") ? undefined : parsePrefix(stripped);
-  if (!read) {
-    const hint =
-      /^[\d.]+$/.test(text) && parsePrefix(`${text}/32`) ? `, did you mean \`${text}/32\`` : ", such as `10.0.0.0/8` or `fd00::/8`";
-    reader.error(path, `${quote(text)} is no address block${hint}`);
-    return undefined;
-  }
-  const isMapped = read.family === 6 && read.first >> 32n === 0xffffn && read.length >= 96;
-  const prefix = isMapped ? makePrefix(read.first, read.length - 96, 4) : read;
-  if (isMapped || read.hostBits || stripped !== text) reader.warning(path, `${quote(text)} means ${quote(formatPrefix(prefix))}`);
-  return prefix;
 }
 
 /** Returns one entry of `ports` (ValidateNetworkPolicyPort). Protocol TCP when absent; without a port, all of that protocol. */

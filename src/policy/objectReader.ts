@@ -1,4 +1,5 @@
 import type { ManifestObject } from "../cluster/manifest.ts";
+import type { RuleRef } from "./model.ts";
 import type { Problem } from "./problem.ts";
 
 export type Path = readonly (string | number)[];
@@ -20,6 +21,8 @@ export interface ObjectReader {
   integer(value: unknown, path: Path): number | undefined;
   /** Returns the line that a path is written at. */
   lineOf(path: Path): number;
+  /** Returns the name of a rule or of a part of one that is written at a path, which begins with `spec`. */
+  refOf(path: Path): RuleRef;
 }
 
 export function readerOf(object: ManifestObject): ObjectReader {
@@ -55,7 +58,27 @@ export function readerOf(object: ManifestObject): ObjectReader {
     text: (value, path) => expect(value, path, "text", (each) => typeof each === "string"),
     integer: (value, path) => expect(value, path, "an integer", Number.isInteger),
     lineOf: (path) => object.positionOf(path).line,
+    refOf: (path) => new LazyRuleRef(object, path),
   };
+}
+
+/** A place that is looked up when it is asked for: finding it parses the file a second time, and few rules are ever shown. */
+class LazyRuleRef implements RuleRef {
+  readonly path: string;
+  readonly file: string;
+  readonly #object: ManifestObject;
+  readonly #at: Path;
+
+  constructor(object: ManifestObject, at: Path) {
+    this.path = pathText(at[0] === "spec" ? at.slice(1) : at);
+    this.file = object.file;
+    this.#object = object;
+    this.#at = at;
+  }
+
+  get line(): number {
+    return this.#object.positionOf(this.#at).line;
+  }
 }
 
 /** Returns a path as the API server writes it: `spec.ingress[0].from`, `metadata.labels[example.com/a]`. */
