@@ -136,7 +136,7 @@ class Draft {
     const list = (rules: readonly Rule[]): RuleList => ({ isolates: true, rules });
     return {
       ref: { apiVersion: "networking.k8s.io/v1", kind: "NetworkPolicy", namespace: this.#namespace, name: this.#name },
-      tier: "networkpolicy",
+      tier: { kind: "networkpolicy" },
       subject: { namespaces: { name: this.#namespace }, pods: this.#pods },
       ...(ingress ? { ingress: list(ingress) } : {}),
       ...(egress ? { egress: list(egress) } : {}),

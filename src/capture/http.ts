@@ -3,6 +3,8 @@ export interface HttpRequest {
   readonly method: string;
   readonly path: string;
   readonly host?: string;
+  /** All headers that rules may look at, where the source tells them. */
+  readonly headers?: Readonly<Record<string, string>>;
 }
 
 const SPACE = 0x20;

@@ -114,6 +114,7 @@ function addRecord(record: Record<string, unknown>, sink: RecordSink, totals: { 
     const moment = time.seconds + time.nanoseconds * 1e-9;
     if (moment < (sink.since ?? Number.NEGATIVE_INFINITY) || moment > (sink.until ?? Number.POSITIVE_INFINITY)) throw new OutsideWindow();
   }
+  if (isTexts(record.dstNames)) sink.names.know(destination.address);
   if (isTexts(record.dstNames)) for (const name of record.dstNames) sink.names.add(destination.address, name.toLowerCase());
   const [sourceId, destinationId] = [internEnd(source, sink), internEnd(destination, sink)];
   const key = kind | WORDS_ARE_IDS | ONE_WAY;
@@ -228,9 +229,13 @@ function readHint(value: unknown): L7Hint | undefined {
   if (typeof value !== "object" || value === null) return undefined;
   const http = (value as Record<string, unknown>).http;
   if (typeof http !== "object" || http === null) return undefined;
-  const { method, path, host } = http as Record<string, unknown>;
+  const { method, path, host, headers } = http as Record<string, unknown>;
   if (typeof method !== "string" || typeof path !== "string") return undefined;
-  return { http: { method, path, ...(typeof host === "string" ? { host } : {}) } };
+  return { http: { method, path, ...(typeof host === "string" ? { host } : {}), headers: isTextMap(headers) ? headers : {} } };
+}
+
+function isTextMap(value: unknown): value is Record<string, string> {
+  return typeof value === "object" && value !== null && !Array.isArray(value) && Object.values(value).every((text) => typeof text === "string");
 }
 
 function shown(value: unknown): string {

@@ -67,6 +67,10 @@ export const policyFlags = {
     summary:
       "How candidates meet existing policies. overlay: as `kubectl apply`, the same kind, namespace and name is replaced and the rest stays; replace: the candidates alone.",
   }),
+  staged: Flags.boolean({
+    helpGroup: "POLICIES",
+    summary: "Judge Calico's staged policies as if they were promoted; without it they count for nothing.",
+  }),
   cni: Flags.string({
     options: ["auto", ...CNI_NAMES],
     default: "auto",

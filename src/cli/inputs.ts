@@ -14,9 +14,8 @@ import { NameTable } from "../flow/names.ts";
 import { LoggedParties } from "../flow/parties.ts";
 import { parseAddress } from "../net/address.ts";
 import { parseDuration, parseRfc3339 } from "../net/time.ts";
-import type { Policy } from "../policy/model.ts";
 import type { Problem } from "../policy/problem.ts";
-import { readPolicies } from "../policy/readPolicies.ts";
+import { type PolicyReading, readPolicies } from "../policy/readPolicies.ts";
 import { UsageError } from "./errors.ts";
 import { Progress } from "./progress.ts";
 
@@ -188,27 +187,37 @@ export class PolicyRefusal extends UsageError {
   }
 }
 
-/** Reads the candidate policies of `--filename`; none without it. `warnings` are for the report. */
-export async function loadCandidates(flags: PolicyFlags): Promise<{ policies: Policy[]; warnings: string[] }> {
-  if (flags.filename.length === 0) return { policies: [], warnings: [] };
-  const { objects, warnings } = await readManifestFiles(flags.filename, {
-    recursive: flags.recursive,
-    stdin: () => readAll(process.stdin),
-  });
-  const { policies, problems, ignored } = readPolicies(objects, { defaultNamespace: flags.namespace });
+/** Policies of one origin; `warnings` are for the report. */
+export interface LoadedPolicies extends Omit<PolicyReading, "problems" | "ignored"> {
+  readonly warnings: readonly string[];
+}
+
+/** Reads the candidate policies of `--filename`; none without it. */
+export async function loadCandidates(flags: PolicyFlags): Promise<LoadedPolicies> {
+  const { objects, warnings } =
+    flags.filename.length === 0
+      ? { objects: [], warnings: [] }
+      : await readManifestFiles(flags.filename, { recursive: flags.recursive, stdin: () => readAll(process.stdin) });
+  const { problems, ignored, ...read } = readPolicies(objects, { defaultNamespace: flags.namespace });
   refuse(problems);
-  if (policies.length === 0) {
+  if (flags.filename.length > 0 && read.policies.length + read.unevaluated.length === 0) {
     const found = [...ignored].map(([kind, count]) => `${count} ${kind}`).join(", ");
     throw new UsageError(`no network policy in ${flags.filename.join(", ")}${found === "" ? "" : ` (only ${found})`}`);
   }
-  return { policies, warnings: [...warnings, ...problems.map(problemText)] };
+  return { ...read, warnings: [...warnings, ...problems.map(problemText)] };
 }
 
-/** Reads the policies that the cluster holds already. */
-export function existingPolicies(cluster: Cluster, namespace: string): { policies: Policy[]; warnings: string[] } {
-  const { policies, problems } = readPolicies(cluster.policyObjects, { defaultNamespace: namespace });
+/** Reads the policies that the cluster holds already. Audit policies only report: they are not in force. */
+export function existingPolicies(cluster: Cluster, namespace: string): LoadedPolicies {
+  const { problems, ignored: _, ...read } = readPolicies(cluster.policyObjects, { defaultNamespace: namespace });
   refuse(problems);
-  return { policies, warnings: problems.map(problemText) };
+  const audits = read.policies.filter(({ ref }) => ref.apiVersion.startsWith("kguardian.dev/"));
+  const warnings = problems.map(problemText);
+  if (audits.length > 0)
+    warnings.push(
+      `${audits.length} audit ${audits.length === 1 ? "policy" : "policies"} of the snapshot only report and are left out; give them with -f to judge what they would become`,
+    );
+  return { ...read, policies: read.policies.filter((policy) => !audits.includes(policy)), warnings };
 }
 
 function refuse(problems: readonly Problem[]): void {

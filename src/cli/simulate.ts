@@ -1,12 +1,15 @@
 import { load as loadYaml } from "js-yaml";
+import type { Address } from "../net/address.ts";
+import type { LoggedParties } from "../flow/parties.ts";
 import type { Cluster } from "../cluster/snapshot.ts";
 import { EndpointResolver } from "../evaluate/endpoints.ts";
 import { Evaluator, type World } from "../evaluate/evaluator.ts";
-import { CNI_NAMES, type CniName, profileOf } from "../evaluate/profile.ts";
+import { cautionsOf } from "../evaluate/cautions.ts";
+import { chooseProfile } from "./chooseProfile.ts";
 import { Simulation } from "../evaluate/simulation.ts";
 import { surroundingsOf } from "../evaluate/surroundings.ts";
 import { connect } from "../flow/connections.ts";
-import { overlay } from "../policy/readPolicies.ts";
+import { overlay, promoteStaged } from "../policy/readPolicies.ts";
 import { type AcceptedFinding, readAcceptedFinding } from "../report/accepted.ts";
 import { placeLabel, policyLabel } from "../report/labels.ts";
 import type { SimulationResult } from "../report/simulationResult.ts";
@@ -29,6 +32,7 @@ export interface SimulateFlags extends TrafficFlags, PolicyFlags {
   readonly policyMode: "overlay" | "replace";
   readonly cni: string;
   readonly ignore?: string | undefined;
+  readonly staged: boolean;
 }
 
 /** The main job: captures or flow records -> connections -> endpoints -> compiled policies -> decisions, ready to be reported. */
@@ -41,22 +45,32 @@ export async function simulate(flags: SimulateFlags): Promise<SimulationResult> 
   const traffic = await loadTraffic(flags, cluster);
   const connections = connect(traffic.table, surroundingsOf(cluster), traffic.hints);
   const resolver = new EndpointResolver(cluster, traffic.table.addresses, traffic.names, traffic.parties);
-  const world: World = { pods: [...cluster.pods, ...resolver.loggedPods], namespaces: cluster.namespaces, nodes: cluster.nodes };
-  const name = flags.cni === "auto" ? cluster.cni.name : (flags.cni as CniName);
-  const profile = profileOf(CNI_NAMES.includes(name) ? name : "generic", cluster.cni.settings);
-  const baseline = new Evaluator(existing.policies, world, profile);
-  const evaluator =
-    candidates.policies.length === 0
-      ? baseline
-      : new Evaluator(overlay(existing.policies, candidates.policies, flags.policyMode), world, profile);
+  const world: World = {
+    ...cluster,
+    pods: [...cluster.pods, ...resolver.loggedPods],
+    names: traffic.names,
+    apiServers: apiServersOf(cluster, traffic.parties),
+  };
+  const merged = flags.filename.length === 0 ? existing : overlay(existing, candidates, flags.policyMode);
+  const { profile, because, warnings: cniWarnings } = chooseProfile(flags.cni, cluster.cni, merged, [...existing.unevaluated, ...candidates.unevaluated]);
+  const baseline = new Evaluator(existing, world, profile);
+  const judged = flags.staged ? promoteStaged(merged) : merged;
+  const evaluator = judged === existing ? baseline : new Evaluator(judged, world, profile);
   const progress = new Progress("judging connections", connections.size);
-  const simulation = new Simulation(connections, traffic.table.addresses, resolver, evaluator, baseline, (done) => progress.update(done));
+  const requestsOf = (i: number) => {
+    const hint = traffic.hints.get(connections.hintRow[i]);
+    return hint === undefined ? [] : [hint];
+  };
+  const simulation = new Simulation(connections, traffic.table.addresses, resolver, evaluator, baseline, requestsOf, (done) =>
+    progress.update(done),
+  );
   progress.stop();
   const warnings = [
     ...cluster.warnings,
-    ...(flags.cni === "auto" ? cluster.cni.warnings : []),
+    ...cniWarnings,
     ...existing.warnings,
     ...candidates.warnings,
+    ...cautionsOf(judged, evaluator, world),
     ...connections.warnings,
   ];
   warnings.push(...gapsOf(cluster));
@@ -65,8 +79,9 @@ export async function simulate(flags: SimulateFlags): Promise<SimulationResult> 
     warnings.push(
       `no connection was observed${flags.since === undefined && flags.until === undefined ? "" : " between --since and --until"}: nothing was tested`,
     );
-  for (const policy of candidates.policies) {
-    if (evaluator.selectsNoPod(policy))
+  const candidateRefs = new Set(candidates.policies.map(({ ref }) => ref));
+  for (const policy of judged.policies) {
+    if (candidateRefs.has(policy.ref) && policy.staged === undefined && policy.nodes === undefined && evaluator.selectsNoPod(policy))
       warnings.push(
         `${policyLabel(policy)} selects no pod of the snapshot${placeLabel(policy.ref) === "" ? "" : ` (${placeLabel(policy.ref)})`}`,
       );
@@ -76,14 +91,20 @@ export async function simulate(flags: SimulateFlags): Promise<SimulationResult> 
   return summarizeSimulation({
     simulation,
     inputs: traffic.inputs,
-    cni: { name: profile.name, because: flags.cni === "auto" ? cluster.cni.because : "as --cni says", caveats: profile.caveats },
+    cni: { name: profile.name, because, caveats: profile.caveats },
     warnings,
     hints: traffic.hints,
-    candidates: candidates.policies.length === 0 ? existing.policies : candidates.policies,
+    candidates: flags.filename.length === 0 ? judged.policies : judged.policies.filter(({ ref }) => candidateRefs.has(ref)),
     pods: cluster.pods,
     accepted,
     now: Date.now(),
   });
+}
+
+/** Where the API server is: as the snapshot says, or as records label it. Records that label ends label the API server too. */
+function apiServersOf({ apiServers }: Cluster, parties: LoggedParties): ReadonlySet<Address> | undefined {
+  const hasLabels = parties.all.some(({ labels }) => labels?.some((label) => label.startsWith("reserved:")));
+  return apiServers ?? (hasLabels ? new Set() : undefined);
 }
 
 /** What a snapshot that was saved without some kinds makes uncertain. */
@@ -99,7 +120,7 @@ function gapsOf({ pods, services, nodes }: Cluster): string[] {
     gaps.push(
       "the snapshot holds no Service: addresses of Services look like outside addresses, and verdicts on them are wrong; save it with svc,endpointslices too",
     );
-  if (nodes.length === 0) gaps.push("the snapshot holds no Node: addresses of nodes look like outside addresses; save it with nodes too");
+  if (nodes.length === 0) gaps.push("the snapshot holds no Node: addresses of nodes, and of pods that it lacks, look like outside addresses; save it with nodes too");
   return gaps;
 }
 

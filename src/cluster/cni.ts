@@ -225,10 +225,13 @@ function settingsOf(name: CniGuess["name"], objects: readonly ManifestObject[], 
       .flatMap((container) => listAt(container, "env").filter((entry) => valueAt(entry, "name") === key))
       .map((entry) => textAt(entry, "value"));
   if (name === "cilium") {
-    for (const config of data("cilium-config"))
+    for (const config of data("cilium-config")) {
+      settings.configured = "true";
       for (const key of CILIUM_SETTINGS) if (textAt(config, key)) settings[key] = textAt(config, key);
+    }
   } else if (name === "antrea") {
     const gates = data("antrea-config").flatMap((config) => entriesAt(config).map(([, text]) => (typeof text === "string" ? text : "")));
+    if (data("antrea-config").length > 0) settings.configured = "true";
     for (const text of gates) for (const [, gate, on] of text.matchAll(/^\s*(\w+NetworkPolicy):\s*(true|false)\b/gm)) settings[gate] = on;
   } else if (name === "calico") {
     const felix = objects.find(({ value }) => value.kind === "FelixConfiguration" && textAt(value, "metadata", "name") === "default");

@@ -70,6 +70,7 @@ export interface Backend {
 export interface Service {
   readonly namespace: string;
   readonly name: string;
+  readonly labels: Labels;
   readonly type: string; // ClusterIP, NodePort, LoadBalancer, ExternalName
   /** ClusterIPs, external IPs and load-balancer addresses: whatever a client dials. Empty for a headless Service. */
   readonly addresses: readonly Address[];

@@ -59,6 +59,7 @@ export function readService(fields: ObjectFields, namespace: string, name: strin
     service: {
       namespace,
       name,
+      labels: fields.object("metadata").textMap("labels"),
       type,
       addresses: [...addresses],
       ports,
@@ -125,6 +126,7 @@ const portKey = (protocol: number, port: number): number => protocol * 65536 + p
 export class ServiceIndex {
   readonly #byAddress = new Map<Address, ServiceEntry[]>();
   readonly #byNodePort = new Map<number, { entry: ServiceEntry; index: number }>();
+  readonly #entries: ReadonlyMap<Service, ServiceEntry>;
   readonly #nodeAddresses: ReadonlySet<Address>;
   readonly #groups: ReadonlyMap<string, readonly EndpointGroup[]>;
   readonly #podsByLabel = new Map<string, Pod[]>();
@@ -134,6 +136,7 @@ export class ServiceIndex {
 
   constructor(objects: ServiceObjects) {
     this.#isReady = objects.isReady;
+    this.#entries = new Map(objects.services.map((entry) => [entry.service, entry]));
     this.#nodeAddresses = new Set(objects.nodes.flatMap((node) => node.addresses));
     this.#groups = Map.groupBy(objects.endpoints, (group) => `${group.namespace}/${group.serviceName}`);
     for (const pod of objects.pods) {
@@ -163,6 +166,17 @@ export class ServiceIndex {
     if (byNode) return this.#target(byNode.entry, byNode.index, address);
     // A load balancer on the nodes' own addresses (k3s) leaves the nodes their other ports.
     return entries && !this.#nodeAddresses.has(address) ? { service: entries[0].service, backends: [] } : undefined;
+  }
+
+  /** Returns where a Service leads, of both families. */
+  backendsOf(service: Service): readonly { address: Address; protocol: number; port: number }[] {
+    const entry = this.#entries.get(service);
+    if (entry === undefined) return [];
+    return service.ports.flatMap(({ protocol }, index) =>
+      ([4, 6] as const).flatMap((family) =>
+        this.#findBackends(entry, index, family).map(({ address, port }) => ({ address, protocol, port })),
+      ),
+    );
   }
 
   /** Reports whether the cluster knows a listener there: a declared container port, an endpoint, a Service port or a node port, at any time. */

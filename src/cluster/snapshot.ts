@@ -1,9 +1,9 @@
-import { parseAddress } from "../net/address.ts";
+import { type Address, parseAddress } from "../net/address.ts";
 import { parsePrefix } from "../net/prefix.ts";
 import { parseRfc3339 } from "../net/time.ts";
 import * as cni from "./cni.ts";
 import type { ManifestObject } from "./manifest.ts";
-import type { Namespace, Node, Pod, Service } from "./objects.ts";
+import type { Labels, Namespace, Node, Pod, Service } from "./objects.ts";
 import * as services from "./services.ts";
 import { assembleNodes, ClusterTimeline, type NodeRecord } from "./timeline.ts";
 import { assignWorkloads, type ObjectFields, ownedKey, type PodRecord, readAddress, readOwners, readPod } from "./workloads.ts";
@@ -16,6 +16,10 @@ export interface Cluster {
   readonly services: readonly Service[];
   readonly serviceIndex: services.ServiceIndex;
   readonly timeline: ClusterTimeline;
+  /** Labels of service accounts by `namespace/name`. */
+  readonly serviceAccounts: ReadonlyMap<string, Labels>;
+  /** Addresses of the API server: the endpoints of Service default/kubernetes; undefined where the snapshot does not hold them. */
+  readonly apiServers: ReadonlySet<Address> | undefined;
   /** Policies of every dialect and what they refer to (tiers, network sets, groups), unread; the latest of each object. */
   readonly policyObjects: readonly ManifestObject[];
   readonly cni: cni.CniGuess;
@@ -257,10 +261,32 @@ export function readCluster(objects: readonly ManifestObject[]): Cluster {
     serviceRanges: ranges.services,
     inSameSnapshot: (a, b) => recordOf.get(a)?.file === recordOf.get(b)?.file,
   });
-  const warnings = [...reader.warnings, ...timeline.warnings, ...(pods.length === 0 ? [NO_PODS] : [])];
+  const warnings = [...timeline.warnings, ...(pods.length === 0 ? [NO_PODS] : [])];
   const isReady = (pod: Pod) => recordOf.get(pod)?.ready ?? true;
   const serviceIndex = new services.ServiceIndex({ services: entries, endpoints, pods, nodes, isReady });
-  return { namespaces, pods, nodes, services: clusterServices, serviceIndex, timeline, policyObjects, cni: cni.inferCni(latest), warnings };
+  const serviceAccounts = new Map(
+    reader.all("", "ServiceAccount", (fields, namespace, name) => [`${namespace}/${name}`, fields.object("metadata").textMap("labels")] as const),
+  );
+  warnings.unshift(...reader.warnings);
+  return {
+    namespaces,
+    pods,
+    nodes,
+    services: clusterServices,
+    serviceIndex,
+    timeline,
+    serviceAccounts,
+    apiServers: findApiServers(clusterServices, serviceIndex),
+    policyObjects,
+    cni: cni.inferCni(latest),
+    warnings,
+  };
+}
+
+function findApiServers(all: readonly Service[], index: services.ServiceIndex): ReadonlySet<Address> | undefined {
+  const service = all.find(({ namespace, name }) => namespace === "default" && name === "kubernetes");
+  const endpoints = service === undefined ? [] : index.backendsOf(service);
+  return endpoints.length === 0 ? undefined : new Set(endpoints.map(({ address }) => address));
 }
 
 const NO_PODS =

@@ -56,8 +56,9 @@ export class ClusterTimeline {
     }
     this.#podRanges = new Ranges(objects.podRanges);
     this.#serviceRanges = new Ranges(objects.serviceRanges);
-    // Where the known ranges do not hold a pod, its surroundings stand in for the range that it is from.
-    const besideRanges = [...this.#leases.keys()].filter((address) => !this.#podRanges.contain(address));
+    // Where the known ranges do not hold a pod, its surroundings stand in for the range that it is from. A snapshot without nodes
+    // says nothing of the network at all: what it does not hold is outside, and the report says so.
+    const besideRanges = objects.nodes.length === 0 ? [] : [...this.#leases.keys()].filter((address) => !this.#podRanges.contain(address));
     this.#besidePods = new Set(besideRanges.map(neighbourhood));
     this.#hostPods = Map.groupBy(
       objects.pods.filter((pod) => pod.hostNetwork),

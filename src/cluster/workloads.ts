@@ -1,5 +1,5 @@
 import { type Address, parseAddress } from "../net/address.ts";
-import { hasPorts, protocolNumber, TCP } from "../net/protocol.ts";
+import { protocolNumber, SCTP, TCP, UDP } from "../net/protocol.ts";
 import type { ContainerPort, Labels, Pod, Workload } from "./objects.ts";
 
 /**
@@ -209,7 +209,7 @@ export function readPort(fields: ObjectFields, key: string): number | undefined 
 export function readProtocol(fields: ObjectFields): number {
   const text = fields.text("protocol");
   const number = text === undefined || text === "" ? TCP : protocolNumber(text);
-  return number !== undefined && hasPorts(number) ? number : fields.fail("protocol", "is not TCP, UDP or SCTP");
+  return number === TCP || number === UDP || number === SCTP ? number : fields.fail("protocol", "is not TCP, UDP or SCTP");
 }
 
 /** Returns the ownerReferences of an object. */

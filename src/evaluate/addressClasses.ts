@@ -2,9 +2,9 @@ import type { Address } from "../net/address.ts";
 import type { Prefix } from "../net/prefix.ts";
 import { BitSet } from "./bitSet.ts";
 
-/** An ipBlock: a prefix less others. */
+/** Prefixes less others. */
 export interface Block {
-  readonly prefix: Prefix;
+  readonly prefixes: readonly Prefix[];
   readonly except: readonly Prefix[];
 }
 
@@ -25,7 +25,7 @@ export class AddressClasses {
 
   constructor(blocks: readonly Block[]) {
     const cuts = new Set<Address>([0n, IPV4_FIRST, IPV4_AFTER]);
-    for (const { prefix, except } of blocks) for (const { first, last } of [prefix, ...except]) cuts.add(first).add(last + 1n);
+    for (const { prefixes, except } of blocks) for (const { first, last } of [...prefixes, ...except]) cuts.add(first).add(last + 1n);
     this.#starts = [...cuts].filter((cut) => cut < END).sort((a, b) => (a < b ? -1 : a > b ? 1 : 0));
     const intervals = blocks.map((block) => this.#intervalsOf(block));
     this.#classOfInterval = new Int32Array(this.#starts.length);
@@ -62,9 +62,9 @@ export class AddressClasses {
     return low - 1;
   }
 
-  #intervalsOf({ prefix, except }: Block): BitSet {
+  #intervalsOf({ prefixes, except }: Block): BitSet {
     const set = new BitSet(this.#starts.length);
-    this.#each(prefix, (interval) => set.add(interval));
+    for (const prefix of prefixes) this.#each(prefix, (interval) => set.add(interval));
     const cut = new BitSet(this.#starts.length);
     for (const exception of except) this.#each(exception, (interval) => cut.add(interval));
     return set.removeAll(cut);

@@ -1,26 +1,33 @@
 import type { Truth } from "../cluster/selector.ts";
 import { rangeContains } from "../net/portRange.ts";
-import { isIcmp } from "../net/protocol.ts";
-import type { Policy, PortMatch } from "../policy/model.ts";
+import { hasPorts, isIcmp } from "../net/protocol.ts";
+import type { Direction, Policy, PortMatch } from "../policy/model.ts";
 import type { AddressClasses } from "./addressClasses.ts";
-import type { Clause, CompiledPolicy } from "./clauses.ts";
-import type { Decision, Match, Note, UnknownReason } from "./decision.ts";
-import { ANYTHING, type Identities, NODE, OUTSIDE } from "./identities.ts";
+import { type Clause, type CompiledPolicy, cutOf } from "./clauses.ts";
+import type { Decision, L7Condition, Match, Note, UnknownReason, Verdict } from "./decision.ts";
+import { negate } from "./expression.ts";
+import { ANYTHING, type Identities, isOutside } from "./identities.ts";
 import type { PortSample } from "./portClasses.ts";
 import type { CniProfile } from "./profile.ts";
-
-/** What stands on the other side of a rule, or is a subject: an identity with an address of some class. */
-export interface Party {
-  readonly identity: number;
-  /** Class of its address; -1 where even the address is not known (an unknown backend of a Service). */
-  readonly addressClass: number;
-}
+import type { Stage } from "./stages.ts";
+import { coversInVain, type Party, type Term, termTruth } from "./terms.ts";
 
 /** Everything that a cell of the decision table is worked out from. */
 export interface Rules {
   readonly identities: Identities;
   readonly addresses: AddressClasses;
   readonly profile: CniProfile;
+  readonly stages: readonly Stage[];
+}
+
+/** One question: what do the policies that select `subject` (certainly or perhaps) say of traffic with `peer`? */
+export interface Question {
+  readonly direction: Direction;
+  readonly subject: Party;
+  readonly peer: Party;
+  /** The one of the two whose ports are meant. */
+  readonly destination: Party;
+  readonly sample: PortSample;
 }
 
 const and = (a: Truth, b: Truth): Truth => (a === false || b === false ? false : a === true && b === true ? true : "unknown");
@@ -30,37 +37,44 @@ export interface PeerAnswer {
   readonly truth: Truth;
   /** The peers that match (or may). */
   readonly matched: readonly { readonly ref: Clause["rule"]["ref"] }[];
-  readonly onlyByBlock: boolean;
+  readonly onlyByAddress: boolean;
 }
 
 /** Returns whether a clause's peers hold a party. */
 export function matchPeers(rules: Rules, clause: Clause, party: Party): PeerAnswer {
-  if (clause.peers === "any") return { truth: true, matched: [clause.rule], onlyByBlock: false };
+  if (clause.peers === "any") return { truth: true, matched: [clause.rule], onlyByAddress: false };
   const matched: { ref: Clause["rule"]["ref"] }[] = [];
   let truth: Truth = false;
-  let onlyByBlock = true;
+  let onlyByAddress = true;
   for (const peer of clause.peers) {
-    const answer = peer.isBlock ? matchBlock(rules, peer.number, party) : matchSelection(rules, peer.number, party);
+    const answer = truthOf(rules, peer.term, party);
     if (answer === false) continue;
     matched.push(peer);
-    if (!peer.isBlock) onlyByBlock = false;
+    if (!peer.isAddress) onlyByAddress = false;
     if (answer === true || truth === false) truth = answer;
   }
-  return { truth, matched, onlyByBlock };
+  return { truth, matched, onlyByAddress };
 }
 
-function matchSelection(rules: Rules, selection: number, { identity }: Party): Truth {
-  const { must, may } = rules.identities.selection(selection);
+function truthOf({ identities, addresses }: Rules, term: Term, party: Party): Truth {
+  return termTruth(term, identities, addresses, party);
+}
+
+function selectionTruth({ identities }: Rules, selection: number, { identity }: Party): Truth {
+  const { must, may } = identities.selection(selection);
   return must.has(identity) ? true : may.has(identity) ? "unknown" : false;
 }
 
-function matchBlock(rules: Rules, block: number, party: Party): Truth {
-  if (party.addressClass < 0) return "unknown";
-  if (!rules.addresses.contains(block, party.addressClass)) return false;
-  if (party.identity === NODE) return rules.profile.blocksMatchNodes;
-  if (party.identity === OUTSIDE) return true;
-  if (rules.profile.blocksMatchPods) return true;
-  return party.identity === ANYTHING ? "unknown" : false;
+/** Returns whether a clause asks for more of its subject than to be selected, and whether that holds. */
+export function nearTruth(rules: Rules, { near }: Clause, subject: Party): Truth {
+  if (near === undefined) return true;
+  let truth: Truth = false;
+  for (const term of near) {
+    const answer = truthOf(rules, term, subject);
+    if (answer === true) return true;
+    if (answer === "unknown") truth = answer;
+  }
+  return truth;
 }
 
 /**
@@ -68,9 +82,17 @@ function matchBlock(rules: Rules, block: number, party: Party): Truth {
  * containers with the same protocol (API: NetworkPolicyPort.port); an outside address has none.
  */
 export function matchPorts(rules: Rules, clause: Clause, sample: PortSample, destination: Party): Truth {
-  if (clause.rule.ports === "any") return true;
+  const { notPorts, sourcePorts, notSourcePorts } = clause.rule;
+  let truth: Truth = clause.ports === "any" ? true : somePort(rules, clause.ports, sample, destination);
+  if (notPorts !== undefined) truth = and(truth, negate(somePort(rules, notPorts, sample, destination)));
+  if (sourcePorts !== undefined) truth = and(truth, someSourcePort(sourcePorts, sample));
+  if (notSourcePorts !== undefined) truth = and(truth, negate(someSourcePort(notSourcePorts, sample)));
+  return truth;
+}
+
+function somePort(rules: Rules, matches: readonly PortMatch[], sample: PortSample, destination: Party): Truth {
   let truth: Truth = false;
-  for (const match of clause.rule.ports) {
+  for (const match of matches) {
     const answer = matchPort(rules, match, sample, destination);
     if (answer === true) return true;
     if (answer === "unknown") truth = answer;
@@ -80,8 +102,9 @@ export function matchPorts(rules: Rules, clause: Clause, sample: PortSample, des
 
 function matchPort(rules: Rules, match: PortMatch, { protocol, port }: PortSample, destination: Party): Truth {
   if (match.protocol !== protocol) return false;
-  if (match.ports === undefined) return true;
-  if (!("name" in match.ports)) return rangeContains(match.ports, port);
+  const cut = cutOf(match);
+  if (cut !== undefined) return rangeContains(cut, port);
+  if (match.ports === undefined || !("name" in match.ports)) return true;
   if (rules.profile.namedPortIsWholeProtocol) return true;
   if (destination.identity === ANYTHING) return "unknown";
   const { name } = match.ports;
@@ -89,6 +112,14 @@ function matchPort(rules: Rules, match: PortMatch, { protocol, port }: PortSampl
     rules.identities.get(destination.identity)?.ports.some((own) => own.name === name && own.protocol === protocol && own.port === port) ??
     false
   );
+}
+
+function someSourcePort(matches: readonly PortMatch[], { protocol, sourcePort }: PortSample): Truth {
+  const own = matches.filter((match) => match.protocol === protocol);
+  if (own.length === 0) return false;
+  if (own.some(({ ports }) => ports === undefined)) return true;
+  if (sourcePort < 0) return "unknown";
+  return own.some(({ ports }) => ports !== undefined && !("name" in ports) && rangeContains(ports, sourcePort));
 }
 
 /** One clause's answer in a cell. */
@@ -99,58 +130,254 @@ interface Answer {
   readonly portsTruth: Truth;
 }
 
-/**
- * Works out one cell: what the policies that select `subject` (certainly or perhaps) say of traffic with `peer`.
- * `destination` is the one of the two whose ports are meant.
- */
-export function decideCell(
+/** What the stages found so far. */
+interface Progress {
+  /** Policies that isolate the subject: certainly, perhaps. */
+  readonly certain: Policy[];
+  readonly possible: Policy[];
+  /** Answers that may decide: in the order in which they are asked. */
+  readonly open: Answer[];
+  readonly passed: Answer[];
+  allowPossible: boolean;
+  denyPossible: boolean;
+  /** A rule of the stage may pass on, so that what comes after it in the stage is not sure to be asked. */
+  passPossible: boolean;
+  /** Isolation whose denial waits for the last stage (certainly, perhaps). */
+  later: Truth;
+  ignored: boolean;
+}
+
+/** Works out one cell. Stages are asked in turn until one decides for certain; what may decide on the way leaves the rest open. */
+export function decideCell(rules: Rules, selecting: readonly CompiledPolicy[], question: Question): Decision {
+  const progress: Progress = {
+    certain: [],
+    possible: [],
+    open: [],
+    passed: [],
+    allowPossible: false,
+    denyPossible: false,
+    passPossible: false,
+    later: false,
+    ignored: selecting.some(({ stage }) => stage < 0),
+  };
+  let at = 0;
+  while (at < selecting.length && selecting[at].stage >= 0) {
+    let end = at + 1;
+    while (end < selecting.length && selecting[end].stage === selecting[at].stage) end++;
+    const decision = decideStage(rules, rules.stages[selecting[at].stage], selecting.slice(at, end), question, progress);
+    if (decision !== undefined) return withNotes(decision, progress);
+    at = end;
+  }
+  return withNotes(decideAtLast(rules, selecting, question, progress), progress);
+}
+
+function withNotes(decision: Decision, { ignored }: Progress): Decision {
+  return ignored ? { ...decision, notes: [...decision.notes, "dialect-ignored-by-cni"] } : decision;
+}
+
+/** Asks one stage. Returns a decision where it is certain. */
+function decideStage(
   rules: Rules,
+  stage: Stage,
   selecting: readonly CompiledPolicy[],
-  subject: Party,
-  peer: Party,
-  destination: Party,
-  sample: PortSample,
-): Decision {
-  const certain: Policy[] = [];
-  const possible: Policy[] = [];
-  const sure: Answer[] = [];
-  const open: Answer[] = [];
+  question: Question,
+  progress: Progress,
+): Decision | undefined {
   // Policies with one and the same selector select a subject together or not at all: by selection, whether one of them isolates
-  // and whether one of them surely allows.
-  const bySubject = new Map<number, { isolates: boolean; allows: boolean }>();
+  // and whether one of them surely decides.
+  const bySubject = new Map<number, { selected: Truth; isolates: boolean; decides: boolean }>();
+  const answers: Answer[] = [];
   for (const compiled of selecting) {
-    const selected = matchSelection(rules, compiled.subject, subject);
+    const selected = selectionTruth(rules, compiled.subject, question.subject);
     if (selected === false) continue;
-    if (compiled.isolates) (selected === true ? certain : possible).push(compiled.policy);
+    if (compiled.isolates) (selected === true ? progress.certain : progress.possible).push(compiled.policy);
     let together = bySubject.get(compiled.subject);
-    if (together === undefined) bySubject.set(compiled.subject, (together = { isolates: false, allows: false }));
+    if (together === undefined) bySubject.set(compiled.subject, (together = { selected, isolates: false, decides: false }));
     if (compiled.isolates) together.isolates = true;
     for (const clause of compiled.clauses) {
-      const peers = matchPeers(rules, clause, peer);
-      const portsTruth = matchPorts(rules, clause, sample, destination);
-      const truth = and(peers.truth, portsTruth);
-      if (truth === true) together.allows = true;
-      if (and(truth, selected) === true) sure.push({ clause, truth, peers, portsTruth });
-      else if (truth !== false) open.push({ clause, truth, peers, portsTruth });
+      const peers = matchPeers(rules, clause, question.peer);
+      if (peers.truth === false) continue;
+      const portsTruth = matchPorts(rules, clause, question.sample, question.destination);
+      const truth = and(and(peers.truth, portsTruth), nearTruth(rules, clause, question.subject));
+      if (truth === true && clause.l7 === undefined) together.decides = true;
+      if (truth !== false) answers.push({ clause, truth: and(truth, selected), peers, portsTruth });
     }
   }
-  const denyPossible = [...bySubject.values()].some(({ isolates, allows }) => isolates && !allows);
-  if (sure.length > 0) return allowed(rules, peer, certain, sure);
-  if (rules.profile.echoAlwaysPasses && isIcmp(sample.protocol) && certain.length + possible.length > 0) {
-    return { verdict: "allow", reason: "default", notes: ["echo-always-passes"], isolatedBy: certain, matched: [] };
+  progress.passPossible = false;
+  const isolating = [...bySubject.values()].filter(({ isolates }) => isolates);
+  if (exempts(rules, stage, question) && isolating.length > 0) return EXEMPT;
+  const ordered = stage.combine === "first-match" ? answers : denyFirst(answers);
+  const decided = walk(rules, selecting, ordered, question, progress, stage.combine === "deny-first");
+  if (decided === "passed") return undefined;
+  if (decided !== undefined) return decided;
+  if (rules.profile.echoAlwaysPasses && isIcmp(question.sample.protocol) && isolating.length > 0)
+    return { verdict: "allow", reason: "default", notes: ["echo-always-passes"], isolatedBy: progress.certain, matched: [] };
+  return endOfStage(rules, stage, selecting, isolating, question, progress);
+}
+
+const EXEMPT: Decision = { verdict: "allow", reason: "own-node", notes: ["own-node-exception"], isolatedBy: [], matched: [] };
+
+/** Traffic between a pod and its node that this stage's policies do not judge (Kubernetes: NetworkPolicy; plugins differ). */
+function exempts({ profile, identities }: Rules, stage: Stage, { direction, peer }: Question): boolean {
+  if (!identities.isOwnNode(peer.identity)) return false;
+  if (direction === "ingress") return profile.ownNodeToPod === "allow";
+  return profile.podToOwnNode === "allow" && stage.name === "networkpolicy";
+}
+
+function denyFirst(answers: readonly Answer[]): Answer[] {
+  return [...answers.filter(({ clause }) => clause.rule.action === "deny"), ...answers.filter(({ clause }) => clause.rule.action !== "deny")];
+}
+
+/** Asks rules in order. "passed": a rule surely passes on to the next stage; undefined: none decides for certain. */
+function walk(
+  rules: Rules,
+  selecting: readonly CompiledPolicy[],
+  answers: readonly Answer[],
+  question: Question,
+  progress: Progress,
+  isUnion: boolean,
+): Decision | "passed" | undefined {
+  for (const [i, answer] of answers.entries()) {
+    const { clause, truth } = answer;
+    const { action } = clause.rule;
+    if (truth !== true || (clause.l7 !== undefined && !isUnion)) {
+      progress.open.push(answer);
+      if (action === "allow") progress.allowPossible = true;
+      else if (action === "deny") progress.denyPossible = true;
+      else progress.passPossible = true;
+      continue;
+    }
+    if (action === "pass") {
+      progress.passed.push(answer);
+      return "passed";
+    }
+    const rest = answers.slice(i);
+    if (clause.l7 !== undefined) {
+      if (rest.some(settlesWithoutL7)) continue;
+      return decideByRequest(rules, selecting, rest, question, progress);
+    }
+    if (progress.passPossible || (action === "deny" ? progress.allowPossible : progress.denyPossible)) return undecided(rules, question, progress);
+    const others = rest.slice(1).filter((other) => other.truth === true && (!isUnion || other.clause.rule.action === action));
+    return byRule(rules, action === "deny" ? "deny" : "allow", [answer, ...others], question, progress);
   }
-  if (!denyPossible)
-    return {
-      verdict: "allow",
-      reason: certain.length + possible.length > 0 ? "rule" : "no-policy",
-      notes: [],
-      isolatedBy: certain,
-      matched: matchesOf(open),
-    };
-  if (certain.length > 0 && open.length === 0) return denied(rules, selecting, subject, peer, sample, certain);
+  return undefined;
+}
+
+function settlesWithoutL7({ clause, truth }: Answer): boolean {
+  return truth === true && clause.l7 === undefined && clause.rule.action === "allow";
+}
+
+/** Every rule that lets this through wants to see the request: the verdict hangs on it. */
+function decideByRequest(
+  rules: Rules,
+  selecting: readonly CompiledPolicy[],
+  answers: readonly Answer[],
+  question: Question,
+  progress: Progress,
+): Decision {
+  if (progress.denyPossible) return undecided(rules, question, progress);
+  // What the node itself asks of its pods passes the proxy too (Cilium: allow-localhost).
+  const isFromHost = question.direction === "ingress" && rules.profile.ownNodeToPod === "unless-denied";
+  if (isFromHost && rules.identities.isOwnNode(question.peer.identity)) return EXEMPT;
+  const sure = answers.filter(({ truth, clause }) => truth === true && clause.l7 !== undefined);
+  const isOpen =
+    answers.some(({ truth }) => truth !== true) ||
+    progress.open.length > 0 ||
+    (isFromHost && rules.identities.isUnsureNode(question.peer.identity)) ||
+    !isOneFilter(rules, selecting, question);
+  const matched = matchesOf(sure);
+  const isolatedBy = progress.certain;
+  const l7: L7Condition = {
+    alternatives: sure.flatMap(({ clause }) => (clause.l7 ?? []).map((match) => ({ match, policy: clause.policy, rule: clause.rule.ref }))),
+    allow: byRule(rules, "allow", sure, question, progress),
+    deny: isOpen
+      ? { verdict: "unknown", reason: "no-l7-data", notes: ["several-l7-filters"], isolatedBy, matched }
+      : { verdict: "deny", reason: "l7-deny", notes: [], isolatedBy, matched },
+  };
+  return { verdict: "unknown", reason: "no-l7-data", notes: [], isolatedBy, matched, l7 };
+}
+
+/**
+ * Reports whether one port filter alone covers a port. Where several do (ranges that overlap, names), the proxy picks among their
+ * rules by precedence, and what it refuses under one it may let through under another: Cilium's engine does not say.
+ */
+function isOneFilter(rules: Rules, selecting: readonly CompiledPolicy[], { sample, destination, subject }: Question): boolean {
+  const filters = new Set<string>();
+  for (const compiled of selecting) {
+    if (selectionTruth(rules, compiled.subject, subject) === false) continue;
+    if (!compiled.isolates) filters.add("everything");
+    for (const clause of compiled.clauses) {
+      if (clause.rule.action !== "allow" || clause.ports === "any") continue;
+      for (const match of clause.ports) {
+        if (matchPort(rules, match, sample, destination) === false) continue;
+        filters.add(JSON.stringify(match.ports ?? "protocol"));
+        if (match.ports !== undefined && "name" in match.ports) return false;
+      }
+    }
+  }
+  return filters.size <= 1;
+}
+
+function byRule(rules: Rules, verdict: Verdict, sure: readonly Answer[], question: Question, progress: Progress): Decision {
+  const matched = [...matchesOf(sure), ...matchesOf(progress.passed)];
+  const isolatedBy = progress.certain;
+  return { verdict, reason: verdict === "deny" ? "rule-deny" : "rule", notes: notesOf(rules, sure, question), isolatedBy, matched };
+}
+
+/** What becomes of traffic that no rule of a stage decided for certain. */
+function endOfStage(
+  rules: Rules,
+  stage: Stage,
+  selecting: readonly CompiledPolicy[],
+  isolating: readonly { selected: Truth; decides: boolean }[],
+  question: Question,
+  progress: Progress,
+): Decision | undefined {
+  // Whoever a selection's own rules surely decide for does not come to the end through it.
+  const reaching = isolating.filter(({ decides }) => !decides);
+  if (stage.end === "pass" || reaching.length === 0) return undefined;
+  const isCertain = reaching.some(({ selected }) => selected === true);
+  if (stage.end === "later") {
+    if (progress.later !== true) progress.later = isCertain ? true : "unknown";
+    return undefined;
+  }
+  if (!isCertain) {
+    progress.denyPossible = true;
+    return undefined;
+  }
+  if (progress.allowPossible || progress.passPossible) return undecided(rules, question, progress);
+  return isolated(rules, stage, selecting, question, progress);
+}
+
+/** No stage decided for certain: what isolation left to the end denies, the rest is allowed. */
+function decideAtLast(rules: Rules, selecting: readonly CompiledPolicy[], question: Question, progress: Progress): Decision {
+  const { certain, possible, open, passed } = progress;
+  const { identities, profile } = rules;
+  if (progress.later !== false) {
+    const isHost = question.direction === "ingress" && profile.ownNodeToPod === "unless-denied";
+    if (isHost && identities.isOwnNode(question.peer.identity)) {
+      return progress.denyPossible ? undecided(rules, question, progress) : EXEMPT;
+    }
+    const mayBeHost = isHost && (question.peer.identity === ANYTHING || identities.isUnsureNode(question.peer.identity));
+    if (progress.later === true && !progress.allowPossible && !mayBeHost) return isolated(rules, undefined, selecting, question, progress);
+    return undecided(rules, question, progress);
+  }
+  if (progress.denyPossible) return undecided(rules, question, progress);
+  const isByRule = open.some(({ clause }) => clause.rule.action === "allow");
+  const isGoverned = certain.length + possible.length + passed.length + open.length > 0;
+  return {
+    verdict: "allow",
+    reason: isByRule ? "rule" : isGoverned ? "default" : "no-policy",
+    notes: [],
+    isolatedBy: certain,
+    matched: matchesOf([...open, ...passed]),
+  };
+}
+
+function undecided(rules: Rules, question: Question, { certain, possible, open }: Progress): Decision {
   return {
     verdict: "unknown",
-    reason: whyUnknown(subject, peer, open),
+    reason: whyUnknown(rules, question, open),
     notes: [],
     isolatedBy: [...certain, ...possible],
     matched: matchesOf(open),
@@ -161,56 +388,54 @@ function matchesOf(answers: readonly Answer[]): Match[] {
   return answers.flatMap(({ clause, peers }) => peers.matched.map(({ ref }) => ({ policy: clause.policy, rule: ref })));
 }
 
-function allowed(rules: Rules, peer: Party, isolatedBy: readonly Policy[], sure: readonly Answer[]): Decision {
+function notesOf(rules: Rules, sure: readonly Answer[], { peer, direction }: Question): Note[] {
   const notes: Note[] = [];
-  if (peer.identity !== OUTSIDE && peer.identity !== NODE && sure.every((answer) => answer.peers.onlyByBlock))
-    notes.push("ipblock-covers-pod");
-  if (peer.identity === NODE && sure.every((answer) => answer.peers.onlyByBlock)) notes.push("ipblock-covers-node");
+  const isNode = rules.identities.isNode(peer.identity);
+  const byLabels = (clause: Clause) => clause.peers !== "any" && clause.rule.peers !== "any" && clause.rule.peers.some(({ kind }) => kind === "pods");
+  if (isNode && rules.profile.selectsHostPods[direction] && sure.every(({ clause, peers }) => byLabels(clause) && !peers.onlyByAddress))
+    notes.push("host-network-pod-selected");
+  const isOnlyByAddress = sure.every(({ peers }) => peers.onlyByAddress && peers.matched.length > 0);
+  if (isOnlyByAddress && isNode) notes.push("ipblock-covers-node");
+  else if (isOnlyByAddress && !isOutside(peer.identity)) notes.push("ipblock-covers-pod");
   if (
     rules.profile.namedPortIsWholeProtocol &&
-    sure.every(
-      ({ clause }) => clause.rule.ports !== "any" && clause.rule.ports.every(({ ports }) => ports !== undefined && "name" in ports),
-    )
-  ) {
+    sure.every(({ clause }) => clause.ports !== "any" && clause.ports.every(({ ports }) => ports !== undefined && "name" in ports))
+  )
     notes.push("named-port-is-whole-protocol");
-  }
-  return { verdict: "allow", reason: "rule", notes, isolatedBy, matched: matchesOf(sure) };
+  return notes;
 }
 
-function denied(
+function isolated(
   rules: Rules,
+  stage: Stage | undefined,
   selecting: readonly CompiledPolicy[],
-  subject: Party,
-  peer: Party,
-  sample: PortSample,
-  isolatedBy: readonly Policy[],
+  { subject, peer, sample }: Question,
+  { certain }: Progress,
 ): Decision {
   const notes: Note[] = [];
-  const clauses = selecting
-    .filter((compiled) => matchSelection(rules, compiled.subject, subject) === true)
-    .flatMap((compiled) => compiled.clauses);
+  const clauses = selecting.filter((compiled) => selectionTruth(rules, compiled.subject, subject) === true).flatMap((compiled) => compiled.clauses);
   // Portless traffic that a rule's peers admit but its ports cannot name: the API leaves it to the plugin.
-  if (sample.port < 0 && clauses.some((clause) => clause.rule.ports !== "any" && matchPeers(rules, clause, peer).truth === true))
+  const isKubernetes = certain.every(({ tier }) => tier.kind === "networkpolicy");
+  if (
+    isKubernetes &&
+    !hasPorts(sample.protocol) &&
+    clauses.some((clause) => clause.ports !== "any" && matchPeers(rules, clause, peer).truth === true)
+  )
     notes.push("icmp-implementation-defined");
-  if (blockWouldMatch(rules, clauses, peer)) notes.push(peer.identity === NODE ? "ipblock-covers-node" : "ipblock-covers-pod");
-  return { verdict: "deny", reason: "isolated", notes, isolatedBy, matched: [] };
+  if (clauses.some(({ peers }) => peers !== "any" && peers.some((one) => one.isAddress && coversInVain(one.term, rules.identities, rules.addresses, peer))))
+    notes.push(rules.identities.isNode(peer.identity) ? "ipblock-covers-node" : "ipblock-covers-pod");
+  const isTier = stage?.combine === "first-match" && !isKubernetes;
+  return { verdict: "deny", reason: isTier ? "tier-default" : "isolated", notes, isolatedBy: certain, matched: [] };
 }
 
-/** Reports whether a block holds the address of a pod or node that this plugin's blocks do not match. */
-function blockWouldMatch(rules: Rules, clauses: readonly Clause[], peer: Party): boolean {
-  if (peer.addressClass < 0 || peer.identity === OUTSIDE) return false;
-  if (peer.identity === NODE ? rules.profile.blocksMatchNodes : rules.profile.blocksMatchPods) return false;
-  return clauses.some(
-    (clause) =>
-      clause.peers !== "any" && clause.peers.some(({ isBlock, number }) => isBlock && rules.addresses.contains(number, peer.addressClass)),
-  );
-}
-
-function whyUnknown(subject: Party, peer: Party, open: readonly Answer[]): UnknownReason {
+function whyUnknown({ identities }: Rules, { subject, peer }: Question, open: readonly Answer[]): UnknownReason {
+  if (open.length > 0 && open.every(({ clause, truth }) => truth === true && clause.l7 !== undefined)) return "no-l7-data";
   if (subject.identity === ANYTHING || peer.identity === ANYTHING) {
     return open.length > 0 && open.every((answer) => answer.portsTruth === "unknown" && answer.peers.truth === true)
       ? "unknown-port-name"
       : "unknown-endpoint";
   }
-  return "unknown-labels";
+  if (open.length > 0 && open.every(({ portsTruth }) => portsTruth === "unknown")) return "unknown-port-name";
+  const isPod = peer.identity >= identities.firstPod;
+  return !isPod && (open.length === 0 || open.some(({ peers }) => peers.truth === "unknown")) ? "unknown-endpoint" : "unknown-labels";
 }

@@ -1,20 +1,28 @@
-import { SCTP, TCP, UDP } from "../net/protocol.ts";
-import type { Direction, Policy, PortMatch, Rule, RuleRef } from "../policy/model.ts";
-import type { Block } from "./addressClasses.ts";
+import type { Direction, L7Match, Peer, Policy, PortMatch, Rule, RuleRef } from "../policy/model.ts";
+import { makePrefix } from "../net/prefix.ts";
+import { isIPv4 } from "../net/address.ts";
 import type { Identities } from "./identities.ts";
+import type { PortCut } from "./portClasses.ts";
+import type { ServiceBackends } from "./serviceBackends.ts";
+import type { Stage } from "./stages.ts";
+import { type Term, type TermCompiler } from "./terms.ts";
 
-/** One alternative of a clause's peers: a selection of pods, or a block of addresses, by number. */
+/** One alternative of a clause's peers. `isAddress`: it looks at nothing but addresses. */
 export interface CompiledPeer {
-  readonly isBlock: boolean;
-  readonly number: number;
+  readonly term: Term;
+  readonly isAddress: boolean;
   readonly ref: RuleRef;
 }
 
-/** A rule with its selectors and blocks replaced by numbers. */
+/** A rule with its selectors and addresses replaced by numbers. */
 export interface Clause {
   readonly policy: Policy;
   readonly rule: Rule;
   readonly peers: "any" | readonly CompiledPeer[];
+  /** What the subject's own end must be; undefined: nothing more. */
+  readonly near?: readonly Term[];
+  readonly ports: "any" | readonly PortMatch[];
+  readonly l7?: readonly L7Match[];
 }
 
 /** A policy's say in one direction. */
@@ -24,80 +32,120 @@ export interface CompiledPolicy {
   readonly subject: number;
   readonly isolates: boolean;
   readonly clauses: readonly Clause[];
+  /** Number of its stage; -1: the plugin does not know it, so that it only leaves a note. */
+  readonly stage: number;
 }
 
-/** Gives equal blocks one number. */
-export class Blocks {
-  readonly list: Block[] = [];
-  readonly #numbers = new Map<string, number>();
-
-  intern(block: Block): number {
-    const text = ({ first, length, family }: Block["prefix"]) => `${first}/${length}/${family}`;
-    const key = `${text(block.prefix)}-${block.except.map(text).sort().join()}`;
-    let number = this.#numbers.get(key);
-    if (number === undefined) this.#numbers.set(key, (number = this.list.push(block) - 1));
-    return number;
-  }
-}
-
-/** Compiles one direction of the policies that govern it. */
+/**
+ * Compiles one direction of the policies that govern it, stage by stage. Those that the plugin ignores come last. `hostPods`: see
+ * TermCompiler.
+ */
 export function compileDirection(
-  policies: readonly Policy[],
+  stages: readonly Stage[],
+  ignored: readonly Policy[],
   direction: Direction,
   identities: Identities,
-  blocks: Blocks,
+  compiler: TermCompiler,
+  services: ServiceBackends,
+  hostPods: boolean,
 ): CompiledPolicy[] {
   const compiled: CompiledPolicy[] = [];
-  for (const policy of policies) {
+  const add = (policy: Policy, stage: number) => {
     const list = policy[direction];
-    if (list === undefined) continue;
-    const clauses = list.rules.map((rule) => ({ policy, rule, peers: compilePeers(rule, identities, blocks) }));
-    compiled.push({ policy, subject: identities.intern(policy.subject), isolates: list.isolates, clauses });
-  }
+    if (list === undefined) return;
+    const clauses = stage < 0 ? [] : list.rules.flatMap((rule) => (rule.action === "log" ? [] : compileRule(policy, rule, compiler, services, hostPods)));
+    compiled.push({ policy, subject: identities.intern(policy.subject), isolates: list.isolates, clauses, stage });
+  };
+  stages.forEach(({ policies }, stage) => {
+    for (const policy of policies) add(policy, stage);
+  });
+  for (const policy of ignored) add(policy, -1);
   return compiled;
 }
 
-function compilePeers(rule: Rule, identities: Identities, blocks: Blocks): "any" | CompiledPeer[] {
-  if (rule.peers === "any") return "any";
-  return rule.peers.map((peer) =>
-    peer.kind === "prefix"
-      ? { isBlock: true, number: blocks.intern(peer), ref: peer.ref }
-      : { isBlock: false, number: identities.intern(peer.match), ref: peer.ref },
-  );
+function compileRule(policy: Policy, rule: Rule, compiler: TermCompiler, services: ServiceBackends, hostPods: boolean): Clause[] {
+  const clause: Clause = {
+    policy,
+    rule,
+    peers: rule.peers === "any" ? "any" : rule.peers.map((peer) => compilePeer(peer, compiler, hostPods)),
+    ports: rule.ports,
+    ...(rule.near === undefined ? {} : { near: rule.near.map((peer) => compiler.compile(peer)) }),
+    ...(rule.l7 === undefined ? {} : { l7: rule.l7 }),
+  };
+  const peers = rule.peers === "any" ? [] : rule.peers;
+  const bound = peers.filter((peer) => peer.kind === "services" && peer.ports);
+  if (bound.length === 0) return [clause];
+  // A Service stands for its endpoints each on its own port: a clause for every port.
+  const rest = peers.filter((peer) => !bound.includes(peer));
+  const split = rest.length === 0 ? [] : [{ ...clause, peers: rest.map((peer) => compilePeer(peer, compiler, hostPods)) }];
+  for (const peer of bound) {
+    if (peer.kind !== "services") continue;
+    const byPort = Map.groupBy(services.endpoints(peer.match), ({ protocol, port }) => `${protocol}/${port}`);
+    for (const endpoints of byPort.values()) {
+      const terms = endpoints.map(
+        ({ address }): Term => compiler.compile({ kind: "prefix", prefix: makePrefix(address, isIPv4(address) ? 32 : 128), except: [] }),
+      );
+      const [{ protocol, port }] = endpoints;
+      split.push({
+        ...clause,
+        peers: [{ term: { op: "some", terms }, isAddress: true, ref: peer.ref }],
+        ports: [{ protocol, ports: { first: port, last: port } }],
+      });
+    }
+  }
+  return split;
 }
 
-/** Returns the port names that rules use. */
-export function portNames(policies: readonly Policy[]): Set<string> {
+function compilePeer(peer: Peer, compiler: TermCompiler, hostPods: boolean): CompiledPeer {
+  return { term: compiler.compile(peer, hostPods), isAddress: peer.kind === "prefix" || peer.kind === "sets", ref: peer.ref };
+}
+
+/** Every port match of a clause, whichever end's. */
+export function portMatchesOf({ rule, ports }: Clause): PortMatch[] {
+  return [...(ports === "any" ? [] : ports), ...(rule.notPorts ?? [])];
+}
+
+export function sourcePortMatchesOf({ rule }: Clause): PortMatch[] {
+  return [...(rule.sourcePorts ?? []), ...(rule.notSourcePorts ?? [])];
+}
+
+/** Returns the port names that clauses use. */
+export function portNames(clauses: Iterable<Clause>): Set<string> {
   const names = new Set<string>();
-  for (const match of portMatches(policies)) if (match.ports !== undefined && "name" in match.ports) names.add(match.ports.name);
+  for (const clause of clauses)
+    for (const { ports } of portMatchesOf(clause)) if (ports !== undefined && "name" in ports) names.add(ports.name);
   return names;
 }
 
-/** Returns, a protocol, where its ports must be cut so that no rule tells apart ports of one class. `names` are those that rules use. */
-export function portCuts(policies: readonly Policy[], identities: Identities, names: ReadonlySet<string>): Map<number, Set<number>> {
-  const cuts = new Map([TCP, UDP, SCTP].map((protocol) => [protocol, new Set<number>()]));
-  for (const { protocol, ports } of portMatches(policies)) {
-    if (ports === undefined || "name" in ports) continue;
-    cuts
-      .get(protocol)
-      ?.add(ports.first)
-      .add(ports.last + 1);
+/** Returns the ports, or ICMP types and codes, that a match names by number; undefined where it names none. */
+export function cutOf({ protocol, ports, icmp }: PortMatch): PortCut | undefined {
+  if (icmp !== undefined) {
+    const first = icmp.type * 256 + (icmp.code ?? 0);
+    return { protocol, first, last: icmp.code === undefined ? first + 255 : first };
   }
-  if (names.size === 0) return cuts;
-  for (let number = 0; number < identities.size; number++) {
-    for (const { name, port, protocol } of identities.get(number)?.ports ?? []) {
-      if (name !== undefined && names.has(name))
-        cuts
-          .get(protocol)
-          ?.add(port)
-          .add(port + 1);
-    }
-  }
-  return cuts;
+  return ports === undefined || "name" in ports ? undefined : { protocol, first: ports.first, last: ports.last };
 }
 
-function* portMatches(policies: readonly Policy[]): Generator<PortMatch> {
-  for (const policy of policies) {
-    for (const list of [policy.ingress, policy.egress]) for (const { ports } of list?.rules ?? []) if (ports !== "any") yield* ports;
+/** Returns where ports must be cut so that no clause tells apart ports of one class. `names` are those that clauses use. */
+export function portCuts(clauses: Iterable<Clause>, identities: Identities, names: ReadonlySet<string>) {
+  const cuts = new Map<string, PortCut>();
+  const sources = new Map<string, PortCut>();
+  const protocols = new Set<number>();
+  const add = (map: Map<string, PortCut>, cut: PortCut | undefined) => {
+    if (cut !== undefined) map.set(`${cut.protocol}/${cut.first}-${cut.last}`, cut);
+  };
+  for (const clause of clauses) {
+    for (const match of portMatchesOf(clause)) {
+      protocols.add(match.protocol);
+      add(cuts, cutOf(match));
+    }
+    for (const match of sourcePortMatchesOf(clause)) add(sources, cutOf(match) ?? { protocol: match.protocol, first: 0, last: 65535 });
   }
+  if (names.size > 0) {
+    for (let number = identities.firstPod; number < identities.size; number++) {
+      for (const { name, port, protocol } of identities.get(number)?.ports ?? [])
+        if (name !== undefined && names.has(name)) add(cuts, { protocol, first: port, last: port });
+    }
+  }
+  return { cuts: [...cuts.values()], sources: [...sources.values()], protocols: [...protocols] };
 }

@@ -1,4 +1,4 @@
-import type { Policy, RuleRef } from "../policy/model.ts";
+import type { L7Match, Policy, RuleRef } from "../policy/model.ts";
 
 export type Verdict = "allow" | "deny" | "unknown";
 
@@ -22,12 +22,22 @@ export type Note =
   | "named-port-is-whole-protocol"
   | "echo-always-passes"
   | "enforcement-always"
+  | "dropped-to-own-node"
+  | "several-l7-filters"
+  | "host-network-pod-selected"
   | "dialect-ignored-by-cni";
 
 /** A rule, or one peer of it, that matched. */
 export interface Match {
   readonly policy: Policy;
   readonly rule: RuleRef;
+}
+
+/** What a verdict hangs on when rules want to see the request: `allow` where it matches one of the alternatives, else `deny`. */
+export interface L7Condition {
+  readonly alternatives: readonly { readonly match: L7Match; readonly policy: Policy; readonly rule: RuleRef }[];
+  readonly allow: Decision;
+  readonly deny: Decision;
 }
 
 /** What the policies of one side say of a connection. Decisions are shared: equal ones are one object. */
@@ -37,8 +47,10 @@ export interface Decision {
   readonly notes: readonly Note[];
   /** Policies that select this side and govern the direction (for unknown: that may). */
   readonly isolatedBy: readonly Policy[];
-  /** Every rule that matched, not only the first (for unknown: that may match). */
+  /** Every rule that matched, the deciding one first (for unknown: that may match). */
   readonly matched: readonly Match[];
+  /** Present while the request is not looked at (reason no-l7-data). */
+  readonly l7?: L7Condition;
 }
 
 function constant(verdict: Verdict, reason: Reason, notes: readonly Note[] = []): Decision {
@@ -51,6 +63,7 @@ export const NOT_SELECTABLE = 1;
 export const SELF = 2;
 export const OWN_NODE = 3;
 export const UNSELECTED_DENIED = 4;
+export const DROPPED_TO_OWN_NODE = 5;
 
 export const COMMON_DECISIONS: readonly Decision[] = [
   constant("allow", "no-policy"),
@@ -58,6 +71,7 @@ export const COMMON_DECISIONS: readonly Decision[] = [
   constant("allow", "self"),
   constant("allow", "own-node", ["own-node-exception"]),
   constant("deny", "tier-default", ["enforcement-always"]),
+  constant("deny", "tier-default", ["dropped-to-own-node"]),
 ];
 
 /** Returns the verdict of a connection: deny if either side denies, allow if both allow, else unknown. */

@@ -1,6 +1,6 @@
-import type { Party } from "./cell.ts";
 import type { NamedPorts } from "./namedPorts.ts";
 import type { Row } from "./row.ts";
+import type { Party } from "./terms.ts";
 
 /** Not asked yet, or too large a number for a byte: the row knows. */
 const ASK = 255;
@@ -59,18 +59,24 @@ export class DecisionTable {
     return number;
   }
 
-  /** Returns the number of a peer, giving it one where it is new. */
-  addPeer(party: Party): number {
-    const key = `${party.identity},${party.addressClass}`;
-    let number = this.#peerNumbers.get(key);
-    if (number !== undefined) return number;
-    number = this.#peers.push(party) - 1;
+  /** Returns the number of the first of peers that are numbered in turn, giving them numbers where they are new. */
+  addPeers(...parties: readonly Party[]): number {
+    const key = parties.map(({ identity, addressClass }) => `${identity},${addressClass}`).join(" ");
+    const known = this.#peerNumbers.get(key);
+    if (known !== undefined) return known;
+    const number = this.#peers.length;
+    this.#peers.push(...parties);
     this.#peerNumbers.set(key, number);
-    if (number >= this.#stride) {
-      this.#stride *= 2;
+    if (this.#peers.length > this.#stride) {
+      while (this.#peers.length > this.#stride) this.#stride *= 2;
       this.#growRows(this.#capacity);
     }
     return number;
+  }
+
+  /** Returns a peer by its number. */
+  peer(number: number): Party {
+    return this.#peers[number];
   }
 
   /**

@@ -150,6 +150,8 @@ export class EndpointResolver {
         const names = this.#names.namesOf(address);
         return { type: "external", ip, ...(names.length > 0 ? { names } : {}) };
       }
+      case "reserved":
+        return { type: "unknown", ip, names: [`reserved:${participant.entity}`], why: `is the cluster's ${participant.entity}` };
       case "unknown": {
         const owner = this.#cluster.timeline.ownerAt(address, Number.isNaN(seconds) ? null : seconds);
         if (owner.type === "service") return this.serviceEndpoint(owner.service, address);
@@ -165,11 +167,23 @@ export class EndpointResolver {
     const party = this.#parties.get(tag);
     const logged = this.#logged.get(party);
     if (typeof logged === "object") return this.#canonical(logged, address, () => ({ type: "pod", pod: logged, address }));
-    const reserved = party.labels?.filter((label) => label.startsWith("reserved:")).map((label) => label.slice(9)) ?? [];
-    if (reserved.includes("host") || reserved.includes("remote-node")) {
+    return this.#reservedOf(party, address);
+  }
+
+  /** Who an address is by the reserved labels of a record (Cilium: reserved identities). */
+  #reservedOf(party: LoggedParty, address: Address): Participant | undefined {
+    const reserved = new Set(party.labels?.flatMap((label) => (label.startsWith("reserved:") ? [label.slice(9).replace(/=$/, "")] : [])));
+    if (reserved.size === 0) return undefined;
+    const isApiServer = reserved.has("kube-apiserver");
+    if (reserved.has("host") || reserved.has("remote-node")) {
       const known = this.#cluster.nodes.find((node) => node.addresses.includes(address));
-      return this.#canonical(party, address, () => ({ type: "node", node: known ?? nodeOfRecord(address), address }));
+      const relation = reserved.has("host") ? "own" : "other";
+      return this.#canonical(party, address, () => ({ type: "node", node: known ?? nodeOfRecord(address), address, relation, isApiServer }));
     }
+    const entity = (["health", "ingress", "init", "unmanaged"] as const).find((name) => reserved.has(name));
+    if (entity !== undefined) return this.#canonical(party, address, () => ({ type: "reserved", entity, address }));
+    if (reserved.has("world") || reserved.has("world-ipv4") || reserved.has("world-ipv6") || isApiServer)
+      return this.#canonical(party, address, () => ({ type: "external", address, isApiServer }));
     return undefined;
   }
 

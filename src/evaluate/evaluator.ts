@@ -1,40 +1,78 @@
-import type { Namespace, Node, Pod } from "../cluster/objects.ts";
+import type { Labels, Namespace, Node, Pod, Service } from "../cluster/objects.ts";
+import type { Truth } from "../cluster/selector.ts";
+import type { ServiceIndex } from "../cluster/services.ts";
 import type { Address } from "../net/address.ts";
-import { ICMP, ICMPV6 } from "../net/protocol.ts";
-import type { Direction, Policy } from "../policy/model.ts";
+import type { Direction, Entity, Policy, PolicySet } from "../policy/model.ts";
 import { AddressClasses } from "./addressClasses.ts";
-import { decideCell, type Party, type Rules } from "./cell.ts";
-import { Blocks, type CompiledPolicy, compileDirection, portCuts, portNames } from "./clauses.ts";
-import { COMMON_DECISIONS, type Decision, NO_POLICY, NOT_SELECTABLE, OWN_NODE, SELF, UNSELECTED_DENIED } from "./decision.ts";
+import { decideCell, nearTruth, type Rules } from "./cell.ts";
+import { type CompiledPolicy, compileDirection, portCuts, portNames } from "./clauses.ts";
+import {
+  COMMON_DECISIONS,
+  type Decision,
+  DROPPED_TO_OWN_NODE,
+  NO_POLICY,
+  NOT_SELECTABLE,
+  SELF,
+  UNSELECTED_DENIED,
+} from "./decision.ts";
 import { DecisionTable } from "./decisionTable.ts";
-import { ANYTHING, Identities, NODE, OUTSIDE } from "./identities.ts";
+import {
+  ANYTHING,
+  Identities,
+  type NodeRelation,
+  OUTSIDE,
+  OUTSIDE_API_SERVER,
+  OUTSIDE_PERHAPS_API_SERVER,
+  reservedIdentity,
+} from "./identities.ts";
 import { NamedPorts } from "./namedPorts.ts";
+import { type KnownNames, NamesOfAddresses, NO_NAMES } from "./nameMatch.ts";
 import { PortClasses } from "./portClasses.ts";
 import type { CniProfile } from "./profile.ts";
 import { Row } from "./row.ts";
+import { ServiceBackends } from "./serviceBackends.ts";
+import { stagesOf } from "./stages.ts";
+import { type Party, TermCompiler } from "./terms.ts";
 
-/** The pods, namespaces and nodes that policies select from. */
+/** What policies select from. */
 export interface World {
   readonly pods: readonly Pod[];
   readonly namespaces: ReadonlyMap<string, Namespace>;
   readonly nodes: readonly Node[];
+  readonly services?: readonly Service[];
+  readonly serviceIndex?: ServiceIndex;
+  /** Labels of service accounts by `namespace/name`. */
+  readonly serviceAccounts?: ReadonlyMap<string, Labels>;
+  /** Addresses that the API server is reached at; undefined: not known. */
+  readonly apiServers?: ReadonlySet<Address> | undefined;
+  /** DNS names of outside addresses. */
+  readonly names?: KnownNames;
 }
 
 /** Who takes part in a connection, with the address that it uses. */
 export type Participant =
   | { readonly type: "pod"; readonly pod: Pod; readonly address: Address }
-  | { readonly type: "node"; readonly node: Node; readonly address: Address }
-  | { readonly type: "external"; readonly address: Address }
+  /** `relation`: whose node it is, where a log says so; else the pods' own nodes tell. */
+  | { readonly type: "node"; readonly node: Node; readonly address: Address; readonly relation?: NodeRelation; readonly isApiServer?: Truth }
+  | { readonly type: "external"; readonly address: Address; readonly isApiServer?: Truth }
+  /** In the cluster, and no pod whose labels count: health checks, the ingress proxy, pods that the plugin does not manage. */
+  | { readonly type: "reserved"; readonly entity: Entity; readonly address: Address }
   /** Perhaps a pod: nothing is known of it. Without an address, not even that (the unknown backend of a Service). */
   | { readonly type: "unknown"; readonly address?: Address };
 
 /** Rows of subjects that no policy can select, or that none does. */
 const ROW_NOT_SELECTABLE = -1;
 const ROW_NO_POLICY = -2;
+/** Number of a node that no object describes: nobody's home. */
+const NO_NODE = -0x7fffffff;
+
+const NO_SETS = { tiers: [], sets: [] };
 
 /** A policy set compiled against a world. Immutable in meaning: its tables fill as questions come. */
 export class Evaluator {
   readonly policies: readonly Policy[];
+  /** Those among them that the plugin does not know. */
+  readonly ignored: readonly Policy[];
   readonly profile: CniProfile;
   readonly ports: PortClasses;
   /** Decisions by id. */
@@ -60,7 +98,7 @@ export class Evaluator {
   #ingressRow = new Int32Array(256);
   #identity = new Int32Array(256);
   #addressClass = new Int32Array(256);
-  /** Its number in the decision table. */
+  /** Its number in the decision table; a node's is followed by those of it as the subject's own node, and as either. */
   #peerNumber = new Int32Array(256);
   /** Which pod (1..) or node (negative) it is; 0: neither. */
   #self = new Int32Array(256);
@@ -68,33 +106,49 @@ export class Evaluator {
   #home = new Int32Array(256);
   readonly #podNumbers = new Map<Pod, number>();
   readonly #nodeNumbers = new Map<string, number>();
+  readonly #nodes = new Map<string, Node>();
+  readonly #apiServers: ReadonlySet<Address> | undefined;
 
-  constructor(policies: readonly Policy[], world: World, profile: CniProfile) {
-    this.policies = policies;
+  constructor(set: PolicySet | readonly Policy[], world: World, profile: CniProfile) {
+    const given: PolicySet = "policies" in set ? set : { ...NO_SETS, policies: set };
+    this.policies = given.policies;
     this.profile = profile;
     this.#unselected = profile.enforcement === "always" ? UNSELECTED_DENIED : NO_POLICY;
     // A plugin that enforces nothing is one that has no policies.
-    if (profile.enforcement === "never") policies = [];
+    const { stages, ignored } = stagesOf(profile.enforcement === "never" ? { ...given, policies: [] } : given, profile);
+    this.ignored = ignored;
     this.#namespaces = world.namespaces;
-    // Pods on the host network are their node: no selector selects them.
-    const identities = new Identities(
-      world.pods.filter((pod) => !pod.hostNetwork),
-      world.namespaces,
-    );
-    const blocks = new Blocks();
-    this.#directions = {
-      ingress: compileDirection(policies, "ingress", identities, blocks),
-      egress: compileDirection(policies, "egress", identities, blocks),
-    };
-    this.#rules = { identities, addresses: new AddressClasses(blocks.list), profile };
-    const names = portNames(policies);
-    this.ports = new PortClasses(portCuts(policies, identities, names), [ICMP, ICMPV6]);
+    this.#apiServers = world.apiServers;
+    const services = new ServiceBackends(world.services ?? [], world.serviceIndex);
+    const compileFor = (direction: Direction, identities: Identities, compiler: TermCompiler) =>
+      compileDirection(stages, ignored, direction, identities, compiler, services, profile.selectsHostPods[direction]);
+    const identities = new Identities({
+      ...world,
+      serviceAccounts: world.serviceAccounts ?? new Map(),
+      isApiServer: (node) => this.#isApiServer(node.addresses),
+      selectsHostPods: profile.selectsHostPods.egress || profile.selectsHostPods.ingress,
+    });
+    const compiler = new TermCompiler({
+      identities,
+      profile,
+      sets: given.sets,
+      names: new NamesOfAddresses(world.names ?? NO_NAMES),
+      services,
+      namespaceLabels: (name) => world.namespaces.get(name) ?? { labels: { "kubernetes.io/metadata.name": name }, labelsKnown: false },
+    });
+    this.#directions = { ingress: compileFor("ingress", identities, compiler), egress: compileFor("egress", identities, compiler) };
+    this.#rules = { identities, addresses: new AddressClasses(compiler.blocks.list), profile, stages };
+    const clauses = [...this.#directions.ingress, ...this.#directions.egress].flatMap((compiled) => compiled.clauses);
+    const names = portNames(clauses);
+    const { cuts, sources, protocols } = portCuts(clauses, identities, names);
+    this.ports = new PortClasses(cuts, sources, protocols);
     this.#namedPorts = new NamedPorts(identities, this.ports, names);
     this.#table = new DecisionTable(this.ports.samples.length, this.#namedPorts);
-    this.#policyNumbers = new Map(policies.map((policy, i) => [policy, i]));
+    this.#policyNumbers = new Map(given.policies.map((policy, i) => [policy, i]));
     this.#selectingByIdentity = { ingress: this.#findSelecting("ingress"), egress: this.#findSelecting("egress") };
     world.pods.forEach((pod, i) => this.#podNumbers.set(pod, i + 1));
     world.nodes.forEach((node, i) => this.#nodeNumbers.set(node.name, -1 - i));
+    world.nodes.forEach((node) => this.#nodes.set(node.name, node));
   }
 
   /** Number of participants that were classed. */
@@ -113,30 +167,30 @@ export class Evaluator {
     const number = this.#participants.size;
     this.#participants.set(key, number);
     if (number >= this.#identity.length) this.#growParticipants();
-    const party = this.#partyOf(participant);
+    const parties = this.#partiesOf(participant);
+    const [party] = parties;
     this.#identity[number] = party.identity;
     this.#addressClass[number] = party.addressClass;
-    this.#peerNumber[number] = this.#table.addPeer(party);
+    this.#peerNumber[number] = this.#table.addPeers(...parties);
     this.#egressRow[number] = this.#rowOf(party, "egress");
     this.#ingressRow[number] = this.#rowOf(party, "ingress");
     if (participant.type === "pod") {
       this.#self[number] = this.#podNumbers.get(participant.pod) ?? 0;
       this.#home[number] = this.#nodeNumbers.get(participant.pod.nodeName ?? "") ?? 0;
-    } else if (participant.type === "node") this.#self[number] = this.#nodeNumbers.get(participant.node.name) ?? 0;
+      if (participant.pod.hostNetwork) this.#self[number] = this.#home[number];
+    } else if (participant.type === "node" && parties.length > 1) this.#self[number] = this.#nodeNumbers.get(participant.node.name) ?? NO_NODE;
     return number;
   }
 
   /** Returns the id of the decision at the source. Participants by number, port by class (`ports.classOf`). */
   decideEgress(source: number, destination: number, portClass: number): number {
     const row = this.#egressRow[source];
-    if (row < 0) return row === ROW_NOT_SELECTABLE ? NOT_SELECTABLE : this.#unselected;
     const self = this.#self[source];
-    if (self !== 0) {
-      if (self === this.#self[destination]) return SELF;
-      if (this.#home[source] !== 0 && this.#home[source] === this.#self[destination] && this.profile.podToOwnNode === "allow")
-        return OWN_NODE;
-    }
-    return this.#lookUp(row, destination, destination, portClass);
+    const other = this.#self[destination];
+    if (other < 0 && other === this.#home[source] && self > 0 && this.profile.dropsToOwnNode) return DROPPED_TO_OWN_NODE;
+    if (row < 0) return row === ROW_NOT_SELECTABLE ? NOT_SELECTABLE : this.#unselected;
+    if (self !== 0 && self === other) return SELF;
+    return this.#lookUp(row, this.#peerSeenBy(source, destination), destination, portClass);
   }
 
   /** Returns the id of the decision at the destination. */
@@ -144,11 +198,17 @@ export class Evaluator {
     const row = this.#ingressRow[destination];
     if (row < 0) return row === ROW_NOT_SELECTABLE ? NOT_SELECTABLE : this.#unselected;
     const self = this.#self[destination];
-    if (self !== 0) {
-      if (self === this.#self[source]) return SELF;
-      if (this.#home[destination] !== 0 && this.#home[destination] === this.#self[source]) return OWN_NODE;
-    }
-    return this.#lookUp(row, source, destination, portClass);
+    if (self !== 0 && self === this.#self[source]) return SELF;
+    return this.#lookUp(row, this.#peerSeenBy(destination, source), destination, portClass);
+  }
+
+  /** Returns a peer's number in the table. A node is one to the pods on it and another to the rest. */
+  #peerSeenBy(subject: number, peer: number): number {
+    const number = this.#peerNumber[peer];
+    const self = this.#self[peer];
+    if (self >= 0) return number;
+    const home = this.#home[subject];
+    return home === 0 ? number + 2 : home === self ? number + 1 : number;
   }
 
   /** Returns the policies that select a participant and govern a direction; for an unknown one those that may. */
@@ -200,18 +260,24 @@ export class Evaluator {
     };
   }
 
+  /** `peer` by its number in the table, `destination` by participant. */
   #lookUp(row: number, peer: number, destination: number, portClass: number): number {
-    const cell = this.#table.cellOf(row, this.#peerNumber[peer], this.#identity[destination], portClass);
+    const cell = this.#table.cellOf(row, peer, this.#identity[destination], portClass);
     const id = this.#table.get(cell);
     return id < 0 ? this.#fill(row, cell, peer, destination, portClass) : id;
   }
 
   /** Works a cell out with those who ask first: whoever shares the cell is answered alike. */
   #fill(row: number, cell: number, peer: number, destination: number, portClass: number): number {
-    const { policies, subject } = this.#table.row(row);
-    const id = this.#internDecision(
-      decideCell(this.#rules, policies, subject, this.party(peer), this.party(destination), this.ports.samples[portClass]),
-    );
+    const { policies, subject, direction } = this.#table.row(row);
+    const question = {
+      direction,
+      subject,
+      peer: this.#table.peer(peer),
+      destination: this.party(destination),
+      sample: this.ports.samples[portClass],
+    };
+    const id = this.#internDecision(decideCell(this.#rules, policies, question));
     this.#table.set(cell, id);
     return id;
   }
@@ -238,32 +304,57 @@ export class Evaluator {
     return selecting;
   }
 
-  #partyOf(participant: Participant): Party {
-    const addressClass = participant.address === undefined ? -1 : this.#rules.addresses.classOf(participant.address);
+  #isApiServer(addresses: readonly Address[]): Truth {
+    const servers = this.#apiServers;
+    return servers === undefined ? "unknown" : addresses.some((address) => servers.has(address));
+  }
+
+  /** What a participant is to rules; a node: to pods on other nodes, to those on it, and to those of whom that is not known. */
+  #partiesOf(participant: Participant): Party[] {
+    const { identities, addresses } = this.#rules;
+    const addressClass = participant.address === undefined ? -1 : addresses.classOf(participant.address);
     switch (participant.type) {
-      case "pod":
-        // NetworkPolicy does not select pods on the host network: they are their node.
-        return {
-          identity: participant.pod.hostNetwork ? NODE : (this.#rules.identities.numberOf(participant.pod) ?? ANYTHING),
-          addressClass,
-        };
+      case "pod": {
+        const { pod } = participant;
+        const node = this.#nodes.get(pod.nodeName ?? "") ?? { name: pod.nodeName ?? "", labels: {}, addresses: [], podPrefixes: [] };
+        if (pod.hostNetwork) return this.#nodeParties(node, addressClass, this.#isApiServer(node.addresses));
+        return [{ identity: identities.numberOf(pod) ?? ANYTHING, addressClass }];
+      }
       case "unknown":
-        return { identity: ANYTHING, addressClass };
-      case "node":
-        return { identity: NODE, addressClass };
-      case "external":
-        return { identity: OUTSIDE, addressClass };
+        return [{ identity: ANYTHING, addressClass }];
+      case "node": {
+        const { node, relation, isApiServer = this.#isApiServer([...node.addresses, participant.address]) } = participant;
+        if (relation === undefined) return this.#nodeParties(node, addressClass, isApiServer);
+        return [{ identity: identities.numberOfNode(node, relation, isApiServer), addressClass }];
+      }
+      case "reserved":
+        return [{ identity: reservedIdentity(participant.entity) ?? ANYTHING, addressClass }];
+      case "external": {
+        const truth = participant.isApiServer ?? this.#isApiServer([participant.address]);
+        return [{ identity: truth === true ? OUTSIDE_API_SERVER : truth === false ? OUTSIDE : OUTSIDE_PERHAPS_API_SERVER, addressClass }];
+      }
     }
   }
 
+  #nodeParties(node: Node, addressClass: number, isApiServer: Truth): Party[] {
+    const { identities } = this.#rules;
+    return (["other", "own", "unsure"] as const).map((relation) => ({
+      identity: identities.numberOfNode(node, relation, isApiServer),
+      addressClass,
+    }));
+  }
+
   #rowOf(subject: Party, direction: Direction): number {
-    if (subject.identity === NODE || subject.identity === OUTSIDE) return ROW_NOT_SELECTABLE;
+    const { identities } = this.#rules;
+    if (subject.identity !== ANYTHING && subject.identity < identities.firstPod) return ROW_NOT_SELECTABLE;
     const selecting = this.#selectingByIdentity[direction][subject.identity];
     if (selecting.length === 0) return ROW_NO_POLICY;
     const policies = selecting.map((policy) => this.#directions[direction][policy]);
-    const { identities } = this.#rules;
-    // Subjects are one class when the same policies select them, as certainly.
-    const certainty = policies.map(({ subject: selection }) => (identities.selection(selection).must.has(subject.identity) ? "" : "?"));
+    // Subjects are one class when the same policies select them, as certainly, and rules that look at the subject's end say the same of it.
+    const certainty = policies.map(({ subject: selection, clauses }) => {
+      const near = clauses.filter((clause) => clause.near !== undefined).map((clause) => nearTruth(this.#rules, clause, subject));
+      return (identities.selection(selection).must.has(subject.identity) ? "" : "?") + (near.length > 0 ? `(${near.join()})` : "");
+    });
     const key = `${direction} ${selecting.map((policy, i) => policy + certainty[i]).join()}`;
     let row = this.#rowByKey.get(key);
     if (row === undefined)
@@ -292,9 +383,11 @@ function participantKey(participant: Participant, podNumbers: ReadonlyMap<Pod, n
     case "pod":
       return `p${podNumbers.get(participant.pod) ?? `${participant.pod.namespace}/${participant.pod.name}`} ${participant.address}`;
     case "node":
-      return `n${participant.node.name} ${participant.address}`;
+      return `n${participant.node.name} ${participant.address} ${participant.relation} ${participant.isApiServer}`;
     case "external":
-      return `e${participant.address}`;
+      return `e${participant.address} ${participant.isApiServer}`;
+    case "reserved":
+      return `r${participant.entity} ${participant.address}`;
     case "unknown":
       return `u${participant.address ?? ""}`;
   }

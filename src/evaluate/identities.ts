@@ -1,13 +1,28 @@
-import type { ContainerPort, Labels, Namespace, Pod } from "../cluster/objects.ts";
-import { type LabelSelector, type Requirement, selectorKey, selects, selectsPartly } from "../cluster/selector.ts";
-import type { NamespaceMatch, PodMatch } from "../policy/model.ts";
+import type { ContainerPort, Labels, Namespace, Node, Pod } from "../cluster/objects.ts";
+import { type LabelSelector, type Requirement, selectorKey, selects, selectsPartly, type Truth } from "../cluster/selector.ts";
+import type { Entity, Expression, NamespaceMatch, PodMatch } from "../policy/model.ts";
 import { BitSet } from "./bitSet.ts";
+import { expressionKey, expressionTruth } from "./expression.ts";
 
 /** What policies select pods by. Pods that agree in all of it are one identity. */
 export interface Identity {
   readonly namespace: string;
   readonly labels: Labels;
   readonly ports: readonly ContainerPort[];
+  readonly serviceAccountName: string;
+}
+
+/** Where a node stands to the subject of a question: its own, another, or one of the two since the subject's is not known. */
+export type NodeRelation = "own" | "other" | "unsure";
+
+/** What policies select nodes by. */
+interface NodeIdentity {
+  readonly labels: Labels;
+  readonly relation: NodeRelation;
+  /** Whether the API server listens there. */
+  readonly isApiServer: Truth;
+  /** Pods that share its addresses, where the plugin lets selectors of pods match them. */
+  readonly hostPods: readonly Pod[];
 }
 
 /** A selector's answer on identities: certainly, or only perhaps since a fact is missing. `must` is a subset of `may`. */
@@ -16,65 +31,213 @@ export interface Selection {
   readonly may: BitSet;
 }
 
-/** Identity numbers that are no pod's. */
+/** Identity numbers that are neither a pod's nor a node's. */
 export const ANYTHING = 0; // an endpoint of which nothing is known but (perhaps) its address
-export const OUTSIDE = 1; // no selector matches it
-export const NODE = 2; // nor this
-const FIRST_POD = 3;
+export const OUTSIDE = 1;
+export const OUTSIDE_API_SERVER = 2;
+/** An outside address that may be the API server's: the snapshot does not say where that is. */
+export const OUTSIDE_PERHAPS_API_SERVER = 3;
+/** Addresses in the cluster that are no pod's whose labels count (Cilium: reserved identities). */
+const RESERVED: readonly Entity[] = ["health", "ingress", "init", "unmanaged"];
+const FIRST_NODE = 4 + RESERVED.length;
+const RELATIONS: readonly NodeRelation[] = ["other", "own", "unsure"];
 
-/** The distinct identities of a cluster's pods, and which of them each selector selects. Selectors are resolved once each. */
+/** Whether an entity is that reserved one. */
+export function reservedIdentity(entity: Entity): number | undefined {
+  const i = RESERVED.indexOf(entity);
+  return i < 0 ? undefined : 4 + i;
+}
+
+/** Reports whether an identity is of an address outside the cluster. */
+export function isOutside(identity: number): boolean {
+  return identity >= OUTSIDE && identity <= OUTSIDE_PERHAPS_API_SERVER;
+}
+
+/** The cluster as identities see it. */
+export interface Population {
+  readonly pods: readonly Pod[];
+  readonly nodes: readonly Node[];
+  readonly namespaces: ReadonlyMap<string, Namespace>;
+  /** Labels of service accounts by `namespace/name`; absent: the snapshot does not hold it. */
+  readonly serviceAccounts: ReadonlyMap<string, Labels>;
+  readonly isApiServer: (node: Node) => Truth;
+  /** Whether a selector of pods also selects pods on the host network, by their node's address. */
+  readonly selectsHostPods: boolean;
+}
+
+/**
+ * The distinct identities of a cluster: what has no labels first, then nodes (each as the subject's own, as another and as either),
+ * then pods. Says which of them each selector selects; selectors are resolved once each.
+ */
 export class Identities {
+  /** Number of the first identity that is a pod's. */
+  readonly firstPod: number;
+  readonly size: number;
   readonly #identities: Identity[] = [];
+  readonly #nodes: NodeIdentity[] = [];
   readonly #numberOfPod = new Map<Pod, number>();
-  readonly #namespaces: ReadonlyMap<string, Namespace>;
+  readonly #numberOfNode = new Map<Node, number>();
+  readonly #nodeNumbers = new Map<string, number>();
+  readonly #population: Population;
   readonly #byNamespace = new Map<string, BitSet>();
   readonly #byLabel = new Map<string, number[]>();
   readonly #byKey = new Map<string, number[]>();
-  readonly #selections = new Map<string, number>();
-  readonly #all: Selection[] = [];
+  readonly #numbers = new Map<string, number>();
+  readonly #selections: Selection[] = [];
   readonly #podSelections = new Map<string, BitSet>();
   readonly #namespaceSelections = new Map<string, Selection>();
 
-  constructor(pods: readonly Pod[], namespaces: ReadonlyMap<string, Namespace>) {
-    this.#namespaces = namespaces;
+  constructor(population: Population) {
+    this.#population = population;
+    const hostPods = Map.groupBy(
+      population.selectsHostPods ? population.pods.filter((pod) => pod.hostNetwork) : [],
+      (pod) => pod.nodeName ?? "",
+    );
+    for (const isApiServer of [false, true, "unknown"] as const) this.#addNode({ labels: {}, isApiServer, hostPods: [] });
+    for (const node of population.nodes) {
+      const own = hostPods.get(node.name) ?? [];
+      this.#numberOfNode.set(node, this.#addNode({ labels: node.labels, isApiServer: population.isApiServer(node), hostPods: own }));
+    }
+    this.firstPod = FIRST_NODE + this.#nodes.length;
     const numbers = new Map<string, number>();
-    for (const pod of pods) {
-      const key = JSON.stringify([pod.namespace, Object.entries(pod.labels).sort(), pod.ports.filter((port) => port.name !== undefined)]);
+    for (const pod of population.pods) {
+      // Pods on the host network are their node: no selector selects them.
+      if (pod.hostNetwork) continue;
+      const { namespace, labels, ports, serviceAccountName } = pod;
+      const named = ports.filter((port) => port.name !== undefined);
+      const key = JSON.stringify([namespace, Object.entries(labels).sort(), named, serviceAccountName]);
       let number = numbers.get(key);
-      if (number === undefined) numbers.set(key, (number = FIRST_POD + this.#identities.push(pod) - 1));
+      if (number === undefined) numbers.set(key, (number = this.firstPod + this.#identities.push(pod) - 1));
       this.#numberOfPod.set(pod, number);
     }
-    this.#identities.forEach((identity, i) => this.#index(identity, FIRST_POD + i));
-  }
-
-  /** Number of the first identity that is a pod's. */
-  get firstPod(): number {
-    return FIRST_POD;
-  }
-
-  get size(): number {
-    return FIRST_POD + this.#identities.length;
+    this.size = this.firstPod + this.#identities.length;
+    this.#identities.forEach((identity, i) => this.#index(identity, this.firstPod + i));
   }
 
   numberOf(pod: Pod): number | undefined {
     return this.#numberOfPod.get(pod);
   }
 
-  /** Returns an identity; undefined for the numbers that are no pod's. */
-  get(number: number): Identity | undefined {
-    return this.#identities[number - FIRST_POD];
+  /** Returns the identity of a node as the subject's own one or another; of one that no object describes by whether it is the API server. */
+  numberOfNode(node: Node, relation: NodeRelation, isApiServer: Truth): number {
+    const known = this.#numberOfNode.get(node);
+    const first = known ?? FIRST_NODE + [false, true, "unknown"].indexOf(isApiServer) * RELATIONS.length;
+    return first + RELATIONS.indexOf(relation);
   }
 
-  /** Returns the number of a selection of pods. */
-  intern(match: PodMatch): number {
-    const key = `${"name" in match.namespaces ? `=${match.namespaces.name}` : selectorKey(match.namespaces.selector)} ${selectorKey(match.pods)}`;
-    let number = this.#selections.get(key);
-    if (number === undefined) this.#selections.set(key, (number = this.#all.push(this.#select(match)) - 1));
-    return number;
+  /** Returns the identities that are no pod's, in groups that rules without selectors of nodes answer alike. */
+  specials(): number[][] {
+    const single = Array.from({ length: FIRST_NODE }, (_, number) => [number]);
+    const nodes = RELATIONS.map((_, relation) => this.#nodes.flatMap((_, i) => (i % RELATIONS.length === relation ? [FIRST_NODE + i] : [])));
+    return [...single, ...nodes];
+  }
+
+  /** Reports whether an identity is a node's. */
+  isNode(number: number): boolean {
+    return number >= FIRST_NODE && number < this.firstPod;
+  }
+
+  /** Reports whether an identity is the subject's own node, certainly. */
+  isOwnNode(number: number): boolean {
+    return this.isNode(number) && this.#nodes[number - FIRST_NODE].relation === "own";
+  }
+
+  /** Reports whether an identity is a node's that may be the subject's own. */
+  isUnsureNode(number: number): boolean {
+    return this.isNode(number) && this.#nodes[number - FIRST_NODE].relation === "unsure";
+  }
+
+  /** Returns a pod's identity; undefined for the numbers that are no pod's. */
+  get(number: number): Identity | undefined {
+    return this.#identities[number - this.firstPod];
+  }
+
+  /** Returns the number of a selection of pods; with `hostPods`, of nodes too on whose network a selected pod runs. */
+  intern(match: PodMatch, hostPods = false): number {
+    const where = match.where === undefined ? "" : expressionKey(match.where);
+    const key = `${"name" in match.namespaces ? `=${match.namespaces.name}` : selectorKey(match.namespaces.selector)} ${selectorKey(match.pods)} ${where} ${hostPods}`;
+    return this.#intern(key, () => this.#select(match, hostPods));
+  }
+
+  /** Returns the number of a selection of nodes by their labels. */
+  internNodes(selector: LabelSelector): number {
+    return this.#intern(`nodes ${selectorKey(selector)}`, () =>
+      this.#selectBy((number) => (this.isNode(number) ? this.#nodeTruth(number, selector) : number === ANYTHING ? "unknown" : false)),
+    );
+  }
+
+  /** Returns the number of the selection of an entity. The two address families of the world are one here. */
+  internEntity(entity: Entity): number {
+    return this.#intern(`entity ${entity}`, () => this.#selectBy((number) => this.#entityTruth(number, entity)));
+  }
+
+  /** Returns the number of the identities whose addresses prefixes match: outside ones, and pods and nodes where the plugin says so. */
+  internAddressed(pods: boolean, nodes: boolean): number {
+    return this.#intern(`addressed ${pods} ${nodes}`, () =>
+      this.#selectBy((number) => {
+        if (number === ANYTHING) return pods && nodes ? true : "unknown";
+        return isOutside(number) || (this.isNode(number) ? nodes : pods);
+      }),
+    );
   }
 
   selection(number: number): Selection {
-    return this.#all[number];
+    return this.#selections[number];
+  }
+
+  #addNode(identity: Omit<NodeIdentity, "relation">): number {
+    const pods = identity.hostPods.map(({ namespace, labels }) => [namespace, Object.entries(labels).sort()]);
+    const key = JSON.stringify([Object.entries(identity.labels).sort(), identity.isApiServer, pods]);
+    let number = this.#nodeNumbers.get(key);
+    if (number === undefined) {
+      number = FIRST_NODE + this.#nodes.length;
+      this.#nodeNumbers.set(key, number);
+      for (const relation of RELATIONS) this.#nodes.push({ ...identity, relation });
+    }
+    return number;
+  }
+
+  #intern(key: string, select: () => Selection): number {
+    let number = this.#numbers.get(key);
+    if (number === undefined) {
+      number = this.#selections.push(select()) - 1;
+      this.#numbers.set(key, number);
+    }
+    return number;
+  }
+
+  #selectBy(truthOf: (number: number) => Truth): Selection {
+    const selection = { must: new BitSet(this.size), may: new BitSet(this.size) };
+    for (let number = 0; number < this.size; number++) {
+      const truth = truthOf(number);
+      if (truth !== false) selection.may.add(number);
+      if (truth === true) selection.must.add(number);
+    }
+    return selection;
+  }
+
+  #nodeTruth(number: number, selector: LabelSelector): Truth {
+    const { labels } = this.#nodes[number - FIRST_NODE];
+    // Nodes that only records tell of have labels that nobody knows.
+    return number < FIRST_NODE + 3 * RELATIONS.length ? selectsPartly(selector, {}) : selects(selector, labels);
+  }
+
+  #entityTruth(number: number, entity: Entity): Truth {
+    if (entity === "all") return true;
+    if (entity === "none") return false;
+    if (number === ANYTHING) return "unknown";
+    if (isOutside(number)) {
+      if (entity === "world" || entity === "world-ipv4" || entity === "world-ipv6") return true;
+      // An API server outside the cluster belongs to it (Cilium: kube-apiserver is part of the entity cluster).
+      if (entity !== "kube-apiserver" && entity !== "cluster") return false;
+      return number === OUTSIDE ? false : number === OUTSIDE_API_SERVER ? true : "unknown";
+    }
+    if (entity === "cluster") return true;
+    if (!this.isNode(number)) return reservedIdentity(entity) === number;
+    const { relation, isApiServer } = this.#nodes[number - FIRST_NODE];
+    if (entity === "kube-apiserver") return isApiServer;
+    if (entity !== "host" && entity !== "remote-node") return false;
+    return relation === "unsure" ? "unknown" : (relation === "own") === (entity === "host");
   }
 
   #index(identity: Identity, number: number): void {
@@ -91,12 +254,49 @@ export class Identities {
     return bits;
   }
 
-  #select(match: PodMatch): Selection {
+  #select(match: PodMatch, withHostPods: boolean): Selection {
     const pods = this.#selectPods(match.pods);
     const namespaces = this.#selectNamespaces(match.namespaces);
     const selection = { must: pods.copy().retainAll(namespaces.must), may: pods.copy().retainAll(namespaces.may) };
+    if (match.where !== undefined) this.#narrow(selection, match.where);
     selection.may.add(ANYTHING);
+    if (!withHostPods) return selection;
+    this.#nodes.forEach(({ hostPods }, i) => {
+      if (hostPods.some((pod) => this.#selectsPod(match, pod) !== false)) selection.may.add(FIRST_NODE + i);
+      if (hostPods.some((pod) => this.#selectsPod(match, pod) === true)) selection.must.add(FIRST_NODE + i);
+    });
     return selection;
+  }
+
+  #narrow({ must, may }: Selection, where: Expression): void {
+    const drop = { must: new BitSet(this.size), may: new BitSet(this.size) };
+    may.forEach((number) => {
+      const truth = this.#expressionTruth(where, this.get(number)!);
+      if (truth !== true) drop.must.add(number);
+      if (truth === false) drop.may.add(number);
+    });
+    must.removeAll(drop.must);
+    may.removeAll(drop.may);
+  }
+
+  /** Whether a match selects a pod, asked of it alone. */
+  #selectsPod(match: PodMatch, pod: Pod): Truth {
+    if (!selects(match.pods, pod.labels)) return false;
+    const namespace = "name" in match.namespaces ? match.namespaces.name === pod.namespace : this.#matchesNamespace(match.namespaces.selector, pod.namespace);
+    if (namespace === false || match.where === undefined) return namespace;
+    const truth = this.#expressionTruth(match.where, pod);
+    return truth === true ? namespace : truth;
+  }
+
+  #expressionTruth(expression: Expression, { namespace, labels, serviceAccountName }: Identity): Truth {
+    // Every namespace has the account `default`, which hardly anybody labels: one that the snapshot lacks has no labels.
+    const account =
+      this.#population.serviceAccounts.get(`${namespace}/${serviceAccountName}`) ?? (serviceAccountName === "default" ? {} : undefined);
+    return expressionTruth(expression, {
+      labels,
+      namespace: this.#population.namespaces.get(namespace) ?? unknownNamespace(namespace),
+      serviceAccount: { name: serviceAccountName, ...(account === undefined ? {} : { labels: account }) },
+    });
   }
 
   #selectPods(selector: LabelSelector): BitSet {
@@ -112,7 +312,7 @@ export class Identities {
 
   #allPods(): BitSet {
     const bits = new BitSet(this.size);
-    for (let number = FIRST_POD; number < this.size; number++) bits.add(number);
+    for (let number = this.firstPod; number < this.size; number++) bits.add(number);
     return bits;
   }
 
@@ -145,11 +345,14 @@ export class Identities {
     return selection;
   }
 
-  #matchesNamespace(selector: LabelSelector, name: string): boolean | "unknown" {
-    const namespace = this.#namespaces.get(name);
-    if (namespace?.labelsKnown) return selects(selector, namespace.labels);
-    return selectsPartly(selector, namespace?.labels ?? { "kubernetes.io/metadata.name": name });
+  #matchesNamespace(selector: LabelSelector, name: string): Truth {
+    const { labels, labelsKnown } = this.#population.namespaces.get(name) ?? unknownNamespace(name);
+    return labelsKnown ? selects(selector, labels) : selectsPartly(selector, labels);
   }
+}
+
+function unknownNamespace(name: string): Namespace {
+  return { name, labels: { "kubernetes.io/metadata.name": name }, labelsKnown: false };
 }
 
 function append(map: Map<string, number[]>, key: string, number: number): void {

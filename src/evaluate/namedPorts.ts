@@ -31,8 +31,9 @@ export class NamedPorts {
       const names = new Map<number, Set<string>>();
       for (const { name, port, protocol } of identities.get(identity)?.ports ?? []) {
         if (name === undefined || !used.has(name)) continue;
-        const portClass = ports.classOf(protocol, port);
-        names.set(portClass, (names.get(portClass) ?? new Set()).add(`${protocol}/${name}`));
+        ports.forEachIn({ protocol, first: port, last: port }, (portClass) =>
+          names.set(portClass, (names.get(portClass) ?? new Set()).add(`${protocol}/${name}`)),
+        );
       }
       entries.push([...names].map(([portClass, set]) => ({ portClass, set: this.#intern(numbers, set) })));
     }

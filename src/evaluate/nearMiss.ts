@@ -2,10 +2,11 @@ import { matchesRequirement, type Requirement } from "../cluster/selector.ts";
 import { formatPortRange } from "../net/portRange.ts";
 import { formatPrefix, prefixContains } from "../net/prefix.ts";
 import { hasPorts, protocolName } from "../net/protocol.ts";
-import type { Direction, Peer, Policy, PortMatch, RuleRef } from "../policy/model.ts";
-import { matchPeers, matchPorts, type Party } from "./cell.ts";
+import type { Direction, Peer, PeerTerm, PodMatch, Policy, PortMatch, RuleRef } from "../policy/model.ts";
+import { matchPeers, matchPorts } from "./cell.ts";
 import type { Clause } from "./clauses.ts";
 import type { Evaluator, Participant } from "./evaluator.ts";
+import type { Party } from "./terms.ts";
 
 /** The question that a near miss answers: why did no rule of the subject's policies let this through? */
 export interface DeniedFlow {
@@ -46,7 +47,9 @@ export function findNearMiss(evaluator: Evaluator, flow: DeniedFlow): NearMiss {
   const [subject, peer] = flow.direction === "egress" ? [flow.source, flow.destination] : [flow.destination, flow.source];
   const peerParty = evaluator.party(evaluator.classify(peer));
   const destination = evaluator.party(evaluator.classify(flow.destination));
-  const clauses = evaluator.policiesOf(evaluator.classify(subject), flow.direction).flatMap((policy) => policy.clauses);
+  const clauses = evaluator
+    .policiesOf(evaluator.classify(subject), flow.direction)
+    .flatMap((policy) => policy.clauses.filter(({ rule }) => rule.action === "allow"));
   if (clauses.length === 0) return { text: `no rule allows any ${flow.direction}` };
   let best: Scored | undefined;
   for (const clause of clauses) {
@@ -60,7 +63,7 @@ export function findNearMiss(evaluator: Evaluator, flow: DeniedFlow): NearMiss {
 function score(evaluator: Evaluator, clause: Clause, flow: DeniedFlow, peer: Participant, peerParty: Party, destination: Party): Scored {
   const peersMatch = matchPeers(evaluator.rules, clause, peerParty).truth === true;
   const portsMatch =
-    matchPorts(evaluator.rules, clause, { protocol: flow.protocol, port: hasPorts(flow.protocol) ? flow.port : -1 }, destination) === true;
+    matchPorts(evaluator.rules, clause, { protocol: flow.protocol, port: flow.port, sourcePort: -1 }, destination) === true;
   if (peersMatch) return { clause, peersMatch, portsMatch, score: portsMatch ? 100 : sharesProtocol(clause, flow.protocol) ? 60 : 50 };
   const fault = bestPeer(evaluator, clause, peer);
   return { clause, peersMatch, portsMatch, ...(fault ? { peer: fault } : {}), score: (portsMatch ? 30 : 0) + (fault?.score ?? 0) };
@@ -72,14 +75,14 @@ function narrowness(clause: Clause): number {
 }
 
 function sharesProtocol(clause: Clause, protocol: number): boolean {
-  return clause.rule.ports !== "any" && clause.rule.ports.some((match) => match.protocol === protocol);
+  return clause.ports !== "any" && clause.ports.some((match) => match.protocol === protocol);
 }
 
 function describe(best: Scored, flow: DeniedFlow, peer: Participant, clauses: readonly Clause[]): NearMiss {
   const ref = best.peer?.ref ?? best.clause.rule.ref;
   const place = placeOf(ref);
   if (best.peersMatch) {
-    const ports = describePorts(best.clause.rule.ports);
+    const ports = describePorts(best.clause.ports);
     const { dialledPort } = flow;
     const isServicePort = dialledPort !== undefined && dialledPort !== flow.port && allows(best.clause, flow.protocol, dialledPort);
     if (!hasPorts(flow.protocol))
@@ -95,18 +98,18 @@ function describe(best: Scored, flow: DeniedFlow, peer: Participant, clauses: re
   if (peer.type === "node" && !clauses.some(reachesAddresses))
     return { text: `no rule ${flow.direction === "egress" ? "reaches" : "admits"} node addresses` };
   if (best.peer === undefined) return { text: `no rule allows ${flow.direction} ${where} it` };
-  const lead = best.portsMatch ? `nearest rule${place}` : `nearest rule allows ${describePorts(best.clause.rule.ports)}${place} and`;
+  const lead = best.portsMatch ? `nearest rule${place}` : `nearest rule allows ${describePorts(best.clause.ports)}${place} and`;
   return { text: `${lead} ${best.peer.text}`, rule: ref };
 }
 
 function reachesAddresses(clause: Clause): boolean {
-  return clause.peers === "any" || clause.peers.some((peer) => peer.isBlock);
+  return clause.rule.peers === "any" || clause.rule.peers.some((peer) => peer.kind !== "pods");
 }
 
 function allows(clause: Clause, protocol: number, port: number): boolean {
   return (
-    clause.rule.ports !== "any" &&
-    clause.rule.ports.some(
+    clause.ports !== "any" &&
+    clause.ports.some(
       (match) =>
         match.protocol === protocol &&
         match.ports !== undefined &&
@@ -126,7 +129,8 @@ export function placeOf(ref: RuleRef): string {
 /** Returns a rule's ports as people write them: `80/TCP, 8000-8100/TCP, http/TCP, any UDP`. */
 export function describePorts(ports: "any" | readonly PortMatch[]): string {
   if (ports === "any") return "every port";
-  const shown = ports.slice(0, 4).map(({ protocol, ports: range }) => {
+  const shown = ports.slice(0, 4).map(({ protocol, ports: range, icmp }) => {
+    if (icmp !== undefined) return `${protocolName(protocol)} type ${icmp.type}${icmp.code === undefined ? "" : ` code ${icmp.code}`}`;
     if (range === undefined) return `any ${protocolName(protocol)}`;
     return `${"name" in range ? range.name : formatPortRange(range)}/${protocolName(protocol)}`;
   });
@@ -140,31 +144,67 @@ function bestPeer(evaluator: Evaluator, clause: Clause, participant: Participant
 }
 
 function peerFault(evaluator: Evaluator, peer: Peer, participant: Participant): PeerFault {
-  const { ref } = peer;
-  if (peer.kind === "prefix") {
-    const { address } = participant;
-    const except = address === undefined ? undefined : peer.except.find((prefix) => prefixContains(prefix, address));
-    if (except !== undefined) return { ref, score: 15, text: `excepts ${formatPrefix(except)}` };
-    if (participant.type === "pod" && !evaluator.profile.blocksMatchPods)
-      return { ref, score: 4, text: `names addresses (${formatPrefix(peer.prefix)}), which match no pods under ${evaluator.profile.name}` };
-    return { ref, score: participant.type === "external" ? 6 : 1, text: `wants an address in ${formatPrefix(peer.prefix)}` };
+  return { ref: peer.ref, ...termFault(evaluator, peer, participant) };
+}
+
+/** Why one condition does not hold, and how near it came. */
+function termFault(evaluator: Evaluator, term: PeerTerm, participant: Participant): Omit<PeerFault, "ref"> {
+  switch (term.kind) {
+    case "prefix": {
+      const { address } = participant;
+      const except = address === undefined ? undefined : term.except.find((prefix) => prefixContains(prefix, address));
+      if (except !== undefined) return { score: 15, text: `excepts ${formatPrefix(except)}` };
+      if (participant.type === "pod" && !evaluator.profile.blocksMatchPods)
+        return { score: 4, text: `names addresses (${formatPrefix(term.prefix)}), which match no pods under ${evaluator.profile.name}` };
+      return { score: participant.type === "external" ? 6 : 1, text: `wants an address in ${formatPrefix(term.prefix)}` };
+    }
+    case "pods":
+      return podsFault(evaluator, term.match, participant);
+    case "entities":
+      return { score: participant.type === "pod" ? 1 : 4, text: `is for ${term.entities.join(" and ")}` };
+    case "names":
+      return {
+        score: participant.type === "external" ? 7 : 0,
+        text: `is for ${term.patterns.map(({ text }) => text).join(", ")}, and no DNS answer led from there to this address`,
+      };
+    case "nodes":
+      return { score: participant.type === "node" ? 6 : 0, text: `is for nodes with ${describeRequirements(term.selector.requirements)}` };
+    case "services":
+      return { score: 3, text: `is for the backends of ${"name" in term.match ? `Service ${term.match.name}` : "selected Services"}` };
+    case "sets":
+      return { score: participant.type === "external" ? 5 : 1, text: "is for addresses of sets that do not hold this one" };
+    case "family":
+      return { score: 1, text: `is for IPv${term.family} only` };
+    case "not":
+      return { score: 2, text: "excludes it" };
+    case "all":
+    case "some": {
+      const faults = term.terms.map((inner) => termFault(evaluator, inner, participant));
+      const first: Omit<PeerFault, "ref"> = { score: 0, text: "selects nothing" };
+      return faults.reduce((a, b) => (b.score > a.score ? b : a), faults[0] ?? first);
+    }
   }
-  if (participant.type === "unknown") return { ref, score: 1, text: "selects pods by labels, and whose address this is is not known" };
-  if (participant.type !== "pod") return { ref, score: 0, text: "selects pods, which this is not" };
+}
+
+function podsFault(evaluator: Evaluator, match: PodMatch, participant: Participant): Omit<PeerFault, "ref"> {
+  if (participant.type === "unknown") return { score: 1, text: "selects pods by labels, and whose address this is is not known" };
+  if (participant.type !== "pod") return { score: 0, text: "selects pods, which this is not" };
   const { pod } = participant;
-  const { namespaces, pods } = peer.match;
+  const { namespaces, pods } = match;
   const failed = pods.requirements.filter((requirement) => !matchesRequirement(requirement, pod.labels));
   const held = pods.requirements.length - failed.length;
   const namespaceText = namespaceFault(evaluator, namespaces, pod.namespace);
   const podText =
-    failed.length > 0
-      ? `wants ${failed.map(describeRequirement).join(" and ")}, ${pod.workload.name} has ${describeLabels(failed, pod.labels)}`
-      : "";
+    failed.length > 0 ? `wants ${describeRequirements(failed)}, ${pod.workload.name} has ${describeLabels(failed, pod.labels)}` : "";
   const text = [namespaceText, podText].filter((part) => part !== "").join(" and ");
-  return { ref, score: 5 + held * 2 - failed.length + (namespaceText === "" ? 6 : 0), text: text || "selects other pods" };
+  return { score: 5 + held * 2 - failed.length + (namespaceText === "" ? 6 : 0), text: text || "selects other pods" };
 }
 
-function namespaceFault(evaluator: Evaluator, match: Extract<Peer, { kind: "pods" }>["match"]["namespaces"], namespace: string): string {
+function describeRequirements(requirements: readonly Requirement[]): string {
+  return requirements.length === 0 ? "any labels" : requirements.map(describeRequirement).join(" and ");
+}
+
+function namespaceFault(evaluator: Evaluator, match: PodMatch["namespaces"], namespace: string): string {
   if ("name" in match) return match.name === namespace ? "" : `selects pods of namespace ${match.name} only`;
   const labels = evaluator.namespaceLabels(namespace);
   const failed = match.selector.requirements.filter((requirement) => !matchesRequirement(requirement, labels));

@@ -1,67 +1,94 @@
 import type { CniGuess } from "../cluster/cni.ts";
+import type { Dialect } from "./honoured.ts";
 
 export type CniName = CniGuess["name"];
 
 export const CNI_NAMES: readonly CniName[] = ["generic", "cilium", "calico", "antrea", "ovn-kubernetes", "aws", "kube-router"];
 
 /**
- * How a network plugin differs in enforcing NetworkPolicy, where the API leaves room or the plugin breaks its word. Each switch
- * that decides a verdict is named in the decision's notes. Sources: docs of the plugins, collected in ARCHITECTURE.md.
+ * How a network plugin differs in enforcing policies, where the API leaves room or the plugin breaks its word. Each switch that
+ * decides a verdict is named in the decision's notes. Sources: docs and code of the plugins, collected in ARCHITECTURE.md.
  */
 export interface CniProfile {
   readonly name: CniName;
+  /** Families of policies that it knows; others do nothing. */
+  readonly dialects: readonly Dialect[];
   /** Whether an ipBlock matches the addresses of pods; of nodes. */
   readonly blocksMatchPods: boolean;
   readonly blocksMatchNodes: boolean;
   /** What a pod's traffic to the node it runs on meets: the API always allows it, most plugins judge it by the pod's egress rules. */
   readonly podToOwnNode: "allow" | "judge";
+  /** What the pod's own node may send it: everything, or what no rule denies (Cilium's entity host). */
+  readonly ownNodeToPod: "allow" | "unless-denied";
+  /** What happens to what a pod sends its own node once its policies allow it (Calico defaultEndpointToHostAction). */
+  readonly dropsToOwnNode: boolean;
+  /** Whether selectors of pods also select pods on the host network, by the node's address, in each direction. */
+  readonly selectsHostPods: { readonly ingress: boolean; readonly egress: boolean };
   /** A named port in a NetworkPolicy stands for every port of its protocol (OVN-Kubernetes issue #2117). */
   readonly namedPortIsWholeProtocol: boolean;
   /** ICMP echo requests and the errors that belong to others' connections always pass (kube-router CommonICMPRules). */
   readonly echoAlwaysPasses: boolean;
   /** What happens to pods that no policy selects (Cilium enable-policy): allowed, denied, or nothing is enforced at all. */
   readonly enforcement: "default" | "always" | "never";
-  /** What this profile does not imitate, for the report's header. */
+  /** What this profile does not imitate, or had to assume, for the report's header. */
   readonly caveats: readonly string[];
 }
 
+const NONE = { ingress: false, egress: false };
+
 const GENERIC: CniProfile = {
   name: "generic",
+  dialects: ["networkpolicy", "admin", "clusternetworkpolicy"],
   blocksMatchPods: true,
   blocksMatchNodes: true,
   podToOwnNode: "allow",
+  ownNodeToPod: "allow",
+  dropsToOwnNode: false,
+  selectsHostPods: NONE,
   namedPortIsWholeProtocol: false,
   echoAlwaysPasses: false,
   enforcement: "default",
   caveats: [],
 };
 
+/** What a snapshot says of a plugin's configuration, by the plugin's own names. */
+type Settings = Readonly<Record<string, string>>;
+
 /** Returns the profile of a plugin; `settings` are what the snapshot says of its configuration. */
-export function profileOf(name: CniName, settings: Readonly<Record<string, string>> = {}): CniProfile {
+export function profileOf(name: CniName, settings: Settings = {}): CniProfile {
   const judged = { ...GENERIC, name, podToOwnNode: "judge" } as const;
   switch (name) {
     case "generic":
       return GENERIC;
-    case "cilium": {
-      const mode = settings["policy-cidr-match-mode"] ?? "";
-      const enabled = settings["enable-policy"];
-      const enforcement =
-        settings["enable-k8s-networkpolicy"] === "false" || enabled === "never" ? "never" : enabled === "always" ? "always" : "default";
-      return { ...judged, enforcement, blocksMatchPods: mode.includes("pods"), blocksMatchNodes: mode.includes("nodes") };
-    }
+    case "cilium":
+      return ciliumProfile({ ...judged, ownNodeToPod: "unless-denied" }, settings);
     case "calico":
-    case "antrea":
-      return judged;
+      return calicoProfile(judged, settings);
+    case "antrea": {
+      // Both kinds hang on a feature gate that is off unless the configuration says otherwise; without one, on what is in the set.
+      const isOn = (gate: string) => (settings[gate] ?? (settings.configured === undefined ? "true" : "false")) === "true";
+      return {
+        ...judged,
+        dialects: [
+          "networkpolicy",
+          ...(isOn("AdminNetworkPolicy") ? (["admin"] as const) : []),
+          ...(isOn("ClusterNetworkPolicy") ? (["clusternetworkpolicy"] as const) : []),
+        ],
+      };
+    }
     case "ovn-kubernetes":
       return {
         ...judged,
+        dialects: ["networkpolicy", "admin"],
         namedPortIsWholeProtocol: true,
-        caveats: ["ovn-kubernetes also matches host-network pods by podSelector, which is not imitated"],
+        selectsHostPods: { ingress: false, egress: true },
       };
     case "aws":
       return {
         ...GENERIC,
         name,
+        dialects: ["networkpolicy"],
+        selectsHostPods: { ingress: true, egress: true },
         enforcement: settings.NETWORK_POLICY_ENFORCING_MODE === "strict" ? "always" : "default",
         caveats: [
           "aws judges egress on the dialled address and port and lets an except deny across policies, neither of which is imitated: egress to Services is judged on the backend",
@@ -70,8 +97,36 @@ export function profileOf(name: CniName, settings: Readonly<Record<string, strin
     case "kube-router":
       return {
         ...judged,
+        dialects: ["networkpolicy"],
         echoAlwaysPasses: true,
         caveats: ["kube-router lets an except cut other blocks of the same rule, which is not imitated"],
       };
   }
+}
+
+function ciliumProfile(base: CniProfile, settings: Settings): CniProfile {
+  const mode = settings["policy-cidr-match-mode"] ?? "";
+  const enabled = settings["enable-policy"];
+  const dialects: Dialect[] = ["cilium"];
+  if (settings["enable-k8s-networkpolicy"] !== "false") dialects.push("networkpolicy");
+  // Off by default; where the configuration is not in the snapshot, a ClusterNetworkPolicy in the set says that it is on.
+  const isConfigured = settings.configured !== undefined;
+  if ((settings["enable-k8s-cluster-network-policy"] ?? (isConfigured ? "false" : "true")) === "true") dialects.push("clusternetworkpolicy");
+  return {
+    ...base,
+    dialects,
+    enforcement: enabled === "never" ? "never" : enabled === "always" ? "always" : "default",
+    blocksMatchPods: mode.includes("pods"),
+    blocksMatchNodes: mode.includes("nodes"),
+  };
+}
+
+/** ClusterNetworkPolicy from 3.32 on, AdminNetworkPolicy from 3.29 to 3.31 (tigera/docs); of an unknown version, both. */
+function calicoProfile(base: CniProfile, settings: Settings): CniProfile {
+  const version = /^3\.(\d+)/.exec(settings.version ?? "")?.[1];
+  const minor = version === undefined ? undefined : Number(version);
+  const dialects: Dialect[] = ["networkpolicy", "calico"];
+  if (minor === undefined || minor >= 32) dialects.push("clusternetworkpolicy");
+  if (minor === undefined || (minor >= 29 && minor <= 31)) dialects.push("admin");
+  return { ...base, dialects, dropsToOwnNode: settings.defaultEndpointToHostAction === "Drop" };
 }

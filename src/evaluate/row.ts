@@ -1,8 +1,9 @@
 import type { Direction } from "../policy/model.ts";
-import type { Party, Rules } from "./cell.ts";
-import type { CompiledPolicy } from "./clauses.ts";
+import type { Rules } from "./cell.ts";
+import { type Clause, type CompiledPolicy, cutOf, portMatchesOf, sourcePortMatchesOf } from "./clauses.ts";
 import type { NamedPort, NamedPorts } from "./namedPorts.ts";
-import type { PortClasses } from "./portClasses.ts";
+import type { PortClasses, PortCut } from "./portClasses.ts";
+import { forEachAtom, type Party } from "./terms.ts";
 
 /**
  * One row of the decision table: what the policies that select a class of subjects say in one direction. Peers that no rule of the
@@ -41,17 +42,19 @@ export class Row {
     this.policies = policies;
     this.subject = subject;
     this.direction = direction;
-    const identities = groupIdentities(rules, policies);
-    const addresses = groupAddresses(rules, policies);
+    const clauses = policies.flatMap((policy) => policy.clauses);
+    const atoms = atomsOf(clauses);
+    const identities = groupIdentities(rules, atoms.selections);
+    const addresses = groupAddresses(rules, atoms.blocks);
     this.#identityGroups = identities.groups;
     this.#addressGroups = addresses.groups;
     this.#addressGroupCount = addresses.count;
     this.#pairs = new Int32Array(identities.count * addresses.count);
-    const { portGroups, portCount } = groupPorts(ports, policies);
+    const { portGroups, portCount } = groupPorts(ports, clauses);
     this.portGroups = portGroups;
     this.portCount = portCount;
     this.#namedPorts = namedPorts;
-    this.#names = namesOf(policies);
+    this.#names = namesOf(clauses);
     // A set of names is, to this row, the subset of them that its rules use.
     this.variantCount = Math.min(2 ** this.#names.length, namedPorts.setCount);
     this.#variants = new Uint8Array(this.variantCount > 1 ? namedPorts.setCount : 0).fill(UNASKED);
@@ -115,16 +118,22 @@ class Partition {
   }
 }
 
-function groupIdentities(rules: Rules, policies: readonly CompiledPolicy[]): Partition {
-  const { identities } = rules;
-  const partition = new Partition(identities.size);
-  // Whatever is no pod of the snapshot is judged by rules of its own.
-  for (let special = 0; special < identities.firstPod; special++) splitBy(partition, [special]);
-  const seen = new Set<number>();
-  for (const { clauses } of policies) {
-    for (const { peers } of clauses) if (peers !== "any") for (const { isBlock, number } of peers) if (!isBlock) seen.add(number);
+/** The selections and blocks that clauses look at. */
+function atomsOf(clauses: readonly Clause[]): { selections: ReadonlySet<number>; blocks: ReadonlySet<number> } {
+  const selections = new Set<number>();
+  const blocks = new Set<number>();
+  for (const { peers } of clauses) {
+    if (peers === "any") continue;
+    for (const { term } of peers) forEachAtom(term, (op, number) => (op === "block" ? blocks : selections).add(number));
   }
-  for (const number of seen) {
+  return { selections, blocks };
+}
+
+function groupIdentities({ identities }: Rules, selections: ReadonlySet<number>): Partition {
+  const partition = new Partition(identities.size);
+  // Whatever is no pod of the snapshot is judged by rules of its own. Nodes of one relation to the subject are alike but for selections.
+  for (const special of identities.specials()) splitBy(partition, special);
+  for (const number of selections) {
     const { must, may } = identities.selection(number);
     partition.next();
     must.forEach((identity) => partition.move(identity));
@@ -141,15 +150,11 @@ function splitBy(partition: Partition, members: readonly number[]): void {
   for (const member of members) partition.move(member);
 }
 
-function groupAddresses(rules: Rules, policies: readonly CompiledPolicy[]): Partition {
-  const { addresses } = rules;
+function groupAddresses({ addresses }: Rules, blocks: ReadonlySet<number>): Partition {
   const partition = new Partition(addresses.size + 1);
-  const seen = new Set<number>();
-  for (const { clauses } of policies)
-    for (const { peers } of clauses) if (peers !== "any") for (const { isBlock, number } of peers) if (isBlock) seen.add(number);
-  if (seen.size === 0) return partition;
+  if (blocks.size === 0) return partition;
   splitBy(partition, [0]);
-  for (const block of seen) {
+  for (const block of blocks) {
     partition.next();
     addresses.forEachIn(block, (addressClass) => partition.move(addressClass + 1));
   }
@@ -157,39 +162,44 @@ function groupAddresses(rules: Rules, policies: readonly CompiledPolicy[]): Part
 }
 
 /** Returns the port names that rules use, each with its protocol. */
-function namesOf(policies: readonly CompiledPolicy[]): NamedPort[] {
+function namesOf(clauses: readonly Clause[]): NamedPort[] {
   const names = new Map<string, NamedPort>();
-  for (const { clauses } of policies) {
-    for (const { rule } of clauses) {
-      if (rule.ports === "any") continue;
-      for (const { protocol, ports } of rule.ports)
-        if (ports !== undefined && "name" in ports) names.set(`${protocol}/${ports.name}`, { protocol, name: ports.name });
-    }
+  for (const clause of clauses) {
+    for (const { protocol, ports } of portMatchesOf(clause))
+      if (ports !== undefined && "name" in ports) names.set(`${protocol}/${ports.name}`, { protocol, name: ports.name });
   }
   return [...names.values()];
 }
 
 /** Joins port classes that no number in the row's rules tells apart. Classes of a protocol follow each other by port. */
-function groupPorts(ports: PortClasses, policies: readonly CompiledPolicy[]): { portGroups: Uint16Array; portCount: number } {
+function groupPorts(ports: PortClasses, clauses: readonly Clause[]): { portGroups: Uint16Array; portCount: number } {
   const portGroups = new Uint16Array(ports.samples.length);
   const partition = new Partition(ports.samples.length);
-  const ranges = new Map<string, readonly [number, number]>();
-  for (const protocol of new Set(ports.samples.map((sample) => sample.protocol))) {
-    const members = ports.samples.flatMap((sample, portClass) => (sample.protocol === protocol ? [portClass] : []));
-    splitBy(partition, members);
-  }
-  for (const { clauses } of policies) {
-    for (const { rule } of clauses) {
-      if (rule.ports === "any") continue;
-      for (const { protocol, ports: range } of rule.ports) {
-        if (range === undefined || "name" in range) continue;
-        ranges.set(`${protocol}/${range.first}-${range.last}`, [ports.classOf(protocol, range.first), ports.classOf(protocol, range.last)]);
-      }
+  const byProtocol = new Map<number, number[]>();
+  ports.samples.forEach(({ protocol }, portClass) => {
+    const members = byProtocol.get(protocol);
+    if (members === undefined) byProtocol.set(protocol, [portClass]);
+    else members.push(portClass);
+  });
+  for (const members of byProtocol.values()) splitBy(partition, members);
+  const cuts = new Map<string, PortCut>();
+  let looksAtSource = false;
+  for (const clause of clauses) {
+    for (const match of portMatchesOf(clause)) {
+      const cut = cutOf(match);
+      if (cut !== undefined) cuts.set(`${cut.protocol}/${cut.first}-${cut.last}`, cut);
     }
+    if (sourcePortMatchesOf(clause).length > 0) looksAtSource = true;
   }
-  for (const [first, last] of ranges.values()) {
+  for (const cut of cuts.values()) {
     partition.next();
-    for (let portClass = first; portClass <= last; portClass++) partition.move(portClass);
+    ports.forEachIn(cut, (portClass) => partition.move(portClass));
+  }
+  if (looksAtSource) {
+    for (let source = 0; source < ports.sourceCount; source++) {
+      partition.next();
+      for (let portClass = source; portClass < ports.samples.length; portClass += ports.sourceCount) partition.move(portClass);
+    }
   }
   // Groups that were emptied would only take room.
   const dense = new Map<number, number>();

@@ -25,6 +25,10 @@ const PORT_PAIR = 5; // dialled port in the high half, destination port (or ICMP
 const PROTOCOL = 6;
 const KEY_WIDTH = 7;
 
+/** No connection was counted yet. */
+const NO_PORT = -2;
+const SEVERAL_PORTS = -1;
+
 /**
  * Distinct connections: one a source, dialled address, destination, protocol and destination port (ICMP: type and code). This
  * is what everything after the readers works on, whatever the traffic was read from. Columns by connection number.
@@ -47,6 +51,8 @@ export class Connections {
   readonly hintRow: number[] = [];
   /** The node's address that a masqueraded connection arrived with at its destination; -1: the source's own. */
   readonly arrivesFrom: number[] = [];
+  /** The initiator's port where all connections that are counted here share one; SEVERAL_PORTS where they do not, or it is not told. */
+  readonly sourcePort: number[] = [];
   /** What could not be told for certain, for the report. */
   readonly warnings: string[] = [];
 
@@ -123,6 +129,7 @@ export class Connections {
       this.isCounted.push(true);
       this.hintRow.push(-1);
       this.arrivesFrom.push(-1);
+      this.sourcePort.push(NO_PORT);
     }
     return i;
   }
@@ -217,6 +224,9 @@ class ConnectionAdder {
       if (back > returned) [returned, returnedBytes] = [back, table.bytesOf(row, 1 - side)];
       this.#addRow(i, row);
     }
+    const port = (kind & NO_SOURCE_PORT) !== 0 ? SEVERAL_PORTS : table.portOf(sourceRow, initiator[sourceRow]);
+    if (connections.sourcePort[i] === NO_PORT) connections.sourcePort[i] = port;
+    else if (connections.sourcePort[i] !== port) connections.sourcePort[i] = SEVERAL_PORTS;
     const times = (kind & NO_SOURCE_PORT) !== 0 ? table.get(sourceRow, RECORDS) : 1;
     connections.count[i] += times;
     connections.packets[i] += sent + returned;

@@ -24,6 +24,16 @@ export class NameTable {
     else names.push(name);
   }
 
+  /** Says that all names of an address are told, though there be none. */
+  know(address: Address): void {
+    if (!this.#names.has(address) && this.#names.size < MAX_ADDRESSES) this.#names.set(address, []);
+  }
+
+  /** Every address of which it is told which names it has, with those. */
+  entries(): Iterable<readonly [Address, readonly string[]]> {
+    return this.#names;
+  }
+
   /** Adds the name of an address given as the 4 or 16 bytes of a DNS record. */
   addFromBytes(name: string, bytes: Uint8Array, offset: number, length: number): void {
     if (name === "") return;

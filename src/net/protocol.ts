@@ -5,6 +5,7 @@ export const TCP = 6;
 export const UDP = 17;
 export const ICMPV6 = 58;
 export const SCTP = 132;
+export const UDPLITE = 136;
 
 const NAMES = new Map([
   [ICMP, "ICMP"],
@@ -12,10 +13,11 @@ const NAMES = new Map([
   [UDP, "UDP"],
   [ICMPV6, "ICMPv6"],
   [SCTP, "SCTP"],
+  [UDPLITE, "UDPLite"],
 ]);
 const NUMBERS = new Map([...NAMES].map(([number, name]) => [name.toLowerCase(), number]));
 
-/** Returns the name of a protocol as reports write it: TCP, UDP, SCTP, ICMP, ICMPv6, else the number in decimal. */
+/** Returns the name of a protocol as reports write it: TCP, UDP, SCTP, UDPLite, ICMP, ICMPv6, else the number in decimal. */
 export function protocolName(number: number): string {
   return NAMES.get(number) ?? String(number);
 }
@@ -30,7 +32,7 @@ export function protocolNumber(text: string): number | undefined {
 
 /** Reports whether packets of a protocol carry 16-bit source and destination ports that policies judge. */
 export function hasPorts(protocol: number): boolean {
-  return protocol === TCP || protocol === UDP || protocol === SCTP;
+  return protocol === TCP || protocol === UDP || protocol === SCTP || protocol === UDPLITE;
 }
 
 /** Reports whether a protocol is ICMP for either address family. */

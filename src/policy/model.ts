@@ -182,6 +182,8 @@ export interface Policy {
   readonly subject: PodMatch;
   readonly ingress?: RuleList;
   readonly egress?: RuleList;
+  /** Rules written for a direction that the policy says it does not govern: Kubernetes ignores them, Cilium does not. */
+  readonly unlisted?: { readonly ingress?: RuleList; readonly egress?: RuleList };
   /** It selects nodes with these labels instead of pods (`subject` then selects nothing): it governs no pod's traffic. */
   readonly nodes?: LabelSelector;
   /** Not in force: what promoting it would do (Calico stagedAction; `Delete` removes the policy of the same name). */

@@ -1,5 +1,5 @@
 import type { ManifestObject } from "../cluster/manifest.ts";
-import { EVERYTHING } from "../cluster/selector.ts";
+import { EVERYTHING, type LabelSelector } from "../cluster/selector.ts";
 import { formatPrefix, type Prefix } from "../net/prefix.ts";
 import { protocolNumber, TCP } from "../net/protocol.ts";
 import { isInside, readCidr } from "./cidr.ts";
@@ -21,8 +21,15 @@ const FIELDS = {
 /** What the readers of one object share. */
 interface Context {
   readonly reader: ObjectReader;
-  readonly file: string;
   readonly namespace: string;
+}
+
+/** What a NetworkPolicySpec says: which pods, and the rules of each direction that it governs. */
+export interface NetworkPolicySpec {
+  readonly pods: LabelSelector;
+  readonly ingress?: RuleList;
+  readonly egress?: RuleList;
+  readonly unlisted?: NonNullable<Policy["unlisted"]>;
 }
 
 /**
@@ -41,26 +48,43 @@ export function readNetworkPolicy(object: ManifestObject, defaultNamespace = "de
     file: object.file,
     line: reader.lineOf([]),
   };
-  const spec = reader.mapping(fields.spec, ["spec"], ["podSelector", "policyTypes", "ingress", "egress"]) ?? {};
+  const { pods, ...rules } = readNetworkPolicySpec(reader, fields.spec, namespace);
+  if (reader.hasErrors()) return { problems: reader.problems };
+  return {
+    policy: { ref, tier: { kind: "networkpolicy" }, subject: { namespaces: { name: namespace }, pods }, ...rules },
+    problems: reader.problems,
+  };
+}
+
+/**
+ * Returns what the `spec` of a NetworkPolicy, or of a kind that shares its shape, says; it counts only where the reader has no
+ * errors. Peers with a `podSelector` alone are of `namespace`. `otherFields` are those that a kind adds, for the caller to read.
+ */
+export function readNetworkPolicySpec(
+  reader: ObjectReader,
+  value: unknown,
+  namespace: string,
+  otherFields: readonly string[] = [],
+): NetworkPolicySpec {
+  const spec = reader.mapping(value, ["spec"], ["podSelector", "policyTypes", "ingress", "egress", ...otherFields]) ?? {};
   const pods = readLabelSelector(reader, spec.podSelector, ["spec", "podSelector"]);
   if (pods === undefined && (spec.podSelector ?? null) === null) {
     reader.warning(["spec", "podSelector"], "without a `podSelector` the policy selects every pod of its namespace");
   }
-  const context: Context = { reader, file: object.file, namespace };
+  const context: Context = { reader, namespace };
   const ingress = readRules(context, spec.ingress, "ingress");
   const egress = readRules(context, spec.egress, "egress");
   const governs = readPolicyTypes(reader, spec, egress.length > 0);
   warnOfIgnored(reader, governs.ingress, ingress.length, "ingress");
   warnOfIgnored(reader, governs.egress, egress.length, "egress");
-  if (reader.hasErrors()) return { problems: reader.problems };
-  const policy: Policy = {
-    ref,
-    tier: { kind: "networkpolicy" },
-    subject: { namespaces: { name: namespace }, pods: pods ?? EVERYTHING },
-    ...(governs.ingress ? { ingress: { isolates: true, rules: ingress } satisfies RuleList } : {}),
-    ...(governs.egress ? { egress: { isolates: true, rules: egress } satisfies RuleList } : {}),
+  const lists = { ingress: { isolates: true, rules: ingress }, egress: { isolates: true, rules: egress } };
+  const unlisted = (["ingress", "egress"] as const).filter((direction) => !governs[direction] && lists[direction].rules.length > 0);
+  return {
+    pods: pods ?? EVERYTHING,
+    ...(governs.ingress ? { ingress: lists.ingress } : {}),
+    ...(governs.egress ? { egress: lists.egress } : {}),
+    ...(unlisted.length === 0 ? {} : { unlisted: Object.fromEntries(unlisted.map((direction) => [direction, lists[direction]])) }),
   };
-  return { policy, problems: reader.problems };
 }
 
 /** Returns which directions a policy governs (API defaulting: pkg/apis/networking/v1/defaults.go). An empty list is an absent one. */
@@ -205,13 +229,15 @@ function readPort(reader: ObjectReader, value: unknown, path: Path): PortMatch {
   return { protocol, ports: { first: first ?? 0, last: endPort ?? first ?? 0 } };
 }
 
-function readPortNumber(reader: ObjectReader, value: unknown, path: Path): number | undefined {
+/** Returns a port number, 1 to 65535; a number outside is returned too, after an error. */
+export function readPortNumber(reader: ObjectReader, value: unknown, path: Path): number | undefined {
   const port = reader.integer(value, path);
   if (port !== undefined && (port < 1 || port > 65535)) reader.error(path, `the port ${quote(port)} is not in 1..65535`);
   return port;
 }
 
-function readProtocol(reader: ObjectReader, value: unknown, path: Path): number {
+/** Returns the number of a protocol of ports: TCP, UDP or SCTP; TCP when absent or after an error. */
+export function readProtocol(reader: ObjectReader, value: unknown, path: Path): number {
   const text = reader.text(value, path) ?? "TCP";
   if (PROTOCOLS.includes(text)) return protocolNumber(text) ?? TCP;
   const near = nearest(text, PROTOCOLS);

@@ -1,30 +1,62 @@
 import type { ManifestObject } from "../cluster/manifest.ts";
-import type { Policy } from "./model.ts";
+import { readAdminNetworkPolicy, readBaselineAdminNetworkPolicy } from "./adminNetworkPolicy.ts";
+import { readAuditClusterNetworkPolicy, readAuditNetworkPolicy } from "./auditPolicy.ts";
+import { readCalicoPolicy } from "./calicoPolicy.ts";
+import { readCalicoSet } from "./calicoSets.ts";
+import { readCalicoTier } from "./calicoTier.ts";
+import { readCidrGroup } from "./ciliumCidrGroup.ts";
+import { readCiliumNetworkPolicy } from "./ciliumNetworkPolicy.ts";
+import { readClusterNetworkPolicy } from "./clusterNetworkPolicy.ts";
+import type { AddressSet, Policy, PolicyRef, PolicySet, Tier } from "./model.ts";
 import { readNetworkPolicy } from "./networkPolicy.ts";
 import { nearest, quote } from "./objectReader.ts";
 import type { Problem } from "./problem.ts";
+import type { ObjectReading } from "./reading.ts";
 
 /** What the objects of an input say about policies. */
-export interface PolicyReading {
+export interface PolicyReading extends PolicySet {
   readonly policies: Policy[];
+  readonly tiers: Tier[];
+  readonly sets: AddressSet[];
   readonly problems: Problem[];
+  /** Policies of dialects that are known but not evaluated: only a plugin that honours them makes them count. */
+  readonly unevaluated: PolicyRef[];
   /** How many objects of each kind are no network policies. */
   readonly ignored: Map<string, number>;
 }
 
-const GROUP = "networking.k8s.io";
+type Reader = (object: ManifestObject, defaultNamespace: string) => ObjectReading;
 
-/**
- * Policy kinds of other dialects by API group: they decide traffic, so leaving one out makes verdicts wrong. Other kinds of
- * these groups decide nothing by themselves (CiliumEndpoint, NetworkSet, Tier; PolicyEndpoint is made from NetworkPolicies).
- */
-const OTHER_DIALECTS: ReadonlyMap<string, readonly string[]> = new Map([
-  ["policy.networking.k8s.io", ["AdminNetworkPolicy", "BaselineAdminNetworkPolicy", "ClusterNetworkPolicy"]],
-  ["cilium.io", ["CiliumNetworkPolicy", "CiliumClusterwideNetworkPolicy"]],
-  ...["projectcalico.org", "crd.projectcalico.org"].map((group): [string, string[]] => [
-    group,
-    [...["NetworkPolicy", "GlobalNetworkPolicy"], ...["StagedNetworkPolicy", "StagedGlobalNetworkPolicy", "StagedKubernetesNetworkPolicy"]],
-  ]),
+const CALICO: Readonly<Record<string, Reader>> = {
+  ...Object.fromEntries(
+    ["NetworkPolicy", "GlobalNetworkPolicy", "StagedNetworkPolicy", "StagedGlobalNetworkPolicy", "StagedKubernetesNetworkPolicy"].map(
+      (kind): [string, Reader] => [kind, readCalicoPolicy],
+    ),
+  ),
+  Tier: readCalicoTier,
+  NetworkSet: readCalicoSet,
+  GlobalNetworkSet: readCalicoSet,
+};
+
+const CILIUM_POLICY = { CiliumNetworkPolicy: readCiliumNetworkPolicy, CiliumClusterwideNetworkPolicy: readCiliumNetworkPolicy };
+
+/** Readers by API group and version, then kind. Kinds are told apart by group: several groups have a NetworkPolicy. */
+const READERS: Readonly<Record<string, Readonly<Record<string, Reader>>>> = {
+  "networking.k8s.io/v1": { NetworkPolicy: readKubernetesPolicy },
+  "policy.networking.k8s.io/v1alpha1": {
+    AdminNetworkPolicy: readAdminNetworkPolicy,
+    BaselineAdminNetworkPolicy: readBaselineAdminNetworkPolicy,
+  },
+  "policy.networking.k8s.io/v1alpha2": { ClusterNetworkPolicy: readClusterNetworkPolicy },
+  "cilium.io/v2": { ...CILIUM_POLICY, CiliumCIDRGroup: readCidrGroup },
+  "cilium.io/v2alpha1": { CiliumCIDRGroup: readCidrGroup },
+  "projectcalico.org/v3": CALICO,
+  "crd.projectcalico.org/v1": CALICO,
+  "kguardian.dev/v1alpha1": { AuditNetworkPolicy: readAuditNetworkPolicy, AuditClusterNetworkPolicy: readAuditClusterNetworkPolicy },
+};
+
+/** Policy kinds that decide traffic under one plugin each and are not evaluated. */
+const UNEVALUATED: ReadonlyMap<string, readonly string[]> = new Map([
   ["crd.antrea.io", ["NetworkPolicy", "ClusterNetworkPolicy"]],
   ["k8s.ovn.org", ["EgressFirewall"]],
   ["network.openshift.io", ["EgressNetworkPolicy"]],
@@ -36,21 +68,31 @@ function isPolicyKind(kind: string): boolean {
   return /NetworkPolicy$/.test(kind) || kind === "EgressFirewall";
 }
 
+function readKubernetesPolicy(object: ManifestObject, defaultNamespace: string): ObjectReading {
+  const { policy, problems } = readNetworkPolicy(object, defaultNamespace);
+  return { policies: policy === undefined ? [] : [policy], problems };
+}
+
 /**
- * Returns the policies among the objects. Policies of dialects that are not evaluated, of removed API versions and with
- * misspelt kinds are errors, as is one object written twice: no policy is left out silently.
+ * Returns the policies among the objects, with the tiers and sets that they refer to. Removed API versions and misspelt kinds are
+ * errors, as is one object written twice: no policy is left out silently.
  */
 export function readPolicies(objects: readonly ManifestObject[], options: { defaultNamespace: string }): PolicyReading {
-  const reading: PolicyReading = { policies: [], problems: [], ignored: new Map() };
-  const seen = new Map<string, Policy>();
+  const reading: PolicyReading = { policies: [], tiers: [], sets: [], problems: [], unevaluated: [], ignored: new Map() };
+  const seen = new Map<string, PolicyRef>();
   for (const object of objects) {
     const apiVersion = String(object.value.apiVersion);
     const kind = String(object.value.kind);
-    if (apiVersion === `${GROUP}/v1` && kind === "NetworkPolicy") {
-      addNetworkPolicy(object, options.defaultNamespace, reading, seen);
+    const reader = Object.hasOwn(READERS, apiVersion) && Object.hasOwn(READERS[apiVersion], kind) ? READERS[apiVersion][kind] : undefined;
+    if (reader !== undefined) {
+      add(object, reader(object, options.defaultNamespace), reading, seen);
       continue;
     }
-    const refusal = refusalOf(object, apiVersion, kind, options.defaultNamespace);
+    if (UNEVALUATED.get(groupOf(apiVersion))?.includes(kind)) {
+      reading.unevaluated.push(refOf(object, apiVersion, kind, options.defaultNamespace));
+      continue;
+    }
+    const refusal = refusalOf(apiVersion, kind);
     if (refusal) reading.problems.push(problemAt(object, refusal.field, refusal.message));
     else reading.ignored.set(kind, (reading.ignored.get(kind) ?? 0) + 1);
   }
@@ -61,73 +103,114 @@ function problemAt(object: ManifestObject, field: string, message: string): Prob
   return { severity: "error", path: field, message, file: object.file, ...object.positionOf([field]) };
 }
 
-function addNetworkPolicy(object: ManifestObject, defaultNamespace: string, reading: PolicyReading, seen: Map<string, Policy>): void {
-  const { policy, problems } = readNetworkPolicy(object, defaultNamespace);
-  for (const problem of problems) reading.problems.push(problem);
-  if (!policy) return;
-  const key = identityOf(policy);
-  const earlier = seen.get(key);
-  if (!earlier) {
-    seen.set(key, policy);
-    reading.policies.push(policy);
-    return;
+function add(object: ManifestObject, read: ObjectReading, reading: PolicyReading, seen: Map<string, PolicyRef>): void {
+  for (const problem of read.problems) reading.problems.push(problem);
+  if (read.problems.some(({ severity }) => severity === "error")) return;
+  const ref = [...(read.policies ?? []), ...(read.tiers ?? []), ...(read.sets ?? [])].at(0)?.ref;
+  if (ref !== undefined) {
+    const earlier = seen.get(identityOf(ref));
+    if (earlier !== undefined) {
+      const { kind, namespace, name, file, line } = earlier;
+      const what = `${kind} ${quote(namespace === undefined ? name : `${namespace}/${name}`)}`;
+      reading.problems.push({
+        severity: "error",
+        path: "metadata.name",
+        message: `${what} is written twice, first at ${quote(`${file}:${line}`)}: only the later would apply`,
+        file: object.file,
+        ...object.positionOf(["metadata", "name"]),
+      });
+      return;
+    }
+    seen.set(identityOf(ref), ref);
   }
-  const { kind, namespace, name, file, line } = earlier.ref;
-  reading.problems.push({
-    severity: "error",
-    path: "metadata.name",
-    message: `${kind} ${quote(`${namespace}/${name}`)} is written twice, first at ${quote(`${file}:${line}`)}: only the later would apply`,
-    file: object.file,
-    ...object.positionOf(["metadata", "name"]),
-  });
+  reading.policies.push(...(read.policies ?? []));
+  reading.tiers.push(...(read.tiers ?? []));
+  reading.sets.push(...(read.sets ?? []));
+}
+
+function groupOf(apiVersion: string): string {
+  return apiVersion.includes("/") ? apiVersion.slice(0, apiVersion.indexOf("/")) : "";
 }
 
 /** Returns why an object must not be left out, undefined when it decides no traffic. */
-function refusalOf(
-  object: ManifestObject,
-  apiVersion: string,
-  kind: string,
-  defaultNamespace: string,
-): { field: "apiVersion" | "kind"; message: string } | undefined {
-  const group = apiVersion.includes("/") ? apiVersion.slice(0, apiVersion.indexOf("/")) : "";
-  if (kind === "NetworkPolicy" && (group === GROUP || group === "extensions")) {
-    return { field: "apiVersion", message: `${quote(apiVersion)} is no longer served for NetworkPolicy: write \`${GROUP}/v1\`` };
+function refusalOf(apiVersion: string, kind: string): { field: "apiVersion" | "kind"; message: string } | undefined {
+  const group = groupOf(apiVersion);
+  if (kind === "NetworkPolicy" && (group === "networking.k8s.io" || group === "extensions")) {
+    return { field: "apiVersion", message: `${quote(apiVersion)} is no longer served for NetworkPolicy: write \`networking.k8s.io/v1\`` };
   }
-  const kinds = group === GROUP ? ["NetworkPolicy"] : (OTHER_DIALECTS.get(group) ?? []);
-  if (kinds.includes(kind) || (isPolicyKind(kind) && kind !== "NetworkPolicy")) {
-    const name = quote(`${kind === "NetworkPolicy" ? `${kind}.${group}` : kind} ${nameOf(object, kind, defaultNamespace)}`);
-    return { field: "kind", message: `this version evaluates NetworkPolicy only: a verdict that left out ${name} would be wrong` };
-  }
-  if (kind === "NetworkPolicy") return { field: "apiVersion", message: `NetworkPolicy is of \`${GROUP}/v1\`, not of ${quote(apiVersion)}` };
+  const versions = Object.keys(READERS).filter((version) => Object.hasOwn(READERS[version], kind));
+  const served = versions.filter((version) => groupOf(version) === group);
+  if (served.length > 0) return { field: "apiVersion", message: `${quote(apiVersion)} of ${kind} is not understood: write ${listed(served)}` };
+  if (versions.length > 0 && isPolicyKind(kind))
+    return { field: "apiVersion", message: `${kind} is of ${listed(versions)}, not of ${quote(apiVersion)}` };
+  if (isPolicyKind(kind)) return { field: "kind", message: `${quote(kind)} of ${quote(apiVersion)} is no policy that is understood` };
   // Misspelt, in the wrong case, or as the resource is called: `networkpolicies`. In a group without policies only the latter.
+  const kinds = Object.keys(READERS)
+    .filter((version) => groupOf(version) === group)
+    .flatMap((version) => Object.keys(READERS[version]));
   const singular = kind.replace(/ies$/i, "y");
   const near = nearest(singular, kinds) ?? (singular.toLowerCase() === "networkpolicy" ? "NetworkPolicy" : undefined);
-  return near === undefined
+  return near === undefined || near === kind
     ? undefined
     : { field: "kind", message: `${quote(kind)} is no kind of ${quote(apiVersion)}, did you mean \`${near}\`` };
 }
 
-const CLUSTER_WIDE = /^(?:(?:Baseline)?Admin|(?:Audit)?Cluster|CiliumClusterwide|(?:Staged)?Global)NetworkPolicy$/;
-
-function nameOf(object: ManifestObject, kind: string, defaultNamespace: string): string {
-  const metadata = object.value.metadata;
-  const fields = typeof metadata === "object" && metadata !== null ? (metadata as Record<string, unknown>) : {};
-  const name = typeof fields.name === "string" ? fields.name : "(no name)";
-  if (CLUSTER_WIDE.test(kind)) return name;
-  return `${typeof fields.namespace === "string" ? fields.namespace : defaultNamespace}/${name}`;
+function listed(versions: readonly string[]): string {
+  return versions.map((version) => `\`${version}\``).join(" or ");
 }
 
-/** Returns what makes two objects the same one to the API server: kind, namespace and name, whatever the version. */
-function identityOf({ ref }: Policy): string {
-  return JSON.stringify([ref.apiVersion.replace(/\/[^/]*$/, ""), ref.kind, ref.namespace ?? "", ref.name]);
+function refOf(object: ManifestObject, apiVersion: string, kind: string, defaultNamespace: string): PolicyRef {
+  const { metadata } = object.value;
+  const fields = typeof metadata === "object" && metadata !== null ? (metadata as Record<string, unknown>) : {};
+  const name = typeof fields.name === "string" ? fields.name : "(no name)";
+  const namespace = typeof fields.namespace === "string" ? fields.namespace : defaultNamespace;
+  return { apiVersion, kind, ...(kind.startsWith("Cluster") ? {} : { namespace }), name, file: object.file, line: object.positionOf([]).line };
+}
+
+/**
+ * Returns what makes two objects the same one to the API server: kind, namespace and name, whatever the version. An audit policy is
+ * the policy that it would become.
+ */
+function identityOf({ apiVersion, kind, namespace, name }: PolicyRef): string {
+  const isAudit = groupOf(apiVersion) === "kguardian.dev";
+  const group = isAudit ? "networking.k8s.io" : groupOf(apiVersion).replace(/^crd\.projectcalico\.org$/, "projectcalico.org");
+  return JSON.stringify([group, isAudit ? kind.replace(/^Audit/, "") : kind, namespace ?? "", name]);
 }
 
 /**
  * Returns the policies in force once candidates meet the existing ones. `overlay`: as `kubectl apply` does, the same
  * kind, namespace and name is replaced and the rest stays; `replace`: the candidates alone.
  */
-export function overlay(existing: readonly Policy[], candidates: readonly Policy[], mode: "overlay" | "replace"): Policy[] {
-  if (mode === "replace") return [...candidates];
-  const replaced = new Set(candidates.map(identityOf));
-  return [...existing.filter((policy) => !replaced.has(identityOf(policy))), ...candidates];
+export function overlay(existing: PolicySet, candidates: PolicySet, mode: "overlay" | "replace"): PolicySet {
+  const { policies, tiers, sets } = candidates;
+  if (mode === "replace") return { policies, tiers, sets };
+  return { policies: merge(existing.policies, policies), tiers: merge(existing.tiers, tiers), sets: merge(existing.sets, sets) };
+}
+
+function merge<T extends { readonly ref: PolicyRef }>(existing: readonly T[], candidates: readonly T[]): T[] {
+  const replaced = new Set(candidates.map(({ ref }) => identityOf(ref)));
+  return [...existing.filter(({ ref }) => !replaced.has(identityOf(ref))), ...candidates];
+}
+
+/** Returns a set in which staged policies have been promoted: set ones take the place of those of their name, deleted ones are gone. */
+export function promoteStaged(set: PolicySet): PolicySet {
+  const staged = set.policies.filter((policy) => policy.staged === "Set" || policy.staged === "Delete");
+  const replaced = new Set(staged.map(({ ref }) => promotedIdentity(ref)));
+  return {
+    ...set,
+    policies: set.policies.flatMap((policy) => {
+      if (policy.staged === undefined) return replaced.has(identityOf(policy.ref)) ? [] : [policy];
+      const { staged: action, ...promoted } = policy;
+      return action === "Set" ? [promoted] : [];
+    }),
+  };
+}
+
+function promotedIdentity(ref: PolicyRef): string {
+  const isKubernetes = ref.kind === "StagedKubernetesNetworkPolicy";
+  return identityOf({
+    ...ref,
+    apiVersion: isKubernetes ? "networking.k8s.io/v1" : ref.apiVersion,
+    kind: isKubernetes ? "NetworkPolicy" : ref.kind.replace(/^Staged/, ""),
+  });
 }

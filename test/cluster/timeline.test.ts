@@ -23,6 +23,7 @@ const node = (name: string, addresses: string): Node => ({ name, labels: {}, add
 const service = (name: string, addresses: string): Service => ({
   namespace: "shop",
   name,
+  labels: {},
   type: "ClusterIP",
   addresses: addresses.split(" ").map(at),
   ports: [],

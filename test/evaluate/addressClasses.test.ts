@@ -7,7 +7,7 @@ import { type Prefix, parsePrefix, prefixContains } from "../../src/net/prefix.t
 /** Reads `10.0.0.0/8 !10.1.0.0/16 !10.2.0.0/16`. */
 const block = (text: string): Block => {
   const [prefix, ...except] = text.split(" ").map((each) => parsePrefix(each.replace("!", ""))!);
-  return { prefix, except };
+  return { prefixes: [prefix], except };
 };
 const at = (text: string): Address => parseAddress(text)!;
 
@@ -70,15 +70,15 @@ describe("address classes", () => {
     const blockOf = (prefix: fc.Arbitrary<Prefix>) =>
       fc
         .tuple(prefix, fc.array(prefix, { maxLength: 3 }))
-        .map(([outer, all]): Block => ({ prefix: outer, except: all.filter(inside(outer)) }));
+        .map(([outer, all]): Block => ({ prefixes: [outer], except: all.filter(inside(outer)) }));
     fc.assert(
       fc.property(fc.array(fc.oneof(blockOf(prefix4), blockOf(prefix6)), { maxLength: 6 }), (blocks) => {
         const classes = new AddressClasses(blocks);
-        const edges = blocks.flatMap(({ prefix, except }) =>
-          [prefix, ...except].flatMap(({ first, last }) => [first - 1n, first, last, last + 1n]),
+        const edges = blocks.flatMap(({ prefixes, except }) =>
+          [...prefixes, ...except].flatMap(({ first, last }) => [first - 1n, first, last, last + 1n]),
         );
         for (const address of [0n, at("0.0.0.0"), at("255.255.255.255"), ...edges].filter((a) => a >= 0n && a < 1n << 128n)) {
-          blocks.forEach(({ prefix, except }, i) => {
+          blocks.forEach(({ prefixes: [prefix], except }, i) => {
             const expected = prefixContains(prefix, address) && !except.some((each) => prefixContains(each, address));
             expect(classes.contains(i, classes.classOf(address)), formatAddress(address)).toBe(expected);
           });

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import type { Namespace, Pod } from "../../src/cluster/objects.ts";
+import type { Namespace, Node, Pod } from "../../src/cluster/objects.ts";
 import { type LabelSelector, type Requirement, selects, selectsPartly } from "../../src/cluster/selector.ts";
 import { BitSet } from "../../src/evaluate/bitSet.ts";
 import { ANYTHING, Identities, OUTSIDE } from "../../src/evaluate/identities.ts";
@@ -19,6 +19,9 @@ const podWith = (namespace: string, labels: Record<string, string>, ports: Pod["
   startSeconds: null,
   endSeconds: null,
 });
+
+const identitiesOf = (pods: readonly Pod[], namespaces: ReadonlyMap<string, Namespace> = new Map(), nodes: readonly Node[] = []) =>
+  new Identities({ pods, nodes, namespaces, serviceAccounts: new Map(), isApiServer: () => false, selectsHostPods: false });
 
 const key = fc.constantFrom("a", "b", "toString", "__proto__x");
 const value = fc.constantFrom("1", "2", "");
@@ -48,7 +51,7 @@ describe("identities", () => {
             labelsKnown: each.labelsKnown,
           });
           const namespaces = new Map([full("x", x), full("y", y)].map((each) => [each.name, each]));
-          const identities = new Identities(pods, namespaces);
+          const identities = identitiesOf(pods, namespaces);
           for (const [of, podSelector] of matches) {
             const number = identities.intern({ namespaces: of, pods: podSelector });
             const { must, may } = identities.selection(number);
@@ -85,12 +88,12 @@ describe("identities", () => {
       false,
     ],
   ])("one identity? %s", (_, one, other, same) => {
-    const identities = new Identities([one, other], new Map());
+    const identities = identitiesOf([one, other]);
     expect(identities.numberOf(one) === identities.numberOf(other)).toBe(same);
   });
 
   test("a pod that is not the world's has no number", () => {
-    expect(new Identities([], new Map()).numberOf(podWith("x", {}))).toBeUndefined();
+    expect(identitiesOf([]).numberOf(podWith("x", {}))).toBeUndefined();
   });
 });
 

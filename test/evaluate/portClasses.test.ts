@@ -1,14 +1,10 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { PortClasses } from "../../src/evaluate/portClasses.ts";
-import { ICMP, ICMPV6, SCTP, TCP, UDP } from "../../src/net/protocol.ts";
+import { ICMP, ICMPV6, SCTP, TCP, UDP, UDPLITE } from "../../src/net/protocol.ts";
 
-/** Cuts as rules make them: the first port of a range and the one after its last. */
-const cutsOf = (ranges: readonly (readonly [number, number, number])[]) => {
-  const cuts = new Map<number, Set<number>>();
-  for (const [protocol, first, last] of ranges) cuts.set(protocol, (cuts.get(protocol) ?? new Set()).add(first).add(last + 1));
-  return cuts;
-};
+const cutsOf = (ranges: readonly (readonly [number, number, number])[]) =>
+  ranges.map(([protocol, first, last]) => ({ protocol, first, last }));
 
 describe("port classes", () => {
   test.each([
@@ -42,13 +38,35 @@ describe("port classes", () => {
     expect(new Set(ports.map((port) => classes.classOf(TCP, port))).size).toBe(count);
   });
 
-  test("protocols never share a class; those without ports have one each where named, and one for all others", () => {
-    const classes = new PortClasses(new Map(), [ICMP, ICMPV6]);
-    const all = [TCP, UDP, SCTP, ICMP, ICMPV6, 47].map((protocol) => classes.classOf(protocol, 0));
-    expect(new Set(all).size).toBe(6);
-    expect(classes.classOf(50, 0)).toBe(classes.classOf(47, 0));
+  test("protocols never share a class; those without numbers have one each where named, and one for all others", () => {
+    const classes = new PortClasses([], [], [47]);
+    const all = [TCP, UDP, SCTP, UDPLITE, ICMP, ICMPV6, 47, 50].map((protocol) => classes.classOf(protocol, 0));
+    expect(new Set(all).size).toBe(8);
+    expect(classes.classOf(50, 0)).toBe(classes.classOf(51, 0));
     expect(classes.classOf(ICMP, 8 << 8)).toBe(classes.classOf(ICMP, 3 << 8));
-    expect(classes.samples).toHaveLength(6);
+    expect(classes.samples).toHaveLength(8);
+  });
+
+  test("ICMP types and codes are cut as ports are", () => {
+    const classes = new PortClasses([{ protocol: ICMP, first: 3 << 8, last: (3 << 8) | 255 }, { protocol: ICMP, first: 0x801, last: 0x801 }]);
+    const numbers = [0x2ff, 0x300, 0x3ff, 0x400, 0x800, 0x801, 0x802].map((number) => classes.classOf(ICMP, number));
+    expect(numbers[1]).toBe(numbers[2]);
+    expect(numbers[3]).toBe(numbers[4]);
+    expect(new Set(numbers).size).toBe(5);
+  });
+
+  test("the initiator's port splits every class where a rule looks at it, and one that is not known is a class", () => {
+    const classes = new PortClasses(cutsOf([[TCP, 80, 80]]), cutsOf([[TCP, 1000, 2000]]));
+    expect(classes.sourceCount).toBe(4);
+    const at = (source: number) => classes.withSource(classes.classOf(TCP, 80), TCP, source);
+    expect(new Set([classes.classOf(TCP, 80), at(999), at(1000), at(2001)]).size).toBe(4);
+    expect(at(1000)).toBe(at(2000));
+    expect(at(0)).toBe(at(2001) - 2);
+    expect(classes.samples[at(1500)]).toEqual({ protocol: TCP, port: 80, sourcePort: 1000 });
+    expect(classes.samples[classes.classOf(TCP, 80)].sourcePort).toBe(-1);
+    const covered: number[] = [];
+    classes.forEachIn({ protocol: TCP, first: 80, last: 80 }, (portClass) => covered.push(portClass));
+    expect(covered).toEqual([0, 1, 2, 3].map((i) => classes.classOf(TCP, 80) + i));
   });
 
   test("law: two ports are one class exactly where no range tells them apart, and the sample of a class is in it", () => {

@@ -19,6 +19,7 @@ const portText = ({ protocol, ports }: PortMatch) =>
 
 function peerText(peer: Peer): string {
   if (peer.kind === "prefix") return [formatPrefix(peer.prefix), ...peer.except.map((each) => `!${formatPrefix(each)}`)].join(" ");
+  if (peer.kind !== "pods") throw new Error(`unexpected peer ${peer.kind}`);
   const { namespaces, pods } = peer.match;
   return `${"name" in namespaces ? namespaces.name : JSON.stringify(namespaces.selector.requirements)} ${JSON.stringify(pods.requirements)}`;
 }

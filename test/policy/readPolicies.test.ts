@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { readManifest } from "../../src/cluster/manifest.ts";
-import type { Policy } from "../../src/policy/model.ts";
+import type { PolicySet } from "../../src/policy/model.ts";
 import { overlay, readPolicies } from "../../src/policy/readPolicies.ts";
 import { problemLines } from "./manifestText.ts";
 
@@ -92,11 +92,11 @@ test("one object written twice is an error that names both places; the same name
 });
 
 test("overlay replaces what has the same name and keeps the rest; replace keeps the candidates alone", () => {
-  const existing = read([policyText("a"), policyText("b")].join("---\n")).policies;
+  const existing = read([policyText("a"), policyText("b")].join("---\n"));
   const candidates = readPolicies(readManifest([policyText("b"), policyText("b", "shop")].join("---\n"), "new.yaml"), {
     defaultNamespace: "default",
-  }).policies;
-  const shown = (policies: Policy[]) => policies.map(({ ref }) => `${ref.file} ${ref.namespace}/${ref.name}`);
+  });
+  const shown = ({ policies }: PolicySet) => policies.map(({ ref }) => `${ref.file} ${ref.namespace}/${ref.name}`);
   expect(shown(overlay(existing, candidates, "overlay"))).toEqual(["f.yaml default/a", "new.yaml default/b", "new.yaml shop/b"]);
   expect(shown(overlay(existing, candidates, "replace"))).toEqual(["new.yaml default/b", "new.yaml shop/b"]);
 });

@@ -1,0 +1,71 @@
+import type { Entity, Policy, PolicySet } from "../policy/model.ts";
+import type { Evaluator, World } from "./evaluator.ts";
+import { peersOf } from "./honoured.ts";
+
+/** Says what of a policy set does not mean what it seems to, under the plugin and in the world that it is judged in; a line each. */
+export function cautionsOf(set: PolicySet, evaluator: Evaluator, world: World): string[] {
+  return [
+    ...evaluator.ignored.map((policy) => `${titleOf(policy)} is ignored: ${evaluator.profile.name} ${whyIgnored(policy, evaluator)}`),
+    ...stagedCautions(set),
+    ...priorityCautions(set),
+    ...tierCautions(set, evaluator),
+    ...referenceCautions(set, world),
+  ];
+}
+
+function titleOf({ ref }: Policy): string {
+  const place = ref.file === undefined ? "" : ` (${ref.file}:${ref.line})`;
+  return `${ref.kind} ${ref.namespace === undefined ? "" : `${ref.namespace}/`}${ref.name}${place}`;
+}
+
+function whyIgnored(policy: Policy, { profile }: Evaluator): string {
+  if (profile.name === "cilium" && policy.tier.kind !== "calico" && peersOf(policy).some(({ kind }) => kind === "nodes"))
+    return "refuses a policy with nodes peers while enable-node-selector-labels is off";
+  return `does not honour ${policy.ref.kind} of ${policy.ref.apiVersion.replace(/\/.*/, "")}`;
+}
+
+function stagedCautions({ policies }: PolicySet): string[] {
+  const staged = policies.filter((policy) => policy.staged === "Set" || policy.staged === "Delete").length;
+  if (staged === 0) return [];
+  return [`${staged === 1 ? "one staged policy is" : `${staged} staged policies are`} not in force and not judged: --staged judges what promoting would do`];
+}
+
+/** The order of admin policies of one priority is undefined (API: AdminNetworkPolicySpec.priority). */
+function priorityCautions({ policies }: PolicySet): string[] {
+  const ordered = policies.filter(({ tier }) => tier.kind === "admin" || tier.kind === "baseline");
+  const groups = Map.groupBy(ordered, ({ tier }) => `${tier.kind} ${"order" in tier ? tier.order : ""}`);
+  return [...groups.values()]
+    .filter((group) => group.length > 1)
+    .map((group) => {
+      const [first] = group;
+      const priority = "order" in first.tier ? first.tier.order : 0;
+      const names = group.map(({ ref }) => ref.name).sort();
+      return `${names.join(" and ")} share priority ${priority} in tier ${first.tier.kind}: which one comes first is undefined (judged in the order of their names)`;
+    });
+}
+
+function tierCautions({ policies, tiers }: PolicySet, { profile }: Evaluator): string[] {
+  if (profile.name !== "calico") return [];
+  const known = new Set(["default", "kube-admin", "kube-baseline", ...tiers.map(({ name }) => name)]);
+  const missing = new Set(policies.flatMap(({ tier }) => (tier.kind === "calico" && !known.has(tier.name) ? [tier.name] : [])));
+  return [...missing].map((name) => `there is no Tier ${name}: its policies are judged as if it had order 1000000 and defaultAction Deny`);
+}
+
+function referenceCautions({ policies, sets }: PolicySet, { services = [], apiServers }: World): string[] {
+  const cautions = new Set<string>();
+  const names = new Set(sets.map(({ ref }) => ref.name));
+  for (const policy of policies) {
+    for (const term of peersOf(policy)) {
+      if (term.kind === "sets" && "names" in term.match) {
+        for (const name of term.match.names)
+          if (!names.has(name)) cautions.add(`${titleOf(policy)} refers to ${name}, which is in no input: it matches nothing`);
+      } else if (term.kind === "services" && "name" in term.match) {
+        const { name, namespace } = term.match;
+        if (!services.some((service) => service.name === name && (namespace === undefined || namespace === service.namespace)))
+          cautions.add(`${titleOf(policy)} refers to Service ${namespace === undefined ? "" : `${namespace}/`}${name}, which the snapshot lacks: it matches nothing`);
+      } else if (term.kind === "entities" && apiServers === undefined && term.entities.includes("kube-apiserver" satisfies Entity))
+        cautions.add("where the API server is is not in the snapshot (endpoints of Service default/kubernetes): what kube-apiserver matches is open");
+    }
+  }
+  return [...cautions];
+}

@@ -1,0 +1,28 @@
+import type { PeerTerm, Policy } from "../policy/model.ts";
+import type { CniProfile } from "./profile.ts";
+
+/** A family of policies that plugins know or not. */
+export type Dialect = "networkpolicy" | "admin" | "clusternetworkpolicy" | "cilium" | "calico";
+
+/** Returns which family a policy is of. Audit policies are of the family that they would become. */
+export function dialectOf({ tier, ref }: Policy): Dialect {
+  if (tier.kind === "networkpolicy" || tier.kind === "cilium" || tier.kind === "calico") return tier.kind;
+  return /AdminNetworkPolicy$/.test(ref.kind) ? "admin" : "clusternetworkpolicy";
+}
+
+/** Reports whether a plugin knows a policy at all. Cilium refuses admin policies with peers by node labels as a whole. */
+export function honours(profile: CniProfile, policy: Policy): boolean {
+  if (!profile.dialects.includes(dialectOf(policy))) return false;
+  return profile.name !== "cilium" || policy.tier.kind === "cilium" || !peersOf(policy).some(({ kind }) => kind === "nodes");
+}
+
+/** Every condition in a policy's rules, those inside others included. */
+export function peersOf({ ingress, egress }: Policy): PeerTerm[] {
+  const rules = [...(ingress?.rules ?? []), ...(egress?.rules ?? [])];
+  return rules.flatMap(({ peers, near = [] }) => [...(peers === "any" ? [] : peers), ...near]).flatMap(flatten);
+}
+
+function flatten(term: PeerTerm): PeerTerm[] {
+  if (term.kind === "all" || term.kind === "some") return [term, ...term.terms.flatMap(flatten)];
+  return term.kind === "not" ? [term, ...flatten(term.term)] : [term];
+}

@@ -1,0 +1,73 @@
+import type { Truth } from "../cluster/selector.ts";
+import type { L7Match, TextMatch } from "../policy/model.ts";
+import type { Decision, L7Condition } from "./decision.ts";
+import { compileRegex } from "./regex.ts";
+
+/** What was seen of a connection's requests: one of them. */
+export interface Request {
+  readonly http?: {
+    readonly method: string;
+    readonly path: string;
+    readonly host?: string;
+    /** All of them, where the source tells them. */
+    readonly headers?: Readonly<Record<string, string>>;
+  };
+  readonly dns?: { readonly query: string };
+}
+
+/**
+ * Returns the decision on a side whose rules want to see the request: allowed where every request that was seen matches one of them,
+ * denied where one certainly matches none, and as it was without any.
+ */
+export function decideByRequests(decision: Decision, requests: readonly Request[]): Decision {
+  const { l7 } = decision;
+  if (l7 === undefined) return decision;
+  const truths = requests.length === 0 ? [requestTruth(l7, {})] : requests.map((request) => requestTruth(l7, request));
+  if (truths.includes(false)) return l7.deny;
+  return truths.every((truth) => truth === true) ? l7.allow : decision;
+}
+
+function requestTruth({ alternatives }: L7Condition, request: Request): Truth {
+  let truth: Truth = false;
+  for (const { match } of alternatives) {
+    const answer = matchTruth(match, request);
+    if (answer === true) return true;
+    if (answer === "unknown") truth = answer;
+  }
+  return truth;
+}
+
+/** Whether a request is what a rule wants. "unknown": what it looks at was not seen. */
+export function matchTruth(match: L7Match, { http, dns }: Request): Truth {
+  switch (match.kind) {
+    case "http": {
+      const { method, path, host, headers = [] } = match;
+      if (method === undefined && path === undefined && host === undefined && headers.length === 0) return true;
+      if (http === undefined) return "unknown";
+      const truths = [textTruth(method, http.method), textTruth(path, http.path), textTruth(host, http.host)];
+      truths.push(...headers.map(({ name, value }) => headerTruth(name, value, http.headers)));
+      return truths.includes(false) ? false : truths.includes("unknown") ? "unknown" : true;
+    }
+    case "dns": {
+      const test = compileRegex(match.names.regex);
+      if (match.names.text === "*") return true;
+      return dns === undefined ? "unknown" : test(dns.query.toLowerCase().replace(/\.$/, ""));
+    }
+    case "opaque":
+      return "unknown";
+  }
+}
+
+/** Names of headers know no case (RFC 9110, 5.1); without a value it is enough that one is there. */
+function headerTruth(name: string, value: string | undefined, headers: Readonly<Record<string, string>> | undefined): Truth {
+  if (headers === undefined) return "unknown";
+  const found = Object.entries(headers).find(([key]) => key.toLowerCase() === name.toLowerCase());
+  return found !== undefined && (value === undefined || found[1] === value);
+}
+
+function textTruth(match: TextMatch | undefined, text: string | undefined): Truth {
+  if (match === undefined) return true;
+  if (text === undefined) return "unknown";
+  if ("regex" in match) return compileRegex(match.regex)(text);
+  return "exact" in match ? text === match.exact : text.startsWith(match.prefix);
+}
