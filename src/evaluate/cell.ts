@@ -132,6 +132,8 @@ interface Answer {
 
 /** What the stages found so far. */
 interface Progress {
+  /** All policies that are asked, in whichever stage. */
+  readonly asked: readonly CompiledPolicy[];
   /** Policies that isolate the subject: certainly, perhaps. */
   readonly certain: Policy[];
   readonly possible: Policy[];
@@ -150,6 +152,7 @@ interface Progress {
 /** Works out one cell. Stages are asked in turn until one decides for certain; what may decide on the way leaves the rest open. */
 export function decideCell(rules: Rules, selecting: readonly CompiledPolicy[], question: Question): Decision {
   const progress: Progress = {
+    asked: selecting,
     certain: [],
     possible: [],
     open: [],
@@ -207,7 +210,7 @@ function decideStage(
   const isolating = [...bySubject.values()].filter(({ isolates }) => isolates);
   if (exempts(rules, stage, question) && isolating.length > 0) return EXEMPT;
   const ordered = stage.combine === "first-match" ? answers : denyFirst(answers);
-  const decided = walk(rules, selecting, ordered, question, progress, stage.combine === "deny-first");
+  const decided = walk(rules, ordered, question, progress, stage.combine === "deny-first");
   if (decided === "passed") return undefined;
   if (decided !== undefined) return decided;
   if (rules.profile.echoAlwaysPasses && isIcmp(question.sample.protocol) && isolating.length > 0)
@@ -231,7 +234,6 @@ function denyFirst(answers: readonly Answer[]): Answer[] {
 /** Asks rules in order. "passed": a rule surely passes on to the next stage; undefined: none decides for certain. */
 function walk(
   rules: Rules,
-  selecting: readonly CompiledPolicy[],
   answers: readonly Answer[],
   question: Question,
   progress: Progress,
@@ -254,7 +256,7 @@ function walk(
     const rest = answers.slice(i);
     if (clause.l7 !== undefined) {
       if (rest.some(settlesWithoutL7)) continue;
-      return decideByRequest(rules, selecting, rest, question, progress);
+      return decideByRequest(rules, rest, question, progress);
     }
     if (progress.passPossible || (action === "deny" ? progress.allowPossible : progress.denyPossible)) return undecided(rules, question, progress);
     const others = rest.slice(1).filter((other) => other.truth === true && (!isUnion || other.clause.rule.action === action));
@@ -270,7 +272,6 @@ function settlesWithoutL7({ clause, truth }: Answer): boolean {
 /** Every rule that lets this through wants to see the request: the verdict hangs on it. */
 function decideByRequest(
   rules: Rules,
-  selecting: readonly CompiledPolicy[],
   answers: readonly Answer[],
   question: Question,
   progress: Progress,
@@ -284,7 +285,7 @@ function decideByRequest(
     answers.some(({ truth }) => truth !== true) ||
     progress.open.length > 0 ||
     (isFromHost && rules.identities.isUnsureNode(question.peer.identity)) ||
-    !isOneFilter(rules, selecting, question);
+    !isOneFilter(rules, sure, question, progress);
   const matched = matchesOf(sure);
   const isolatedBy = progress.certain;
   const l7: L7Condition = {
@@ -298,24 +299,20 @@ function decideByRequest(
 }
 
 /**
- * Reports whether one port filter alone covers a port. Where several do (ranges that overlap, names), the proxy picks among their
- * rules by precedence, and what it refuses under one it may let through under another: Cilium's engine does not say.
+ * Reports whether one port filter alone covers the port. Where several do for one peer, the proxy picks among their rules by
+ * precedence, and what a name in a filter means is learned as pods come: what it refuses is not certain (Cilium's engine does not
+ * say). Nor is it where nothing isolates and all else is let through.
  */
-function isOneFilter(rules: Rules, selecting: readonly CompiledPolicy[], { sample, destination, subject }: Question): boolean {
-  const filters = new Set<string>();
-  for (const compiled of selecting) {
-    if (selectionTruth(rules, compiled.subject, subject) === false) continue;
-    if (!compiled.isolates) filters.add("everything");
-    for (const clause of compiled.clauses) {
-      if (clause.rule.action !== "allow" || clause.ports === "any") continue;
-      for (const match of clause.ports) {
-        if (matchPort(rules, match, sample, destination) === false) continue;
-        filters.add(JSON.stringify(match.ports ?? "protocol"));
-        if (match.ports !== undefined && "name" in match.ports) return false;
-      }
-    }
-  }
-  return filters.size <= 1;
+function isOneFilter(rules: Rules, sure: readonly Answer[], { sample, destination, subject }: Question, { asked, certain }: Progress): boolean {
+  const hasNames = asked.some(
+    (compiled) =>
+      selectionTruth(rules, compiled.subject, subject) !== false &&
+      compiled.clauses.some(({ ports }) => ports !== "any" && ports.some((match) => match.protocol === sample.protocol && match.ports !== undefined && "name" in match.ports)),
+  );
+  const filters = sure.flatMap(({ clause }) =>
+    clause.ports === "any" ? ["any"] : clause.ports.flatMap((match) => (matchPort(rules, match, sample, destination) ? JSON.stringify(match.ports) : [])),
+  );
+  return !hasNames && certain.length > 0 && new Set(filters).size <= 1;
 }
 
 function byRule(rules: Rules, verdict: Verdict, sure: readonly Answer[], question: Question, progress: Progress): Decision {
