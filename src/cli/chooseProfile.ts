@@ -29,9 +29,11 @@ export function chooseProfile(flag: string, guess: CniGuess, set: PolicySet, une
   const profile = profileOf(name, name === guess.name ? guess.settings : {});
   const groupOf = ({ apiVersion }: PolicyRef) => apiVersion.replace(/\/.*/, "");
   for (const ref of unevaluated) {
-    if (HONOURED_BY[groupOf(ref)] !== name) continue;
+    // Where nothing says which plugin runs, it may be the one that knows the policy.
+    const isGuess = flag === "auto" && name === "generic";
+    if (HONOURED_BY[groupOf(ref)] !== name && !isGuess) continue;
     throw new UsageError(
-      `${ref.file}:${ref.line}: ${ref.kind}.${groupOf(ref)} ${ref.name} is not evaluated by this version: a verdict under ${name} that left it out would be wrong`,
+      `${ref.file}:${ref.line}: ${ref.kind}.${groupOf(ref)} ${ref.name} is not evaluated by this version: a verdict ${isGuess ? "" : `under ${name} `}that left it out would be wrong${isGuess ? " (give --cni where another plugin runs)" : ""}`,
     );
   }
   const ignored = unevaluated.map((ref) => `${ref.kind}.${groupOf(ref)} ${ref.name} is ignored: ${name} does not know it`);

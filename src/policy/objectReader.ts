@@ -58,27 +58,19 @@ export function readerOf(object: ManifestObject): ObjectReader {
     text: (value, path) => expect(value, path, "text", (each) => typeof each === "string"),
     integer: (value, path) => expect(value, path, "an integer", Number.isInteger),
     lineOf: (path) => object.positionOf(path).line,
-    refOf: (path) => new LazyRuleRef(object, path),
+    refOf: (path) => refAt(object, path),
   };
 }
 
-/** A place that is looked up when it is asked for: finding it parses the file a second time, and few rules are ever shown. */
-class LazyRuleRef implements RuleRef {
-  readonly path: string;
-  readonly file: string;
-  readonly #object: ManifestObject;
-  readonly #at: Path;
-
-  constructor(object: ManifestObject, at: Path) {
-    this.path = pathText(at[0] === "spec" ? at.slice(1) : at);
-    this.file = object.file;
-    this.#object = object;
-    this.#at = at;
-  }
-
-  get line(): number {
-    return this.#object.positionOf(this.#at).line;
-  }
+/** Names what is written at a path. Its line is looked up when it is asked for: that costs, and few rules are ever shown. */
+function refAt(object: ManifestObject, at: Path): RuleRef {
+  return {
+    path: pathText(at[0] === "spec" ? at.slice(1) : at),
+    file: object.file,
+    get line() {
+      return object.positionOf(at).line;
+    },
+  };
 }
 
 /** Returns a path as the API server writes it: `spec.ingress[0].from`, `metadata.labels[example.com/a]`. */

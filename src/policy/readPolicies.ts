@@ -142,7 +142,7 @@ function refusalOf(apiVersion: string, kind: string): { field: "apiVersion" | "k
   const served = versions.filter((version) => groupOf(version) === group);
   if (served.length > 0) return { field: "apiVersion", message: `${quote(apiVersion)} of ${kind} is not understood: write ${listed(served)}` };
   if (versions.length > 0 && isPolicyKind(kind))
-    return { field: "apiVersion", message: `${kind} is of ${listed(versions)}, not of ${quote(apiVersion)}` };
+    return { field: "apiVersion", message: `${kind} is of ${quote(nearest(apiVersion, versions) ?? versions[0])}, not of ${quote(apiVersion)}` };
   if (isPolicyKind(kind)) return { field: "kind", message: `${quote(kind)} of ${quote(apiVersion)} is no policy that is understood` };
   // Misspelt, in the wrong case, or as the resource is called: `networkpolicies`. In a group without policies only the latter.
   const kinds = Object.keys(READERS)

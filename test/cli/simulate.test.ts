@@ -139,14 +139,24 @@ describe("a mistake is one line on standard error with what to do, nothing on st
     ["policies that are Deployments", ["simulate", ...sound, "-f", deployment], /no network policy in .*\(only 1 Deployment\)/],
     ["policies that are no YAML", ["simulate", ...sound, "-f", notYaml], /broken\.yaml:\d+:\d+: /],
     [
-      "an unknown dialect",
+      "a policy that Cilium refuses",
       [
         "simulate",
         ...sound,
         "-f",
-        file("cnp.yaml", "apiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy\nmetadata: {name: a}\nspec: {}\n"),
+        file("cnp.yaml", "apiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy\nmetadata: {name: a}\nspec: {endpointSelector: {}}\n"),
       ],
-      /cnp\.yaml:2:1: kind: .*would be wrong/,
+      /cnp\.yaml:4:1: spec: .*a rule is required in one of/,
+    ],
+    [
+      "a dialect that is not evaluated, with nothing that says it would be ignored",
+      [
+        "simulate",
+        ...sound,
+        "-f",
+        file("acnp.yaml", "apiVersion: crd.antrea.io/v1beta1\nkind: ClusterNetworkPolicy\nmetadata: {name: a}\nspec: {}\n"),
+      ],
+      /acnp\.yaml:1: ClusterNetworkPolicy\.crd\.antrea\.io a is not evaluated by this version: .* would be wrong/,
     ],
     [
       "an invalid operator",

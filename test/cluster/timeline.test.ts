@@ -83,7 +83,10 @@ test.each([
   ["external", "10.1.3.0"],
   ["external", "fd00:0:0:1::"],
 ])("without any range: %s for %s", (want, address) => {
-  expect(text(timeline({ pods: [pod("web", "10.1.2.3 fd00::5")] }).ownerAt(at(address), 0))).toBe(want);
+  const pods = [pod("web", "10.1.2.3 fd00::5")];
+  expect(text(timeline({ pods, nodes: [node("n1", "192.168.0.1")] }).ownerAt(at(address), 0))).toBe(want);
+  // A snapshot without nodes says nothing of the network.
+  expect(text(timeline({ pods }).ownerAt(at(address), 0))).toBe(want.startsWith("unknown") ? "external" : want);
 });
 
 describe("ownerAt by time", () => {

@@ -77,7 +77,18 @@ const switches: readonly (readonly [
     `${DENIED} (icmp-implementation-defined)`,
   ],
   ["a pod to itself", egress("- ports: [{port: 1}]"), "shop/web > shop/web TCP/80", "egress", {}, "allow self"],
-  ["a host-network pod by its labels", ingress("- from: [{podSelector: {}}]"), "shop/agent > shop/api TCP/80", "ingress", {}, DENIED],
+  ["a host-network pod by its labels", ingress("- from: [{podSelector: {}}]"), "shop/agent > shop/api TCP/80", "ingress", { aws: `${ALLOWED} ingress[0].from[0] (host-network-pod-selected)` }, DENIED],
+  [
+    "a host-network pod by its labels, as the destination",
+    egress("- to: [{podSelector: {matchLabels: {app: agent}}}]"),
+    "shop/api > shop/agent TCP/9100",
+    "egress",
+    {
+      aws: "allow rule [shop/p] <- shop/p egress[0].to[0] (host-network-pod-selected)",
+      "ovn-kubernetes": "allow rule [shop/p] <- shop/p egress[0].to[0] (host-network-pod-selected)",
+    },
+    "deny isolated [shop/p]",
+  ],
 ];
 
 describe.each(switches)("%s", (_, policies, flow, side, answers, others) => {
@@ -107,7 +118,7 @@ describe("cilium's policy-cidr-match-mode", () => {
 
 test("every plugin has a profile of its name, and those with peculiarities that are left out say so", () => {
   expect(CNI_NAMES.map((name) => profileOf(name).name)).toEqual(CNI_NAMES);
-  expect(CNI_NAMES.filter((name) => profileOf(name).caveats.length > 0)).toEqual(["ovn-kubernetes", "aws", "kube-router"]);
+  expect(CNI_NAMES.filter((name) => profileOf(name).caveats.length > 0)).toEqual(["aws", "kube-router"]);
 });
 
 // profileOf takes no notice of the agent's `enable-policy`, though the snapshot's settings hold it: with `always` a pod that no

@@ -131,7 +131,7 @@ describe("protocols and port ranges", () => {
   });
   test("which have ports", () => {
     const all = Array.from({ length: 256 }, (_, number) => number);
-    expect(all.filter(hasPorts)).toEqual([6, 17, 132]);
+    expect(all.filter(hasPorts)).toEqual([6, 17, 132, 136]);
     expect(all.filter(isIcmp)).toEqual([1, 58]);
   });
   test.each<[number, number, string]>([

@@ -8,26 +8,61 @@ function read(text: string) {
   return readPolicies(readManifest(text, "f.yaml"), { defaultNamespace: "default" });
 }
 
-const left = (name: string) => `this version evaluates NetworkPolicy only: a verdict that left out \`${name}\` would be wrong`;
 const object = (apiVersion: string, kind: string) =>
   `apiVersion: ${apiVersion}\nkind: ${kind}\nmetadata: {name: x, namespace: shop}\nspec: {podSelector: {}}\n`;
 
+test("each dialect is read, with the tiers and sets that it refers to", () => {
+  const { policies, tiers, sets, problems } = read(
+    [
+      "apiVersion: policy.networking.k8s.io/v1alpha1\nkind: AdminNetworkPolicy\nmetadata: {name: a}\nspec: {priority: 1, subject: {namespaces: {}}}\n",
+      "apiVersion: policy.networking.k8s.io/v1alpha1\nkind: BaselineAdminNetworkPolicy\nmetadata: {name: default}\nspec: {subject: {namespaces: {}}}\n",
+      "apiVersion: policy.networking.k8s.io/v1alpha2\nkind: ClusterNetworkPolicy\nmetadata: {name: b}\nspec: {tier: Baseline, priority: 1, subject: {namespaces: {}}}\n",
+      "apiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy\nmetadata: {name: c}\nspec: {endpointSelector: {}, ingress: [{}]}\n",
+      "apiVersion: cilium.io/v2\nkind: CiliumClusterwideNetworkPolicy\nmetadata: {name: d}\nspecs: [{endpointSelector: {}, ingress: [{}]}, {endpointSelector: {}, egress: [{}]}]\n",
+      "apiVersion: cilium.io/v2alpha1\nkind: CiliumCIDRGroup\nmetadata: {name: e}\nspec: {externalCIDRs: [10.0.0.0/8]}\n",
+      "apiVersion: projectcalico.org/v3\nkind: NetworkPolicy\nmetadata: {name: f}\nspec: {}\n",
+      "apiVersion: crd.projectcalico.org/v1\nkind: GlobalNetworkPolicy\nmetadata: {name: g}\nspec: {}\n",
+      "apiVersion: projectcalico.org/v3\nkind: Tier\nmetadata: {name: h}\nspec: {order: 5}\n",
+      "apiVersion: projectcalico.org/v3\nkind: GlobalNetworkSet\nmetadata: {name: i}\nspec: {nets: [10.0.0.0/8]}\n",
+      "apiVersion: kguardian.dev/v1alpha1\nkind: AuditNetworkPolicy\nmetadata: {name: j}\nspec: {podSelector: {}}\n",
+    ].join("---\n"),
+  );
+  expect(problems.filter(({ severity }) => severity === "error")).toEqual([]);
+  expect(policies.map(({ ref, tier }) => `${ref.name} ${tier.kind}`)).toEqual([
+    "a admin",
+    "default baseline",
+    "b baseline",
+    "c cilium",
+    "d cilium",
+    "d cilium",
+    "f calico",
+    "g calico",
+    "j networkpolicy",
+  ]);
+  expect([...tiers, ...sets].map(({ ref }) => ref.name)).toEqual(["h", "e", "i"]);
+});
+
+test("policies that one plugin alone knows and that are not evaluated are told apart by group", () => {
+  const kinds = [
+    ["crd.antrea.io/v1beta1", "ClusterNetworkPolicy"],
+    ["k8s.ovn.org/v1", "EgressFirewall"],
+    ["networking.k8s.aws/v1alpha1", "ApplicationNetworkPolicy"],
+  ];
+  const { unevaluated, problems } = read(kinds.map(([apiVersion, kind]) => object(apiVersion, kind)).join("---\n"));
+  expect(problems).toEqual([]);
+  expect(unevaluated.map(({ kind, namespace, name, line }) => `${kind} ${namespace}/${name} ${line}`)).toEqual([
+    "ClusterNetworkPolicy undefined/x 1",
+    "EgressFirewall shop/x 6",
+    "ApplicationNetworkPolicy shop/x 11",
+  ]);
+});
+
 describe("kinds that must not be left out", () => {
   test.each<[apiVersion: string, kind: string, expected: string]>([
-    ["policy.networking.k8s.io/v1alpha1", "AdminNetworkPolicy", left("AdminNetworkPolicy x")],
-    ["policy.networking.k8s.io/v1alpha1", "BaselineAdminNetworkPolicy", left("BaselineAdminNetworkPolicy x")],
-    ["policy.networking.k8s.io/v1alpha2", "ClusterNetworkPolicy", left("ClusterNetworkPolicy x")],
-    ["cilium.io/v2", "CiliumNetworkPolicy", left("CiliumNetworkPolicy shop/x")],
-    ["cilium.io/v2", "CiliumClusterwideNetworkPolicy", left("CiliumClusterwideNetworkPolicy x")],
-    ["projectcalico.org/v3", "NetworkPolicy", left("NetworkPolicy.projectcalico.org shop/x")],
-    ["crd.projectcalico.org/v1", "GlobalNetworkPolicy", left("GlobalNetworkPolicy x")],
-    ["crd.projectcalico.org/v1", "StagedKubernetesNetworkPolicy", left("StagedKubernetesNetworkPolicy shop/x")],
-    ["guardian.example/v1", "AuditNetworkPolicy", left("AuditNetworkPolicy shop/x")],
-    ["guardian.example/v1", "AuditClusterNetworkPolicy", left("AuditClusterNetworkPolicy x")],
-    ["crd.antrea.io/v1beta1", "ClusterNetworkPolicy", left("ClusterNetworkPolicy x")],
-    ["k8s.ovn.org/v1", "EgressFirewall", left("EgressFirewall shop/x")],
-    ["networking.k8s.aws/v1alpha1", "ApplicationNetworkPolicy", left("ApplicationNetworkPolicy shop/x")],
-    ["k8s.cni.cncf.io/v1beta1", "MultiNetworkPolicy", left("MultiNetworkPolicy shop/x")],
+    ["guardian.example/v1", "AuditNetworkPolicy", "AuditNetworkPolicy is of `kguardian.dev/v1alpha1`, not of `guardian.example/v1`"],
+    ["policy.networking.k8s.io/v1alpha1", "ClusterNetworkPolicy", "`policy.networking.k8s.io/v1alpha1` of ClusterNetworkPolicy is not understood: write `policy.networking.k8s.io/v1alpha2`"],
+    ["cilium.io/v1", "CiliumNetworkPolicy", "`cilium.io/v1` of CiliumNetworkPolicy is not understood: write `cilium.io/v2`"],
+    ["k8s.cni.cncf.io/v1beta1", "MultiNetworkPolicy", "`MultiNetworkPolicy` of `k8s.cni.cncf.io/v1beta1` is no policy that is understood"],
     [
       "networking.k8s.io/v1beta1",
       "NetworkPolicy",
@@ -43,7 +78,7 @@ describe("kinds that must not be left out", () => {
   ])("%s %s", (apiVersion, kind, expected) => {
     const { policies, problems } = read(object(apiVersion, kind));
     expect(policies).toEqual([]);
-    const [field, line] = expected.includes("served") || expected.includes("is of") ? ["apiVersion", 1] : ["kind", 2];
+    const [field, line] = /served|is of|write/.test(expected) ? ["apiVersion", 1] : ["kind", 2];
     expect(problemLines(problems)).toEqual([`error ${line}:1 ${field}: ${expected}`]);
   });
 });
@@ -59,7 +94,7 @@ test("other kinds are counted, those of policy groups too when they decide nothi
     ],
     ...[
       ["cilium.io/v2", "CiliumEndpoint"],
-      ["crd.projectcalico.org/v1", "NetworkSet"],
+      ["crd.projectcalico.org/v1", "IPPool"],
       ["networking.k8s.aws/v1alpha1", "PolicyEndpoint"],
     ],
   ];
@@ -74,7 +109,7 @@ test("other kinds are counted, those of policy groups too when they decide nothi
     ],
     ...[
       ["CiliumEndpoint", 1],
-      ["NetworkSet", 1],
+      ["IPPool", 1],
       ["PolicyEndpoint", 1],
     ],
   ]);
