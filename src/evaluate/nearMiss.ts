@@ -163,10 +163,9 @@ function termFault(evaluator: Evaluator, term: PeerTerm, participant: Participan
     case "entities":
       return { score: participant.type === "pod" ? 1 : 4, text: `is for ${term.entities.join(" and ")}` };
     case "names":
-      return {
-        score: participant.type === "external" ? 7 : 0,
-        text: `is for ${term.patterns.map(({ text }) => text).join(", ")}, and no DNS answer led from there to this address`,
-      };
+      return participant.type === "external"
+        ? { score: 7, text: `is for ${term.patterns.map(({ text }) => text).join(", ")}, and no DNS answer led from there to this address` }
+        : { score: 0, text: `is for outside names (${term.patterns.map(({ text }) => text).join(", ")})` };
     case "nodes":
       return { score: participant.type === "node" ? 6 : 0, text: `is for nodes with ${describeRequirements(term.selector.requirements)}` };
     case "services":

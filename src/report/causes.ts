@@ -173,11 +173,29 @@ class Explainer {
   }
 
   #explainFlow(flow: DeniedFlow, decision: Decision, alsoIngress: Decision | undefined): Explanation {
+    const denying = alsoIngress === undefined ? "" : ` and ${deniedBy(alsoIngress, "ingress")}`;
+    if (decision.reason !== "isolated" && decision.reason !== "tier-default")
+      return { deniedBy: deniedBy(decision, flow.direction) + denying, why: whyRuleDenies(decision) };
     const nearest = findNearMiss(this.#result.simulation.evaluator, flow);
-    const also = alsoIngress === undefined ? "" : ` and ${listPolicies(alsoIngress.isolatedBy, "ingress")}`;
     const block = decision.notes.includes("ipblock-covers-pod") ? "; an ipBlock holds the address, but blocks match no pods here" : "";
-    return { deniedBy: listPolicies(decision.isolatedBy, flow.direction, nearest.policy) + also, why: nearest.text + block };
+    return { deniedBy: listPolicies(decision.isolatedBy, flow.direction, nearest.policy) + denying, why: nearest.text + block };
   }
+}
+
+/** Who denies by a rule, or by isolation. */
+function deniedBy({ matched, isolatedBy, reason }: Decision, direction: Direction): string {
+  const [first] = matched;
+  return first === undefined || reason === "isolated" || reason === "tier-default"
+    ? listPolicies(isolatedBy, direction)
+    : listPolicies([...new Set(matched.map(({ policy }) => policy))], direction, first.policy);
+}
+
+function whyRuleDenies({ matched, reason, notes }: Decision): string {
+  const [first] = matched;
+  if (first === undefined) return notes.includes("dropped-to-own-node") ? "pods may not reach their own node" : "denied by default";
+  const place = placeLabel(first.rule);
+  const rule = `${first.rule.path}${place === "" ? "" : ` (${place})`}`;
+  return reason === "l7-deny" ? `${rule} allows other requests only` : `${rule} denies it`;
 }
 
 /** Returns the policy that came nearest to allowing, with its place and how many more isolate: `shop/orders ingress (orders.yaml:7) +1`. */

@@ -1,7 +1,8 @@
 import type { InputSummary } from "../capture/observation.ts";
 import type { L7Hint } from "../capture/packetDecoder.ts";
-import type { Decision } from "../evaluate/decision.ts";
+import type { Decision, Match } from "../evaluate/decision.ts";
 import type { Endpoint } from "../evaluate/endpoints.ts";
+import { peersOf } from "../evaluate/honoured.ts";
 import type { Ends, Simulation } from "../evaluate/simulation.ts";
 import { hasPorts, isIcmp, protocolName } from "../net/protocol.ts";
 import { endpointLabel, placeLabel, policyLabel } from "./labels.ts";
@@ -64,9 +65,41 @@ export function decisionMessage(decision: Decision, direction: "egress" | "ingre
   return printable(sentence(decision, direction, subject, other, ends));
 }
 
+/** What is not known of ends that are known themselves. */
+function openEnd({ matched }: Decision, { sourceEndpoint, destinationEndpoint }: Ends): string {
+  const [first] = matched;
+  const by = first === undefined ? "a rule" : matchLabel(first);
+  const isByName = matched.some(({ policy }) => peersOf(policy).some(({ kind }) => kind === "names"));
+  const outside = [destinationEndpoint, sourceEndpoint].find(({ type }) => type === "external");
+  if (isByName && outside !== undefined) return `${by} is for DNS names, and no answer that gave ${outside.ip} was seen (--dns tells more)`;
+  if (outside !== undefined) return `whether ${outside.ip} is the API server, for which ${by} is, is not known`;
+  return `${by} is for the pod's own node or for others, and which node the pod runs on is not known`;
+}
+
+/** Returns a rule that matched, with its place: `shop/orders ingress[0] (orders.yaml:14)`. */
+export function matchLabel({ policy, rule }: Match): string {
+  const place = placeLabel(rule);
+  return `${policyLabel(policy)} ${rule.path}${place === "" ? "" : ` (${place})`}`;
+}
+
 function sentence(decision: Decision, direction: "egress" | "ingress", subject: string, other: string, ends: Ends): string {
   const policies = listed(decision.isolatedBy.map((policy) => policyLabel(policy)));
+  const [first] = decision.matched;
   switch (decision.reason) {
+    case "rule-deny":
+      return first === undefined ? `a rule denies this ${direction}` : `${matchLabel(first)} denies it`;
+    case "l7-deny":
+      return first === undefined ? "no rule allows the request" : `${matchLabel(first)} allows other requests only`;
+    case "no-l7-data":
+      return `${first === undefined ? "a rule" : matchLabel(first)} looks at the request, ${decision.notes.includes("several-l7-filters") ? "and which of several port filters decides on it is open" : "and none was seen whole"}`;
+    case "tier-default":
+      return decision.notes.includes("dropped-to-own-node")
+        ? "the plugin drops what pods send to their own node (defaultEndpointToHostAction)"
+        : decision.notes.includes("enforcement-always")
+          ? `no policy selects ${subject} for ${direction}, and the plugin denies such traffic`
+          : `${policies} ${decision.isolatedBy.length === 1 ? "selects" : "select"} ${subject} for ${direction}, no rule decides, and the tier ends with deny`;
+    case "policy-error":
+      return `a policy that selects ${subject} cannot be evaluated`;
     case "no-policy":
       return `no policy selects ${subject} for ${direction}`;
     case "not-selectable":
@@ -76,10 +109,9 @@ function sentence(decision: Decision, direction: "egress" | "ingress", subject: 
     case "own-node":
       return "traffic between a pod and its own node is always allowed";
     case "rule": {
-      const [first] = decision.matched;
       if (first === undefined) return `${policies} may select ${subject}, but allows this ${direction} if so`;
       const more = decision.matched.length - 1;
-      return `${policyLabel(first.policy)} ${first.rule.path}${placeLabel(first.rule) ? ` (${placeLabel(first.rule)})` : ""} allows it${more > 0 ? `, and ${plural(more, "more rule")}` : ""}`;
+      return `${matchLabel(first)} allows it${more > 0 ? `, and ${plural(more, "more rule")}` : ""}`;
     }
     case "isolated":
       return `${policies} ${decision.isolatedBy.length === 1 ? "selects" : "select"} ${subject} for ${direction}, and no rule allows ${other}`;
@@ -91,16 +123,15 @@ function sentence(decision: Decision, direction: "egress" | "ingress", subject: 
       if (unknown === undefined && ends.arrivesFrom !== undefined) {
         return `whether ${endpointLabel(ends.destinationEndpoint)} sees ${endpointLabel(ends.sourceEndpoint)} or a node that masquerades it is open (externalTrafficPolicy Cluster)`;
       }
-      return unknown
-        ? `${unknown.ip} ${unknown.why ?? "is not known"}, so which rules apply is open`
-        : "an end is not known, so which rules apply is open";
+      if (unknown !== undefined) return `${unknown.ip} ${unknown.why ?? "is not known"}, so which rules apply is open`;
+      return openEnd(decision, ends);
     }
     case "unknown-labels":
-      return `the snapshot lacks the labels of a namespace that ${policies} select${decision.isolatedBy.length === 1 ? "s" : ""} by`;
+      return `the snapshot lacks labels of a namespace or service account that ${policies || "policies"} select${decision.isolatedBy.length === 1 ? "s" : ""} by`;
     case "unknown-port-name":
-      return "a rule names a port of a pod that is not known";
-    default:
-      return decision.reason === "default" ? "nothing denies it" : `decided by ${policies || "the default"}`;
+      return "a rule looks at a port that is not known: a name on a pod that the snapshot lacks, or the initiator's port";
+    case "default":
+      return decision.notes.includes("echo-always-passes") ? "the plugin always lets ICMP echo through" : `policies select ${subject} for ${direction}, and none denies it`;
   }
 }
 
