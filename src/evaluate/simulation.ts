@@ -9,6 +9,10 @@ import type { Evaluator, Participant } from "./evaluator.ts";
 export type Outcome = "permitted" | "misdropped" | "would-drop" | "rejected" | "unknown";
 
 export const VERDICTS: readonly Verdict[] = ["allow", "deny", "unknown"];
+const ESTABLISHED = OUTCOMES.indexOf("established");
+const UNKNOWN = OUTCOMES.indexOf("unknown");
+/** Connections whose ends are kept, about 250 bytes each. */
+const KEPT_ENDS = 1 << 17;
 export const OUTCOME_NAMES: readonly Outcome[] = ["permitted", "misdropped", "would-drop", "rejected", "unknown"];
 
 /** Where a connection goes: a participant and the port it listens on there. */
@@ -27,9 +31,9 @@ export interface Ends {
   readonly destinationAddress: Address;
   /** The port at the destination: a backend's, or the Service's where the backend is not known. */
   readonly port: number;
-  readonly via?: { readonly address: Address; readonly port: number; readonly service?: string };
+  readonly via: { readonly address: Address; readonly port: number; readonly service?: string } | undefined;
   /** Who the destination sees, where a node masqueraded the source; several where it is not known who did, or whether. */
-  readonly arrivesFrom?: readonly Participant[];
+  readonly arrivesFrom: readonly Participant[] | undefined;
   /** One where the destination is known, else the Service's backends; none where it has none. */
   readonly targets: readonly Target[];
 }
@@ -59,6 +63,8 @@ export class Simulation {
 
   readonly #egress: Decision[] = [];
   readonly #ingress: Decision[] = [];
+  /** The ends of the first connections, which judging, explaining and printing ask for; of more they would fill the memory. */
+  readonly #ends: Ends[] = [];
   readonly #addresses: AddressTable;
   readonly #resolver: EndpointResolver;
 
@@ -79,15 +85,18 @@ export class Simulation {
     this.baselines = new Uint8Array(connections.size);
     this.outcomes = new Uint8Array(connections.size);
     this.ports = new Uint16Array(connections.size);
+    const isBaselineOpen = baseline !== evaluator && baseline.policies.length === 0 && baseline.profile.enforcement !== "always";
     for (let i = 0; i < connections.size; i++) {
       const ends = this.ends(i);
+      if (i < KEPT_ENDS) this.#ends.push(ends);
       const { egress, ingress, verdict } = this.judge(i, evaluator, ends);
       this.sources.push(ends.sourceEndpoint);
       this.destinations.push(ends.destinationEndpoint);
       this.ports[i] = ends.port;
       this.#egress.push(egress);
       this.#ingress.push(ingress);
-      const before = baseline === evaluator ? verdict : this.judge(i, baseline, ends).verdict;
+      // Without policies nothing is denied.
+      const before = baseline === evaluator ? verdict : isBaselineOpen ? "allow" : this.judge(i, baseline, ends).verdict;
       this.verdicts[i] = VERDICTS.indexOf(verdict);
       this.baselines[i] = VERDICTS.indexOf(before);
       this.outcomes[i] = OUTCOME_NAMES.indexOf(outcomeOf(verdict, OUTCOMES[this.observed(i)], this.#maySucceed(i)));
@@ -102,78 +111,93 @@ export class Simulation {
 
   /** Index in OUTCOMES of what was observed: the first kind of ending that happened. */
   observed(i: number): number {
-    const found = this.connections.attempts[i].findIndex((count) => count > 0);
-    return found < 0 ? OUTCOMES.length - 1 : found;
+    const counts = this.connections.attempts[i];
+    for (let outcome = 0; outcome < counts.length; outcome++) if (counts[outcome] > 0) return outcome;
+    return OUTCOMES.length - 1;
   }
 
   /** Reports whether any of the counted connections was established, or may have been. */
   #maySucceed(i: number): boolean {
     const counts = this.connections.attempts[i];
-    return counts[OUTCOMES.indexOf("established")] + counts[OUTCOMES.indexOf("unknown")] > 0;
+    return counts[ESTABLISHED] + counts[UNKNOWN] > 0;
   }
 
   /** Resolves the ends of connection `i` at its own time. */
   ends(i: number): Ends {
+    if (i < this.#ends.length) return this.#ends[i];
     const { connections } = this;
     const resolver = this.#resolver;
     const seconds = connections.firstSeconds[i] + connections.firstNanoseconds[i] * 1e-9;
     const sourceAddress = this.#addresses.addressOf(connections.source(i));
     const source = resolver.participantAt(connections.source(i), seconds);
     const sourceEndpoint = resolver.endpointOf(source, sourceAddress, seconds);
-    const protocol = connections.protocol(i);
     const address = this.#addresses.addressOf(connections.destination(i));
     const port = connections.port(i);
     const viaId = connections.via(i);
     const isJoined = viaId >= 0 && !(viaId === connections.destination(i) && connections.viaPort(i) === port);
-    const dialled = viaId >= 0 && !isJoined ? resolver.dialled(address, protocol, port) : undefined;
-    if (dialled !== undefined) {
-      const { service, backends } = dialled;
-      const targets = backends.map((backend) => ({
-        participant: resolver.participantOf(backend.address, seconds, source),
-        address: backend.address,
-        port: backend.port,
-      }));
-      const only = targets.length === 1 ? targets[0] : undefined;
-      // externalTrafficPolicy Cluster: a backend may see the client or the node that took it in (Kubernetes: Service, "Traffic policies").
-      const isHidden =
-        source.type === "external" && (service.type === "NodePort" || service.type === "LoadBalancer") && service.keepsClient !== true;
-      return {
-        ...(isHidden ? { arrivesFrom: [source, ...resolver.masqueradingNodes(address)] } : {}),
-        source,
-        sourceAddress,
-        sourceEndpoint,
-        destinationEndpoint:
-          only === undefined ? resolver.serviceEndpoint(service, address) : resolver.endpointOf(only.participant, only.address, seconds),
-        destinationAddress: only?.address ?? address,
-        port: only?.port ?? port,
-        via: { address, port, service: `${service.namespace}/${service.name}` },
-        targets,
-      };
+    if (viaId >= 0 && !isJoined) {
+      const dialled = this.#dialledEnds(i, source, sourceAddress, sourceEndpoint, address, port, seconds);
+      if (dialled !== undefined) return dialled;
     }
     const participant = resolver.participantAt(connections.destination(i), seconds, source);
+    const hidden = isJoined ? connections.arrivesFrom[i] : -1;
     return {
-      ...(isJoined ? this.#translation(i, protocol, seconds) : {}),
       source,
       sourceAddress,
       sourceEndpoint,
       destinationEndpoint: resolver.endpointOf(participant, address, seconds),
       destinationAddress: address,
       port,
+      via: isJoined ? this.#translation(i) : undefined,
+      arrivesFrom: hidden < 0 ? undefined : [resolver.participantAt(hidden, seconds)],
       targets: [{ participant, address, port }],
     };
   }
 
-  /** What the joined views of connection `i` show of its translation: what was dialled, and the node that masqueraded it. */
-  #translation(i: number, protocol: number, seconds: number): Pick<Ends, "via" | "arrivesFrom"> {
+  /** Returns the ends of a connection whose view after translation was not seen: the dialled Service's backends stand for it. */
+  #dialledEnds(
+    i: number,
+    source: Participant,
+    sourceAddress: Address,
+    sourceEndpoint: Endpoint,
+    address: Address,
+    port: number,
+    seconds: number,
+  ): Ends | undefined {
+    const resolver = this.#resolver;
+    const dialled = resolver.dialled(address, this.connections.protocol(i), port);
+    if (dialled === undefined) return undefined;
+    const { service, backends } = dialled;
+    const targets = backends.map((backend) => ({
+      participant: resolver.participantOf(backend.address, seconds, source),
+      address: backend.address,
+      port: backend.port,
+    }));
+    const only = targets.length === 1 ? targets[0] : undefined;
+    // externalTrafficPolicy Cluster: a backend may see the client or the node that took it in (Kubernetes: Service, "Traffic policies").
+    const isHidden =
+      source.type === "external" && (service.type === "NodePort" || service.type === "LoadBalancer") && service.keepsClient !== true;
+    return {
+      source,
+      sourceAddress,
+      sourceEndpoint,
+      destinationEndpoint:
+        only === undefined ? resolver.serviceEndpoint(service, address) : resolver.endpointOf(only.participant, only.address, seconds),
+      destinationAddress: only?.address ?? address,
+      port: only?.port ?? port,
+      via: { address, port, service: `${service.namespace}/${service.name}` },
+      arrivesFrom: isHidden ? [source, ...resolver.masqueradingNodes(address)] : undefined,
+      targets,
+    };
+  }
+
+  /** What the joined views of connection `i` show of its translation: what was dialled. */
+  #translation(i: number): NonNullable<Ends["via"]> {
     const { connections } = this;
     const address = this.#addresses.addressOf(connections.via(i));
     const port = connections.viaPort(i);
-    const service = this.#resolver.dialled(address, protocol, port)?.service;
-    const hidden = connections.arrivesFrom[i];
-    return {
-      via: { address, port, ...(service ? { service: `${service.namespace}/${service.name}` } : {}) },
-      ...(hidden < 0 ? {} : { arrivesFrom: [this.#resolver.participantAt(hidden, seconds)] }),
-    };
+    const service = this.#resolver.dialled(address, connections.protocol(i), port)?.service;
+    return service === undefined ? { address, port } : { address, port, service: `${service.namespace}/${service.name}` };
   }
 
   /** Returns how reports show a candidate destination of connection `i`. */
@@ -184,28 +208,36 @@ export class Simulation {
   /** Judges connection `i` with an evaluator. */
   judge(i: number, evaluator: Evaluator, ends: Ends = this.ends(i)): Judgement {
     const protocol = this.connections.protocol(i);
-    const source = evaluator.classify(ends.source);
-    // Masquerade hides the client: the destination's policies see the node that translated.
-    const arriving = (ends.arrivesFrom ?? [ends.source]).map((participant) => evaluator.classify(participant));
-    const judge = (participant: Participant, port: number): Judgement => {
-      const destination = evaluator.classify(participant);
-      const portClass = evaluator.ports.classOf(protocol, port);
-      const egress = evaluator.decisions[evaluator.decideEgress(source, destination, portClass)];
-      const sides = arriving.map((from) => evaluator.decisions[evaluator.decideIngress(from, destination, portClass)]);
-      const ingress = sides.length === 1 ? sides[0] : nameUnknownEnd(agreeSide(sides));
-      return { egress, ingress, verdict: combine(egress.verdict, ingress.verdict) };
-    };
     const { targets } = ends;
-    if (targets.length === 1) return judge(targets[0].participant, targets[0].port);
+    if (targets.length === 1) return judgeTarget(evaluator, ends, protocol, targets[0].participant, targets[0].port);
     // A Service without backends leads nowhere that is known, on a port that nobody knows.
     if (targets.length === 0) {
       const ports = evaluator.ports.samples
         .filter((sample) => sample.protocol === protocol)
-        .map(({ port }) => judge({ type: "unknown" }, port));
+        .map(({ port }) => judgeTarget(evaluator, ends, protocol, { type: "unknown" }, port));
       return nameUnknown(agree(ports));
     }
-    return agree(targets.map(({ participant, port }) => judge(participant, port)));
+    return agree(targets.map(({ participant, port }) => judgeTarget(evaluator, ends, protocol, participant, port)));
   }
+}
+
+/** Judges a connection as going to one participant and port. */
+function judgeTarget(evaluator: Evaluator, ends: Ends, protocol: number, participant: Participant, port: number): Judgement {
+  const source = evaluator.classify(ends.source);
+  const destination = evaluator.classify(participant);
+  const portClass = evaluator.ports.classOf(protocol, port);
+  const egress = evaluator.decisions[evaluator.decideEgress(source, destination, portClass)];
+  // Masquerade hides the client: the destination's policies see the node that translated.
+  const ingress =
+    ends.arrivesFrom === undefined
+      ? evaluator.decisions[evaluator.decideIngress(source, destination, portClass)]
+      : judgeArrivals(evaluator, ends.arrivesFrom, destination, portClass);
+  return { egress, ingress, verdict: combine(egress.verdict, ingress.verdict) };
+}
+
+function judgeArrivals(evaluator: Evaluator, arriving: readonly Participant[], destination: number, portClass: number): Decision {
+  const sides = arriving.map((from) => evaluator.decisions[evaluator.decideIngress(evaluator.classify(from), destination, portClass)]);
+  return sides.length === 1 ? sides[0] : nameUnknownEnd(agreeSide(sides));
 }
 
 /** Neither the backend nor its port is known: what all ports agree on holds, the rest hangs on an end that nobody knows. */
