@@ -40,6 +40,23 @@ function readManifest() {
   return run.stdout.trim();
 }
 
+/**
+ * What oclif loads at every start though this program never needs it: a search for commands on disk (it is handed them), and a
+ * look at whether this is Windows' Linux, which only names the platform. Left out for what starting costs.
+ */
+const UNUSED = {
+  tinyglobby: "export const glob = async () => [];",
+  "wsl-utils": 'export const isWsl = false; export const powerShellPath = async () => "powershell.exe";',
+};
+const leaveOutUnused = {
+  name: "leave-out-unused",
+  setup(builder) {
+    const filter = new RegExp(`^(?:${Object.keys(UNUSED).join("|")})$`);
+    builder.onResolve({ filter }, ({ path }) => ({ path, namespace: "unused", sideEffects: false }));
+    builder.onLoad({ filter: /.*/, namespace: "unused" }, ({ path }) => ({ contents: UNUSED[path], loader: "js" }));
+  },
+};
+
 rmSync("dist", { recursive: true, force: true });
 await build({
   ...shared,
@@ -47,5 +64,6 @@ await build({
   outdir: "dist",
   splitting: true,
   minify: true,
+  plugins: [leaveOutUnused],
   define: { EMBEDDED_MANIFEST: readManifest() },
 });

@@ -5,7 +5,7 @@ import { CaptureError } from "./captureError.ts";
 import { unpackZstd } from "./zstdFrames.ts";
 
 /** Bytes asked for at once: large enough to make system calls rare, small enough to stay in the processor's cache. */
-const CHUNK_BYTES = 1 << 17;
+const CHUNK_BYTES = 1 << 18;
 
 /** A source of bytes that fills a caller's buffer. `read` gives the number of bytes, 0 at the end. */
 export interface ByteSource {

@@ -4,7 +4,7 @@ import type { CaptureParser, PacketSink, ParseState } from "./captureFormat.ts";
 import { isPcap, PcapParser } from "./pcap.ts";
 import { isPcapng, PcapngParser } from "./pcapng.ts";
 
-const FIRST_BUFFER_BYTES = 1 << 17;
+const FIRST_BUFFER_BYTES = 1 << 18;
 
 /** One capture being read: a buffer that is filled again and again, and the parser that takes packets off it. */
 export class CaptureFile {

@@ -1,3 +1,5 @@
+import { latin1Text } from "./latin1.ts";
+
 /*
  * DNS answers (RFC 1035, RFC 3596), read only to name the addresses that pods look up. The payload is hostile: every read is
  * bounded, names are not followed through pointers, and a broken message gives what was read before the break.
@@ -95,7 +97,7 @@ function skipName(bytes: Uint8Array, at: number, end: number): number {
 function readName(bytes: Uint8Array, from: number, end: number): string {
   const labels: string[] = [];
   for (let at = from; bytes[at] !== 0 && at < end; at += 1 + bytes[at]) {
-    const label = Buffer.from(bytes.buffer, bytes.byteOffset + at + 1, bytes[at]).toString("latin1");
+    const label = latin1Text(bytes, at + 1, at + 1 + bytes[at]);
     labels.push(label.toLowerCase().replace(/[^a-z0-9_-]/g, "?"));
   }
   return labels.join(".");

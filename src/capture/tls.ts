@@ -1,3 +1,5 @@
+import { latin1Text } from "./latin1.ts";
+
 const HANDSHAKE = 0x16;
 const CLIENT_HELLO = 1;
 const SERVER_NAME = 0;
@@ -30,6 +32,6 @@ function readHostName(bytes: Uint8Array, at: number, end: number, u16: (at: numb
   if (at + 5 > end || bytes[at + 2] !== 0) return undefined;
   const length = u16(at + 3);
   if (length === 0 || length > 255 || at + 5 + length > end) return undefined;
-  const name = String.fromCharCode(...bytes.subarray(at + 5, at + 5 + length)).toLowerCase();
+  const name = latin1Text(bytes, at + 5, at + 5 + length).toLowerCase();
   return /^[a-z0-9_.-]+$/.test(name) ? name : undefined;
 }

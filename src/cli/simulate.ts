@@ -26,6 +26,7 @@ import {
   type TrafficFlags,
 } from "./inputs.ts";
 import { Progress } from "./progress.ts";
+import { expectLongWork, MANY_ROWS } from "./tiers.ts";
 
 export interface SimulateFlags extends TrafficFlags, PolicyFlags {
   readonly snapshot: readonly string[];
@@ -38,11 +39,14 @@ export interface SimulateFlags extends TrafficFlags, PolicyFlags {
 /** The main job: captures or flow records -> connections -> endpoints -> compiled policies -> decisions, ready to be reported. */
 export async function simulate(flags: SimulateFlags): Promise<SimulationResult> {
   refuseTwoStdins({ "--pcap": flags.pcap, "--flows": flags.flows, "--snapshot": flags.snapshot, "--filename": flags.filename });
+  expectLongWork(false);
   const accepted = flags.ignore === undefined ? [] : readIgnoreFile(flags.ignore);
   const candidates = await loadCandidates(flags);
   const cluster = await loadCluster(flags.snapshot);
   const existing = existingPolicies(cluster, flags.namespace);
+  expectLongWork(true);
   const traffic = await loadTraffic(flags, cluster);
+  expectLongWork(traffic.table.size > MANY_ROWS);
   const connections = connect(traffic.table, surroundingsOf(cluster), traffic.hints);
   const resolver = new EndpointResolver(cluster, traffic.table.addresses, traffic.names, traffic.parties);
   const world: World = {

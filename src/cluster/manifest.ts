@@ -1,6 +1,5 @@
 import { isUtf8 } from "node:buffer";
-import { createReadStream } from "node:fs";
-import { readdir, realpath, stat } from "node:fs/promises";
+import { createReadStream, type Dirent, readdirSync, readFileSync, realpathSync, type Stats, statSync } from "node:fs";
 import { join } from "node:path";
 import { gunzipSync, zstdDecompressSync } from "node:zlib";
 import { opensAsJson, readJsonDocuments } from "./jsonDocuments.ts";
@@ -158,8 +157,8 @@ export async function readManifestFiles(
   const result: ManifestFiles = { objects: [], files: [], warnings: [] };
   const seen = new Set<string>();
   for (const path of paths) {
-    for (const name of path === "-" ? [path] : await filesOf(path, options.recursive)) {
-      const identity = name === "-" ? "-" : await realpath(name).catch(() => name);
+    for (const name of path === "-" ? [path] : filesOf(path, options.recursive)) {
+      const identity = name === "-" ? "-" : identityOf(name);
       if (seen.has(identity)) {
         if (name === "-") throw new ManifestError("unreadable", "the standard input can be read only once", "-");
         result.warnings.push(`\`${name}\` is named twice and was read once`);
@@ -192,13 +191,26 @@ function unreadable(file: string, error: unknown): ManifestError {
   return new ManifestError("unreadable", reasons[code ?? ""] ?? oneLine(message), file);
 }
 
-async function filesOf(path: string, recursive: boolean): Promise<string[]> {
-  if (/^https?:\/\//.test(path)) throw new ManifestError("unreadable", "addresses are not fetched: save it as a file first", path);
-  const found = await stat(path).catch((error) => {
+function identityOf(path: string): string {
+  try {
+    return realpathSync(path);
+  } catch {
+    return path;
+  }
+}
+
+function statOf(path: string): Stats {
+  try {
+    return statSync(path);
+  } catch (error) {
     throw unreadable(path, error);
-  });
-  if (!found.isDirectory()) return [path];
-  const files = await directoryFiles(path, recursive);
+  }
+}
+
+function filesOf(path: string, recursive: boolean): string[] {
+  if (/^https?:\/\//.test(path)) throw new ManifestError("unreadable", "addresses are not fetched: save it as a file first", path);
+  if (!statOf(path).isDirectory()) return [path];
+  const files = directoryFiles(path, recursive);
   if (files.length === 0) throw new ManifestError("unreadable", `no .yaml, .yml or .json file in \`${path}\``, path);
   return files;
 }
@@ -207,31 +219,35 @@ async function filesOf(path: string, recursive: boolean): Promise<string[]> {
  * Returns the manifests of a directory, sorted. Directories behind symbolic links are not entered (they may lead back),
  * nor are those that Kubernetes itself makes in volumes (`..data`, whose files are linked to from beside it).
  */
-async function directoryFiles(directory: string, recursive: boolean): Promise<string[]> {
-  const entries = await readdir(directory, { withFileTypes: true }).catch((error) => {
+function directoryFiles(directory: string, recursive: boolean): string[] {
+  let entries: Dirent[];
+  try {
+    entries = readdirSync(directory, { withFileTypes: true });
+  } catch (error) {
     throw unreadable(directory, error);
-  });
+  }
   const files: string[] = [];
   for (const entry of entries.sort((a, b) => (a.name < b.name ? -1 : 1))) {
     const path = join(directory, entry.name);
     if (entry.isDirectory()) {
-      if (recursive && !entry.name.startsWith("..")) for (const file of await directoryFiles(path, recursive)) files.push(file);
+      if (recursive && !entry.name.startsWith("..")) for (const file of directoryFiles(path, recursive)) files.push(file);
     } else if (MANIFEST_NAME.test(entry.name)) {
-      const isDirectory =
-        entry.isSymbolicLink() &&
-        (
-          await stat(path).catch((error) => {
-            throw unreadable(path, error);
-          })
-        ).isDirectory();
-      if (!isDirectory) files.push(path);
+      if (!entry.isSymbolicLink() || !statOf(path).isDirectory()) files.push(path);
     }
   }
   return files;
 }
 
+/** Reads a file at once; a pipe as a stream. Waiting for each of a hundred small files cost more than reading them. */
 async function bytesOf(path: string): Promise<Buffer> {
-  return await collectBytes(createReadStream(path, { highWaterMark: 1 << 20 }), path);
+  const found = statOf(path);
+  if (!found.isFile()) return await collectBytes(createReadStream(path, { highWaterMark: 1 << 20 }), path);
+  if (found.size > MAX_BYTES) throw tooLarge(path);
+  try {
+    return readFileSync(path);
+  } catch (error) {
+    throw unreadable(path, error);
+  }
 }
 
 /** Returns all bytes of a stream, of a pipe as well as of a file; refuses more than 1 GiB. */

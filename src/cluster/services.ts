@@ -132,6 +132,8 @@ export class ServiceIndex {
   readonly #podsByLabel = new Map<string, Pod[]>();
   readonly #isReady: (pod: Pod) => boolean;
   readonly #serving = new Map<Address, Set<number>>();
+  /** Every port that some address serves: most ports that are asked about are clients', which none does. */
+  readonly #servedPorts = new Set<number>();
   readonly #backends = new Map<ServiceEntry, Map<string, readonly Backend[]>>();
 
   constructor(objects: ServiceObjects) {
@@ -181,8 +183,9 @@ export class ServiceIndex {
 
   /** Reports whether the cluster knows a listener there: a declared container port, an endpoint, a Service port or a node port, at any time. */
   isServing(address: Address, protocol: number, port: number): boolean {
-    if (this.#serving.get(address)?.has(portKey(protocol, port))) return true;
-    return this.#byNodePort.has(portKey(protocol, port)) && this.#nodeAddresses.has(address);
+    const key = portKey(protocol, port);
+    if (this.#servedPorts.has(key) && this.#serving.get(address)?.has(key)) return true;
+    return this.#byNodePort.has(key) && this.#nodeAddresses.has(address);
   }
 
   /** Reports whether an address is a Service's own (cluster, external or load balancer). */
@@ -193,6 +196,7 @@ export class ServiceIndex {
   #addServing(address: Address, protocol: number, port: number): void {
     const ports = this.#serving.get(address) ?? new Set();
     this.#serving.set(address, ports.add(portKey(protocol, port)));
+    this.#servedPorts.add(portKey(protocol, port));
   }
 
   #addService(entry: ServiceEntry): void {

@@ -22,6 +22,9 @@ const MAX_ALIASED_NODES = 1_000_000;
 /** The length that long texts are cut to, at documents or list items: 20 MB read at once hold 5 times as much in parser events. */
 const SEGMENT_LENGTH = 1 << 18;
 
+/** Parser events of texts up to this length are kept until places are asked for: longer ones are parsed again, which saves memory. */
+const KEPT_LENGTH = 1 << 14;
+
 const INTEGER = /^[-+]?(?:0[bB][01]+|0[oO]?[0-7]+|0[xX][0-9a-fA-F]+|0|[1-9]\d*)$/;
 const FLOAT = /^[-+]?(?:\.\d+|\d+(?:\.\d*)?)(?:[eE][-+]?\d+)?$/;
 const NUMBER_STARTS = [..."0123456789+-"];
@@ -122,11 +125,12 @@ function readSegment(segment: Segment, budget: Budget, fail: Fail): TextDocument
     const offset = error.mark?.position ?? 0;
     return fail(messageOf(error, segment.text, offset), segment.offsetOf(offset));
   }
+  const kept = segment.text.length <= KEPT_LENGTH ? events : undefined;
   let places: Place[] | undefined;
   return values.map((value, index) => ({
     value,
     place: () => {
-      places ??= placesOf(segment);
+      places ??= placesOf(segment, kept ?? parseEvents(segment.text, { maxDepth: MAX_DEPTH }));
       return places[index];
     },
   }));
@@ -211,9 +215,8 @@ function childItem(this: YamlPlace, index: number): Place | undefined {
 }
 
 /** Returns the place of each document of a segment that has been read without fault. */
-function placesOf(segment: Segment): Place[] {
+function placesOf(segment: Segment, events: readonly Event[]): Place[] {
   const { text, offsetOf } = segment;
-  const events = parseEvents(text, { maxDepth: MAX_DEPTH });
   const documents: Place[] = [];
   let anchors = new Map<string, YamlPlace>();
   let next = 0;

@@ -13,7 +13,7 @@ import {
   UNTIMED,
 } from "./flowTable.ts";
 import { NatViews } from "./natViews.ts";
-import { classify, Evidence, OUTCOMES } from "./outcome.ts";
+import { classify, Evidence } from "./outcome.ts";
 import { TupleTable } from "./tupleTable.ts";
 
 const SOURCE = 0;
@@ -124,7 +124,7 @@ export class Connections {
       this.firstNanoseconds.push(0);
       this.lastSeconds.push(Number.NaN);
       this.lastNanoseconds.push(0);
-      this.attempts.push(OUTCOMES.map(() => 0));
+      this.attempts.push([0, 0, 0, 0, 0]); // as many as OUTCOMES
       this.isSeen.push(false);
       this.isCounted.push(true);
       this.hintRow.push(-1);
@@ -157,19 +157,12 @@ export function connect(table: FlowTable, surroundings: Surroundings, hints: { h
       `${views.leftOut} connections share a socket or sequence number with over 64 others: not all their views before and after NAT were compared`,
     );
   const adder = new ConnectionAdder(connections, table, directions, views, hints);
-  const members = new Map<number, number[]>();
-  for (let row = 0; row < table.size; row++) {
-    const root = views.rootOf(row);
-    if (root === row) continue;
-    const group = members.get(root);
-    if (group === undefined) members.set(root, [root, row]);
-    else group.push(row);
-  }
-  const alone = [0];
+  const groups = views.groups();
   for (let row = 0; row < table.size; row++) {
     if (views.rootOf(row) !== row) continue;
-    alone[0] = row;
-    adder.add(members.size === 0 ? alone : (members.get(row) ?? alone));
+    const rows = groups.get(row);
+    if (rows === undefined) adder.addAlone(row);
+    else adder.add(rows);
   }
   return connections;
 }
@@ -191,6 +184,18 @@ class ConnectionAdder {
     this.#hints = hints;
   }
 
+  /** Adds a connection that has one view, as nearly all have. */
+  addAlone(row: number): void {
+    const table = this.#table;
+    const side = this.#directions.initiator[row];
+    const i = this.#intern(row, row, this.#views.isDialled(row) ? row : -1);
+    this.#evidence.reset();
+    this.#evidence.gather(table, row, side);
+    this.#addRow(i, row);
+    const [a, b] = [table.packetsOf(row, 0), table.packetsOf(row, 1)];
+    this.#count(i, row, a + b, (a > 0 ? table.bytesOf(row, 0) : 0) + (b > 0 ? table.bytesOf(row, 1) : 0));
+  }
+
   add(rows: readonly number[]): void {
     const connections = this.#connections;
     const table = this.#table;
@@ -206,9 +211,7 @@ class ConnectionAdder {
     }
     if (sourceRow < 0) sourceRow = rows[0];
     if (endRow < 0) endRow = rows[0];
-    const kind = table.get(sourceRow, KIND);
-    const protocol = kind & 255;
-    const i = this.#intern(kind, protocol, sourceRow, endRow, viaRow);
+    const i = this.#intern(sourceRow, endRow, viaRow);
     const arrived = rows.find((row) => this.#views.isFromNode(row) && !this.#views.isDialled(row));
     if (viaRow >= 0 && arrived !== undefined && arrived !== sourceRow)
       connections.arrivesFrom[i] = table.addressId(arrived, initiator[arrived]);
@@ -224,18 +227,26 @@ class ConnectionAdder {
       if (back > returned) [returned, returnedBytes] = [back, table.bytesOf(row, 1 - side)];
       this.#addRow(i, row);
     }
-    const port = (kind & NO_SOURCE_PORT) !== 0 ? SEVERAL_PORTS : table.portOf(sourceRow, initiator[sourceRow]);
-    if (connections.sourcePort[i] === NO_PORT) connections.sourcePort[i] = port;
-    else if (connections.sourcePort[i] !== port) connections.sourcePort[i] = SEVERAL_PORTS;
-    const times = (kind & NO_SOURCE_PORT) !== 0 ? table.get(sourceRow, RECORDS) : 1;
-    connections.count[i] += times;
-    connections.packets[i] += sent + returned;
-    connections.bytes[i] += sentBytes + returnedBytes;
-    connections.attempts[i][classify(protocol, evidence)] += times;
+    this.#count(i, sourceRow, sent + returned, sentBytes + returnedBytes);
   }
 
-  #intern(kind: number, protocol: number, sourceRow: number, endRow: number, viaRow: number): number {
+  #count(i: number, sourceRow: number, packets: number, bytes: number): void {
+    const connections = this.#connections;
+    const kind = this.#table.get(sourceRow, KIND);
+    const times = (kind & NO_SOURCE_PORT) !== 0 ? this.#table.get(sourceRow, RECORDS) : 1;
+    connections.count[i] += times;
+    connections.packets[i] += packets;
+    connections.bytes[i] += bytes;
+    connections.attempts[i][classify(kind & 255, this.#evidence)] += times;
+    const port = (kind & NO_SOURCE_PORT) !== 0 ? SEVERAL_PORTS : this.#table.portOf(sourceRow, this.#directions.initiator[sourceRow]);
+    if (connections.sourcePort[i] === NO_PORT) connections.sourcePort[i] = port;
+    else if (connections.sourcePort[i] !== port) connections.sourcePort[i] = SEVERAL_PORTS;
+  }
+
+  #intern(sourceRow: number, endRow: number, viaRow: number): number {
     const table = this.#table;
+    const kind = table.get(sourceRow, KIND);
+    const protocol = kind & 255;
     const { initiator } = this.#directions;
     const start = initiator[sourceRow];
     const end = 1 - initiator[endRow];

@@ -55,9 +55,10 @@ export function findDirections(table: FlowTable, surroundings: Surroundings): Di
   const open: number[] = [];
   let start = Number.POSITIVE_INFINITY;
   for (let row = 0; row < table.size; row++) {
+    const state = table.get(row, STATE);
     const began = table.firstSeconds(row) + table.firstNanoseconds(row) * 1e-9;
-    if (began < start && (table.get(row, STATE) & UNTIMED) === 0) start = began;
-    const seen = seenInitiator(table, row);
+    if (began < start && (state & UNTIMED) === 0) start = began;
+    const seen = seenInitiator(table.get(row, KIND), state);
     if (seen < 0) {
       open.push(row);
       continue;
@@ -66,14 +67,12 @@ export function findDirections(table: FlowTable, surroundings: Surroundings): Di
     directions.isSeen[row] = 1;
   }
   const inference = new Inference(table, surroundings, directions, open, start);
-  for (const row of open) directions.initiator[row] = inference.initiatorOf(row);
+  for (let k = 0; k < open.length; k++) directions.initiator[open[k]] = inference.initiatorOf(open[k]);
   return directions;
 }
 
 /** Returns the side that was seen to begin, or -1. */
-function seenInitiator(table: FlowTable, row: number): number {
-  const kind = table.get(row, KIND);
-  const state = table.get(row, STATE);
+function seenInitiator(kind: number, state: number): number {
   if ((kind & ONE_WAY) !== 0) {
     // A log's stated initiator carries OPENED; an ICMP message without a reply only has a sender.
     return (state & (OPENED | (OPENED << 1))) !== 0 ? ((kind & INITIATOR_IS_B) !== 0 ? 1 : 0) : -1;
@@ -115,13 +114,15 @@ class PeerPorts {
 
 function countPeerPorts(table: FlowTable, rows: readonly number[]): PeerPorts {
   const many = new PeerPorts();
-  for (const row of rows) {
+  for (let k = 0; k < rows.length; k++) {
+    const row = rows[k];
     if (!hasPorts(table.get(row, KIND) & 255)) continue;
-    for (const side of [0, 1]) {
+    for (let side = 0; side < 2; side++) {
       if (table.portOf(row, 1 - side) < FIRST_CLIENT_PORT) continue;
       many.fill(table, row, side);
       const id = many.tuples.intern();
-      many.counts[id] = (many.counts[id] ?? 0) + 1;
+      if (id === many.counts.length) many.counts.push(1);
+      else many.counts[id]++;
     }
   }
   return many;
@@ -154,9 +155,10 @@ class Inference {
     const firstSender = (state & B_BEGAN) !== 0 ? 1 : 0;
     if ((kind & ONE_WAY) !== 0) return (kind & INITIATOR_IS_B) !== 0 ? 1 : 0;
     if (isIcmp(protocol) || !hasPorts(protocol)) return firstSender;
-    const known =
-      only(this.#isKnownServer(row, 0), this.#isKnownServer(row, 1)) ?? only(this.#wasSeenServing(row, 0), this.#wasSeenServing(row, 1));
-    if (known !== undefined) return 1 - known;
+    const [servesA, servesB] = [this.#isKnownServer(row, 0), this.#isKnownServer(row, 1)];
+    if (servesA !== servesB) return servesA ? 1 : 0;
+    const [servedA, servedB] = [this.#wasSeenServing(row, 0), this.#wasSeenServing(row, 1)];
+    if (servedA !== servedB) return servedA ? 1 : 0;
     // Whoever is told that nobody listens had begun, unless the one who says so had spoken before (a late answer to a closed port).
     if ((state & (REFUSED_BY_ERROR | UNREACHED_BY_ERROR | PROHIBITED_BY_ERROR)) !== 0) {
       const sender = (state & ERROR_SENT_TO_B) !== 0 ? 1 : 0;
@@ -195,9 +197,4 @@ class Inference {
     fillEndpoint(this.#served, table, row, side);
     return this.#served.find() >= 0;
   }
-}
-
-/** Returns the side of which alone something holds, or undefined. */
-function only(a: boolean, b: boolean): number | undefined {
-  return a === b ? undefined : a ? 0 : 1;
 }

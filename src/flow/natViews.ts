@@ -42,25 +42,36 @@ export class NatViews {
     return row;
   }
 
+  /** Returns the rows of every connection with several views, by the row that stands for it. */
+  groups(): ReadonlyMap<number, readonly number[]> {
+    const groups = new Map<number, number[]>();
+    for (let row = 0; row < this.#parent.length; row++) {
+      const root = this.rootOf(row);
+      if (root === row) continue;
+      const group = groups.get(root);
+      if (group === undefined) groups.set(root, [root, row]);
+      else group.push(row);
+    }
+    return groups;
+  }
+
   #findNeedy(table: FlowTable, directions: Directions, surroundings: Surroundings): number[] {
     const needy: number[] = [];
     const targets = new TupleTable(2);
-    const dialled: boolean[] = [];
-    const nodes = new Map<number, boolean>();
+    const dialled: number[] = [];
+    const nodes = new OwnerKinds(table, surroundings);
     for (let row = 0; row < table.size; row++) {
       const kind = table.get(row, KIND);
       const protocol = kind & 255;
       if (!hasPorts(protocol)) continue;
       const initiator = directions.initiator[row];
-      const source = table.addressId(row, initiator);
       const port = table.portOf(row, 1 - initiator);
       targets.key[0] = table.addressId(row, 1 - initiator);
       targets.key[1] = (protocol << 16) | port;
       const target = targets.intern();
-      if (target === dialled.length) dialled.push(surroundings.isDialled(table.addresses.addressOf(targets.key[0]), protocol, port));
-      let isNode = nodes.get(source);
-      if (isNode === undefined) nodes.set(source, (isNode = surroundings.ownerKind(table.addresses.addressOf(source), null) === "node"));
-      const flags = (dialled[target] ? DIALLED : 0) | (isNode ? FROM_NODE : 0);
+      if (target === dialled.length)
+        dialled.push(surroundings.isDialled(table.addresses.addressOf(targets.key[0]), protocol, port) ? DIALLED : 0);
+      const flags = dialled[target] | (nodes.isNode(table.addressId(row, initiator)) ? FROM_NODE : 0);
       if (flags === 0) continue;
       this.flags[row] = flags;
       if ((kind & NO_SOURCE_PORT) === 0) needy.push(row);
@@ -77,13 +88,17 @@ export class NatViews {
   }
 
   #join(table: FlowTable, directions: Directions, surroundings: Surroundings, needy: readonly number[]): void {
-    const buckets = [BY_CLIENT, BY_TARGET, BY_SEQUENCE, BY_NODE_PORT].map((key) => new Buckets(table, directions, this.flags, key));
-    for (const row of needy) for (const bucket of buckets) bucket.want(row);
+    const buckets = KEY_KINDS.map((kind) => new Buckets(table, directions, this.flags, kind));
+    const wanted = new WantedTraits(table, directions);
+    for (const row of needy) {
+      wanted.want(row);
+      for (const bucket of buckets) bucket.want(row);
+    }
     for (let row = 0; row < table.size; row++) {
       const kind = table.get(row, KIND);
       // What others are joined with is the view after translation: never a dialled one.
-      if (!hasPorts(kind & 255) || (kind & NO_SOURCE_PORT) !== 0 || this.isDialled(row)) continue;
-      for (const bucket of buckets) bucket.add(row);
+      if (!hasPorts(kind & 255) || (kind & NO_SOURCE_PORT) !== 0 || this.isDialled(row) || !wanted.mayBe(row)) continue;
+      for (let k = 0; k < buckets.length; k++) buckets[k].add(row);
     }
     const clients = clientsByPort(
       table,
@@ -91,18 +106,20 @@ export class NatViews {
       needy.filter((row) => this.isDialled(row)),
     );
     for (const row of needy) {
-      const views = new Set<number>();
-      for (const bucket of buckets)
-        for (const other of bucket.of(row))
-          if (other !== row && this.#areViews(table, directions, surroundings, row, other)) views.add(other);
-      if (views.size === 0) continue;
+      const views: number[] = [];
+      for (let k = 0; k < buckets.length; k++) {
+        const candidates = buckets[k].of(row);
+        for (let c = 0; c < candidates.length; c++) {
+          const other = candidates[c];
+          if (other !== row && this.#areViews(table, directions, surroundings, row, other) && !views.includes(other)) views.push(other);
+        }
+      }
+      if (views.length === 0) continue;
       // Several pods behind one node can use one port (NTP's 123): without a sequence number none of them is known to be this one.
       if (this.isFromNode(row) && !hasIsn(table, row) && severalSources(table, directions, views)) continue;
       // Translation leads to one backend and comes from one client: of several rows that could be it, the one that began next.
-      const [same, others] = [
-        [...views].filter((other) => sharesSocket(table, directions, row, other)),
-        [...views].filter((other) => !sharesSocket(table, directions, row, other)),
-      ];
+      const same = views.filter((other) => sharesSocket(table, directions, row, other));
+      const others = views.filter((other) => !sharesSocket(table, directions, row, other));
       if (same.length > 0) this.#unite(table, directions, row, closest(table, row, same));
       // Two clients that dial from one port: which of them a node's row hides is not known without a sequence number.
       const isSure = hasIsn(table, row) || !this.isDialled(row) || clients.get(portKey(table, directions, row))!.size === 1;
@@ -206,8 +223,8 @@ function beginTogether(table: FlowTable, row: number, other: number): boolean {
   return Math.abs(startOf(table, row) - startOf(table, other)) <= MASQUERADE_SECONDS;
 }
 
-function severalSources(table: FlowTable, directions: Directions, rows: ReadonlySet<number>): boolean {
-  const sources = new Set([...rows].map((row) => table.addressId(row, directions.initiator[row])));
+function severalSources(table: FlowTable, directions: Directions, rows: readonly number[]): boolean {
+  const sources = new Set(rows.map((row) => table.addressId(row, directions.initiator[row])));
   return sources.size > 1;
 }
 
@@ -215,35 +232,60 @@ function hasIsn(table: FlowTable, row: number): boolean {
   return (table.get(row, STATE) & HAS_ISN) !== 0 && (table.get(row, KIND) & 255) === TCP;
 }
 
-type KeyMaker = (table: FlowTable, directions: Directions, flags: Uint8Array, row: number, key: Int32Array, wanted: boolean) => boolean;
+/** What rows that may be views of one connection share. */
+const BY_CLIENT = 0; // one client socket
+const BY_TARGET = 1; // one target, from one source port
+const BY_SEQUENCE = 2; // one initial sequence number, which translation keeps
+const BY_NODE_PORT = 3; // a dialled port on one side, a masquerading node on the other: what they share is the source port
+type KeyKind = typeof BY_CLIENT | typeof BY_TARGET | typeof BY_SEQUENCE | typeof BY_NODE_PORT;
+const KEY_KINDS: readonly KeyKind[] = [BY_CLIENT, BY_TARGET, BY_SEQUENCE, BY_NODE_PORT];
 
-/** One client socket. */
-const BY_CLIENT: KeyMaker = (table, directions, flags, row, key, wanted) => {
-  const initiator = directions.initiator[row];
-  key[0] = table.addressId(row, initiator);
-  key[1] = table.portOf(row, initiator);
-  return !wanted || (flags[row] & DIALLED) !== 0;
-};
+/**
+ * Source ports and sequence numbers of rows in need: every kind of key has one of them, so that most other rows are seen to
+ * match none of them without a look into any bucket.
+ */
+class WantedTraits {
+  readonly #table: FlowTable;
+  readonly #directions: Directions;
+  readonly #ports = new Uint8Array(1 << 16);
+  /** By the low bits of the sequence number. */
+  readonly #sequences = new Uint8Array(1 << 16);
 
-/** One target, from one source port. */
-const BY_TARGET: KeyMaker = (table, directions, flags, row, key, wanted) => {
-  const initiator = directions.initiator[row];
-  key[0] = table.addressId(row, 1 - initiator);
-  key[1] = (table.portOf(row, initiator) << 16) | table.portOf(row, 1 - initiator);
-  return !wanted || (flags[row] & FROM_NODE) !== 0;
-};
+  constructor(table: FlowTable, directions: Directions) {
+    this.#table = table;
+    this.#directions = directions;
+  }
 
-/** One initial sequence number, which translation keeps. */
-const BY_SEQUENCE: KeyMaker = (table, _directions, _flags, row, key) => {
-  key[0] = table.get(row, ISN);
-  return hasIsn(table, row);
-};
+  want(row: number): void {
+    this.#ports[this.#table.portOf(row, this.#directions.initiator[row])] = 1;
+    if (hasIsn(this.#table, row)) this.#sequences[this.#table.get(row, ISN) & 0xffff] = 1;
+  }
 
-/** A dialled port on one side, a masquerading node on the other: what they share is the source port. */
-const BY_NODE_PORT: KeyMaker = (table, directions, flags, row, key, wanted) => {
-  key[0] = table.portOf(row, directions.initiator[row]);
-  return (flags[row] & (wanted ? DIALLED : FROM_NODE)) !== 0;
-};
+  mayBe(row: number): boolean {
+    if (this.#ports[this.#table.portOf(row, this.#directions.initiator[row])] === 1) return true;
+    return this.#sequences[this.#table.get(row, ISN) & 0xffff] === 1 && hasIsn(this.#table, row);
+  }
+}
+
+/** Which addresses are nodes' own, each asked for once. */
+class OwnerKinds {
+  readonly #table: FlowTable;
+  readonly #surroundings: Surroundings;
+  /** By address-table id: 0 not asked yet, 1 a node, 2 not. */
+  readonly #known: Uint8Array;
+
+  constructor(table: FlowTable, surroundings: Surroundings) {
+    this.#table = table;
+    this.#surroundings = surroundings;
+    if (table.size > 0) table.addressId(0, 0); // gives every row's addresses their ids
+    this.#known = new Uint8Array(table.addresses.size);
+  }
+
+  isNode(id: number): boolean {
+    if (this.#known[id] === 0) this.#known[id] = this.#surroundings.ownerKind(this.#table.addresses.addressOf(id), null) === "node" ? 1 : 2;
+    return this.#known[id] === 1;
+  }
+}
 
 /** More rows under one key than honest traffic has: comparing each with each would let a crafted capture take forever. */
 const MAX_BUCKET = 64;
@@ -253,16 +295,16 @@ class Buckets {
   readonly #table: FlowTable;
   readonly #directions: Directions;
   readonly #flags: Uint8Array;
-  readonly #makeKey: KeyMaker;
+  readonly #kind: KeyKind;
   readonly #tuples = new TupleTable(3);
   readonly #rows: number[][] = [];
   leftOut = 0;
 
-  constructor(table: FlowTable, directions: Directions, flags: Uint8Array, makeKey: KeyMaker) {
+  constructor(table: FlowTable, directions: Directions, flags: Uint8Array, kind: KeyKind) {
     this.#table = table;
     this.#directions = directions;
     this.#flags = flags;
-    this.#makeKey = makeKey;
+    this.#kind = kind;
   }
 
   want(row: number): void {
@@ -283,11 +325,29 @@ class Buckets {
     return id < 0 ? [] : this.#rows[id];
   }
 
+  /** Makes the key of a row, wanted or offered; reports false where it has none of this kind. */
   #fill(row: number, wanted: boolean): boolean {
+    const table = this.#table;
     const { key } = this.#tuples;
+    const initiator = this.#directions.initiator[row];
     key[1] = 0;
-    key[2] = this.#table.get(row, KIND) & 255;
-    return this.#makeKey(this.#table, this.#directions, this.#flags, row, key, wanted);
+    key[2] = table.get(row, KIND) & 255;
+    switch (this.#kind) {
+      case BY_CLIENT:
+        key[0] = table.addressId(row, initiator);
+        key[1] = table.portOf(row, initiator);
+        return !wanted || (this.#flags[row] & DIALLED) !== 0;
+      case BY_TARGET:
+        key[0] = table.addressId(row, 1 - initiator);
+        key[1] = (table.portOf(row, initiator) << 16) | table.portOf(row, 1 - initiator);
+        return !wanted || (this.#flags[row] & FROM_NODE) !== 0;
+      case BY_SEQUENCE:
+        key[0] = table.get(row, ISN);
+        return hasIsn(table, row);
+      case BY_NODE_PORT:
+        key[0] = table.portOf(row, initiator);
+        return (this.#flags[row] & (wanted ? DIALLED : FROM_NODE)) !== 0;
+    }
   }
 }
 

@@ -9,6 +9,8 @@ export class TupleTable {
   #cells: Int32Array;
   #index = new Int32Array(1 << 12);
   #size = 0;
+  /** Hash of the key that was looked for last. */
+  #hashed = 0;
 
   /** `seed` keys the hash: input made to collide under one seed does not collide under the next run's. */
   constructor(width: number, seed: number = (Math.random() * 0x7fffffff) | 0) {
@@ -36,7 +38,7 @@ export class TupleTable {
     }
     for (let i = 0; i < width; i++) this.#cells[id * width + i] = this.key[i];
     this.#index[slot] = id + 1;
-    this.#index[slot + 1] = this.#hash();
+    this.#index[slot + 1] = this.#hashed;
     if (this.#size * 4 > this.#index.length) this.#grow();
     return id;
   }
@@ -66,6 +68,7 @@ export class TupleTable {
     const width = this.#width;
     const mask = index.length - 2;
     const hash = this.#hash();
+    this.#hashed = hash;
     for (let slot = (hash << 1) & mask; ; slot = (slot + 2) & mask) {
       if (index[slot] === 0) return slot;
       if (index[slot + 1] !== hash) continue;

@@ -21,10 +21,24 @@ export function parseRfc3339(text: string): Instant | undefined {
   return { seconds: milliseconds / 1000 - offset, nanoseconds: Number(fraction.padEnd(9, "0")) };
 }
 
+const DAY_SECONDS = 86400;
+const TWO_DIGITS = Array.from({ length: 60 }, (_, number) => String(number).padStart(2, "0"));
+/** The day that was written last: reports hold many moments of few days, and Date takes most of the time of writing one. */
+let latestDay = Number.NaN;
+let latestDate = "";
+
 /** Returns the RFC 3339 text of a moment in UTC with nine decimals. Moments outside the years 0001..9999 have none. */
 export function formatRfc3339(seconds: number, nanoseconds: number): string | undefined {
   if (!(seconds >= -62135596800 && seconds <= 253402300799)) return undefined;
-  return `${new Date(seconds * 1000).toISOString().slice(0, 19)}.${String(nanoseconds).padStart(9, "0")}Z`;
+  const whole = Math.floor(seconds);
+  const day = Math.floor(whole / DAY_SECONDS);
+  if (day !== latestDay) {
+    latestDay = day;
+    latestDate = new Date(day * DAY_SECONDS * 1000).toISOString().slice(0, 10);
+  }
+  const second = whole - day * DAY_SECONDS;
+  const time = `${TWO_DIGITS[Math.floor(second / 3600)]}:${TWO_DIGITS[Math.floor(second / 60) % 60]}:${TWO_DIGITS[second % 60]}`;
+  return `${latestDate}T${time}.${String(1_000_000_000 + nanoseconds).slice(1)}Z`;
 }
 
 const UNIT_SECONDS: Record<string, number> = { d: 86400, h: 3600, m: 60, s: 1, ms: 1e-3 };

@@ -5,8 +5,8 @@ import { printable, safeJson } from "./text.ts";
 
 const API_VERSION = "kguardian.dev/v1alpha1";
 const KIND = "SimulationReport";
-/** Connections put into one piece of text: a million must not be a million writes, nor one string. */
-const BATCH = 256;
+/** Connections put into one piece of text (some 100 KB): a million must not be a million writes, nor one string. */
+const BATCH = 64;
 
 function headOf(result: SimulationResult): Record<string, unknown> {
   return {
@@ -27,8 +27,9 @@ export function* simulationJson(result: SimulationResult): Generator<string> {
   let separator = "\n    ";
   for (let at = 0; at < result.order.length; at += BATCH) {
     let text = "";
-    for (const i of result.order.slice(at, at + BATCH)) {
-      text += separator + writer.json(i);
+    const end = Math.min(at + BATCH, result.order.length);
+    for (let k = at; k < end; k++) {
+      text += separator + writer.json(result.order[k]);
       separator = ",\n    ";
     }
     yield text;
