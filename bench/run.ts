@@ -94,7 +94,7 @@ function readerContestant(path: string): Contestant[] {
   return [
     {
       name: "ours, reader alone",
-      command: [process.execPath, "--single-threaded-gc", program, path],
+      command: [process.execPath, "--single-threaded-gc", "--min-semi-space-size=4", program, path],
       ratioTarget: 1.2,
       peakTarget: 200,
       tells: true,

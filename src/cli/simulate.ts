@@ -48,6 +48,7 @@ export async function simulate(flags: SimulateFlags): Promise<SimulationResult> 
   const traffic = await loadTraffic(flags, cluster);
   expectLongWork(traffic.table.size > MANY_ROWS);
   const connections = connect(traffic.table, surroundingsOf(cluster), traffic.hints);
+  expectLongWork(connections.size > MANY_ROWS);
   const resolver = new EndpointResolver(cluster, traffic.table.addresses, traffic.names, traffic.parties);
   const world: World = {
     ...cluster,

@@ -1,6 +1,6 @@
 import { setFlagsFromString } from "node:v8";
 
-/** From about so many rows on, what goes over them once gains more from the best compiler than its threads cost. */
+/** From about so many rows or connections on, what goes over them once gains more from the best compiler than its threads cost. */
 export const MANY_ROWS = 1 << 17;
 
 /**
