@@ -1,6 +1,6 @@
 import { hasPorts, TCP } from "../net/protocol.ts";
 import type { Directions, Surroundings } from "./direction.ts";
-import { type FlowTable, HAS_ISN, ISN, KIND, NO_SOURCE_PORT, STATE } from "./flowTable.ts";
+import { type FlowTable, HAS_ISN, ISN, KIND, ONE_WAY, NO_SOURCE_PORT, STATE } from "./flowTable.ts";
 import { TupleTable } from "./tupleTable.ts";
 
 /** Views of one connection begin together: translation takes microseconds, clocks of merged captures differ by more. */
@@ -117,6 +117,9 @@ export class NatViews {
       if (views.length === 0) continue;
       // Several pods behind one node can use one port (NTP's 123): without a sequence number none of them is known to be this one.
       if (this.isFromNode(row) && !hasIsn(table, row) && severalSources(table, directions, views)) continue;
+      // Logs have no sequence numbers, and nodes do not masquerade what goes straight to a pod: these are two connections.
+      if (this.isFromNode(row) && isLogged(table, row) && endsAtPod(table, directions, surroundings, row) && !views.some((other) => this.isDialled(other)))
+        continue;
       // Translation leads to one backend and comes from one client: of several rows that could be it, the one that began next.
       const same = views.filter((other) => sharesSocket(table, directions, row, other));
       const others = views.filter((other) => !sharesSocket(table, directions, row, other));
@@ -355,4 +358,12 @@ function overlap(table: FlowTable, row: number, other: number): boolean {
   const start = (r: number) => table.firstSeconds(r) + table.firstNanoseconds(r) * 1e-9;
   const end = (r: number) => table.lastSeconds(r) + table.lastNanoseconds(r) * 1e-9;
   return start(row) <= end(other) + TOGETHER_SECONDS && start(other) <= end(row) + TOGETHER_SECONDS;
+}
+
+function isLogged(table: FlowTable, row: number): boolean {
+  return (table.get(row, KIND) & ONE_WAY) !== 0;
+}
+
+function endsAtPod(table: FlowTable, { initiator }: Directions, surroundings: Surroundings, row: number): boolean {
+  return surroundings.ownerKind(table.addresses.addressOf(table.addressId(row, 1 - initiator[row])), table.firstSeconds(row)) === "pod";
 }

@@ -2,16 +2,22 @@ import { readManifest } from "../../src/cluster/manifest.ts";
 import { type Cluster, readCluster } from "../../src/cluster/snapshot.ts";
 import type { Decision } from "../../src/evaluate/decision.ts";
 import { EndpointResolver } from "../../src/evaluate/endpoints.ts";
-import { Evaluator, type Participant } from "../../src/evaluate/evaluator.ts";
+import { Evaluator, type Participant, type World } from "../../src/evaluate/evaluator.ts";
 import { type CniProfile, profileOf } from "../../src/evaluate/profile.ts";
 import { AddressTable } from "../../src/flow/addressTable.ts";
 import { NameTable } from "../../src/flow/names.ts";
 import { LoggedParties } from "../../src/flow/parties.ts";
 import { parseAddress } from "../../src/net/address.ts";
-import { protocolNumber } from "../../src/net/protocol.ts";
-import type { Policy } from "../../src/policy/model.ts";
+import { isIcmp, protocolNumber } from "../../src/net/protocol.ts";
+import type { Policy, PolicySet } from "../../src/policy/model.ts";
 import { readPolicies } from "../../src/policy/readPolicies.ts";
-import type { Flow, NetworkPolicy, Resources } from "./obviousEvaluator.ts";
+import type { Flow, Resources } from "./obviousEvaluator.ts";
+
+/** A policy object of any dialect, as it is written. */
+export interface PlainObject {
+  readonly apiVersion: string;
+  readonly kind: string;
+}
 
 /** The program's own way from texts to decisions. */
 export interface Compiled {
@@ -24,20 +30,26 @@ export interface Compiled {
 }
 
 /** Returns a snapshot as `kubectl get -o json` prints it. */
-export function snapshotText({ namespaces, pods, nodes = [] }: Resources): string {
+export function snapshotText({ namespaces, pods, nodes = [], serviceAccounts = [] }: Resources): string {
   const items = [
     ...namespaces.map(({ name, labels }) => ({ apiVersion: "v1", kind: "Namespace", metadata: { name, labels } })),
-    ...nodes.map(({ name, ips }) => ({
+    ...serviceAccounts.map((metadata) => ({ apiVersion: "v1", kind: "ServiceAccount", metadata })),
+    ...nodes.map(({ name, ips, labels }) => ({
       apiVersion: "v1",
       kind: "Node",
-      metadata: { name },
+      metadata: { name, ...(labels ? { labels } : {}) },
       status: { addresses: ips.map((address) => ({ type: "InternalIP", address })) },
     })),
-    ...pods.map(({ namespace, name, labels, ip, ips = [ip], ports, node, hostNetwork }) => ({
+    ...pods.map(({ namespace, name, labels, ip, ips = [ip], ports, node, hostNetwork, serviceAccount }) => ({
       apiVersion: "v1",
       kind: "Pod",
       metadata: { namespace, name, labels },
-      spec: { ...(hostNetwork ? { hostNetwork } : {}), ...(node ? { nodeName: node } : {}), containers: [{ name: "main", ports }] },
+      spec: {
+        ...(hostNetwork ? { hostNetwork } : {}),
+        ...(node ? { nodeName: node } : {}),
+        ...(serviceAccount ? { serviceAccountName: serviceAccount } : {}),
+        containers: [{ name: "main", ports }],
+      },
       status: { phase: "Running", podIP: ip, podIPs: ips.map((each) => ({ ip: each })) },
     })),
   ];
@@ -45,25 +57,36 @@ export function snapshotText({ namespaces, pods, nodes = [] }: Resources): strin
 }
 
 /** Reads policies, objects or a text, through the program; throws on any that it refuses. */
-export function policiesOf(objects: readonly NetworkPolicy[] | string, file = "policies.yaml"): Policy[] {
+export function policySetOf(objects: readonly PlainObject[] | string, file = "policies.yaml"): PolicySet & { policies: Policy[] } {
   const text = typeof objects === "string" ? objects : JSON.stringify({ apiVersion: "v1", kind: "List", items: objects });
-  const { policies, problems } = readPolicies(readManifest(text, file), { defaultNamespace: "default" });
+  const { problems, ...set } = readPolicies(readManifest(text, file), { defaultNamespace: "default" });
   const errors = problems.filter(({ severity }) => severity === "error");
   if (errors.length > 0) throw new Error(`refused: ${JSON.stringify(errors[0])}`);
-  return policies;
+  return set;
+}
+
+/** The same of policies that refer to nothing else. */
+export function policiesOf(objects: readonly PlainObject[] | string, file?: string): Policy[] {
+  return policySetOf(objects, file).policies;
+}
+
+/** Reads a snapshot through the program; throws where it leaves anything out. */
+export function clusterOf(text: string): Cluster {
+  const cluster = readCluster(readManifest(text, "snapshot.json"));
+  const leftOut = cluster.warnings.find((warning) => warning.includes("left out"));
+  if (leftOut) throw new Error(leftOut);
+  return cluster;
 }
 
 /** `outside`: addresses that are no pod's and no node's are outside ones; without it those beside pods are unknown. */
 export function compile(
   resources: Resources,
-  objects: readonly NetworkPolicy[] | string,
-  { profile = profileOf("generic"), outside = false }: { profile?: CniProfile; outside?: boolean } = {},
+  objects: readonly PlainObject[] | string,
+  { profile = profileOf("generic"), outside = false, world = {} }: { profile?: CniProfile; outside?: boolean; world?: Partial<World> } = {},
 ): Compiled {
-  const cluster = readCluster(readManifest(snapshotText(resources), "snapshot.json"));
-  const leftOut = cluster.warnings.find((warning) => warning.includes("left out"));
-  if (leftOut) throw new Error(leftOut);
-  const policies = policiesOf(objects);
-  const evaluator = new Evaluator(policies, cluster, profile);
+  const cluster = clusterOf(snapshotText(resources));
+  const set = policySetOf(objects);
+  const evaluator = new Evaluator(set, { ...cluster, ...world }, profile);
   const resolver = new EndpointResolver(cluster, new AddressTable(), new NameTable(), new LoggedParties());
   const participantOf = (text: string, from?: Participant): Participant => {
     const address = parseAddress(text)!;
@@ -73,14 +96,36 @@ export function compile(
   const ask: Compiled["ask"] = (flow, ends = {}) => {
     const source = ends.source ?? participantOf(flow.source);
     const destination = ends.destination ?? participantOf(flow.destination, source);
-    const [from, to] = [evaluator.classify(source), evaluator.classify(destination)];
-    const portClass = evaluator.ports.classOf(protocolNumber(flow.protocol)!, flow.port);
-    return {
-      egress: evaluator.decisions[evaluator.decideEgress(from, to, portClass)],
-      ingress: evaluator.decisions[evaluator.decideIngress(from, to, portClass)],
-    };
+    return decide(evaluator, source, destination, flow);
   };
-  return { cluster, policies, evaluator, participantOf, ask };
+  return { cluster, policies: set.policies, evaluator, participantOf, ask };
+}
+
+/** What is asked of two participants. Of ICMP the type and code count, of the rest the port. */
+export interface Packet {
+  readonly protocol: string;
+  readonly port?: number;
+  readonly icmpType?: number;
+  readonly icmpCode?: number;
+  /** The initiator's port; absent: not known. */
+  readonly sourcePort?: number;
+}
+
+/** Returns both sides' decisions on a packet. */
+export function decide(
+  evaluator: Evaluator,
+  source: Participant,
+  destination: Participant,
+  { protocol, port = 0, icmpType = 0, icmpCode = 0, sourcePort = -1 }: Packet,
+): { egress: Decision; ingress: Decision } {
+  const { ports } = evaluator;
+  const number = protocolNumber(protocol)!;
+  const portClass = ports.withSource(ports.classOf(number, isIcmp(number) ? icmpType * 256 + icmpCode : port), number, sourcePort);
+  const [from, to] = [evaluator.classify(source), evaluator.classify(destination)];
+  return {
+    egress: evaluator.decisions[evaluator.decideEgress(from, to, portClass)],
+    ingress: evaluator.decisions[evaluator.decideIngress(from, to, portClass)],
+  };
 }
 
 /** Returns a decision as plain texts, in the order of their letters: equal exactly where two decisions mean the same. */

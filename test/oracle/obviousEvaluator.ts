@@ -49,16 +49,19 @@ export interface OraclePod {
   readonly ports: readonly { readonly name?: string; readonly containerPort: number; readonly protocol: string }[];
   readonly node?: string;
   readonly hostNetwork?: boolean;
+  readonly serviceAccount?: string;
 }
 export interface OracleNode {
   readonly name: string;
   readonly ips: readonly string[];
+  readonly labels?: Labels;
 }
 /** Who is there. A namespace that is not listed has no Namespace object: its labels are not known. */
 export interface Resources {
   readonly namespaces: readonly { readonly name: string; readonly labels: Labels }[];
   readonly pods: readonly OraclePod[];
   readonly nodes?: readonly OracleNode[];
+  readonly serviceAccounts?: readonly { readonly namespace: string; readonly name: string; readonly labels: Labels }[];
 }
 export interface Flow {
   readonly source: string;
