@@ -25,6 +25,7 @@ const PACKAGES = {
   "@oclif/core": ["src/cli", "commands"],
   "ipaddr.js": ["src/net"],
   "js-yaml": ["src/cluster", "src/report", "src/cli"],
+  re2js: ["src/policy", "src/evaluate"],
   picocolors: ["src/cli"],
   "cli-progress": ["src/cli"],
 };

@@ -81,6 +81,16 @@ export class DnsReader {
   }
 }
 
+/** Returns the name that a query asks for (RFC 1035 section 4.1.2), undefined for anything else. */
+export function readQueryName(bytes: Uint8Array, start: number, end: number): string | undefined {
+  if (start + 12 > end || (bytes[start + 2] & 0x80) !== 0 || ((bytes[start + 4] << 8) | bytes[start + 5]) !== 1) return undefined;
+  const question = start + 12;
+  const questionEnd = skipName(bytes, question, end);
+  // A question's name is never compressed.
+  if (questionEnd < 0 || questionEnd - question > MAX_NAME || bytes[questionEnd - 1] !== 0) return undefined;
+  return readName(bytes, question, questionEnd);
+}
+
 /** Returns where a name ends in the record that holds it (a pointer ends it), or -1. */
 function skipName(bytes: Uint8Array, at: number, end: number): number {
   while (at < end) {

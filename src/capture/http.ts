@@ -1,13 +1,5 @@
+import type { HttpRequest } from "../flow/hints.ts";
 import { latin1Text } from "./latin1.ts";
-
-/** An HTTP/1 request as far as policies judge it (RFC 9112). */
-export interface HttpRequest {
-  readonly method: string;
-  readonly path: string;
-  readonly host?: string;
-  /** All headers that rules may look at, where the source tells them. */
-  readonly headers?: Readonly<Record<string, string>>;
-}
 
 const SPACE = 0x20;
 const CARRIAGE_RETURN = 0x0d;

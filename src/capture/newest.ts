@@ -1,4 +1,5 @@
 import { FlowTable } from "../flow/flowTable.ts";
+import { L7Hints } from "../flow/hints.ts";
 import { NameTable } from "../flow/names.ts";
 import { LoggedParties } from "../flow/parties.ts";
 import { CaptureError } from "./captureError.ts";
@@ -36,7 +37,7 @@ export async function newestRecordTime(pcaps: readonly string[], flows: readonly
   }
   for (const path of flows) {
     const table = new FlowTable();
-    await readRecords(path, { table, names: new NameTable(), parties: new LoggedParties(), hints: new Map() });
+    await readRecords(path, { table, names: new NameTable(), parties: new LoggedParties(), hints: new L7Hints() });
     for (let row = 0; row < table.size; row++) newest = Math.max(newest, table.lastSeconds(row) + table.lastNanoseconds(row) * 1e-9);
   }
   return newest;

@@ -75,13 +75,14 @@ export async function readCaptures(
   paths: readonly string[],
   table: FlowTable,
   names: NameTable,
-  options: { since?: number; until?: number; progress?: ProgressSink } = {},
+  options: { since?: number; until?: number; everyRequest?: boolean; progress?: ProgressSink } = {},
 ): Promise<{ decoder: PacketDecoder; inputs: InputSummary[] }> {
   const { since = Number.NEGATIVE_INFINITY, until = Number.POSITIVE_INFINITY } = options;
   const decoder = new PacketDecoder(
     table,
     names,
     options.since === undefined && options.until === undefined ? undefined : { since, until },
+    options.everyRequest,
   );
   if (paths.length > 1) decoder.expectCopies();
   const waiting = await orderByStart(paths);

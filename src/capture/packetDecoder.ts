@@ -7,6 +7,7 @@ import {
   HAS_ISN,
   ISN,
   icmpKind,
+  KIND,
   LOOKED,
   ONE_WAY,
   OPENED,
@@ -19,21 +20,16 @@ import {
   UNREACHED_BY_ERROR,
   WORDS_ARE_IDS,
 } from "../flow/flowTable.ts";
+import { type L7Hint, L7Hints } from "../flow/hints.ts";
 import type { NameTable } from "../flow/names.ts";
 import { ICMP, ICMPV6, IGMP, SCTP, TCP, UDP } from "../net/protocol.ts";
 import type { PacketSink } from "./captureFormat.ts";
-import { DnsReader } from "./dns.ts";
+import { DnsReader, readQueryName } from "./dns.ts";
 import { Fragments } from "./fragments.ts";
-import { type HttpRequest, readHttpRequest } from "./http.ts";
+import { readHttpRequest } from "./http.ts";
 import { SeenTwice } from "./seenTwice.ts";
 import { ARP, CUT, ICMP_ERROR, LINK_TYPE, MALFORMED, NOT_IP, OUTSIDE_WINDOW, SKIP_REASONS, TOO_DEEP, UPKEEP } from "./skipReasons.ts";
 import { readServerName } from "./tls.ts";
-
-/** What the first bytes of a connection said about its application. */
-export interface L7Hint {
-  readonly http?: HttpRequest;
-  readonly tls?: { readonly serverName: string };
-}
 
 /** Link types (tcpdump.org/linktypes.html) that are read. */
 export const LINK = {
@@ -78,7 +74,7 @@ const ERRORS = REFUSED_BY_ERROR | UNREACHED_BY_ERROR | PROHIBITED_BY_ERROR | ERR
  */
 export class PacketDecoder implements PacketSink {
   readonly skipped = new Float64Array(SKIP_REASONS.length);
-  readonly hints = new Map<number, L7Hint>();
+  readonly hints = new L7Hints();
   readonly fragments = new Fragments();
   copies = 0;
 
@@ -86,6 +82,7 @@ export class PacketDecoder implements PacketSink {
   readonly #names: NameTable;
   /** Inclusive bounds of the time window, in epoch seconds; undefined: everything counts. */
   readonly #window: { readonly since: number; readonly until: number } | undefined;
+  readonly #everyRequest: boolean;
   #copiesSeen: SeenTwice | undefined;
   /** Client, server and port of hints that are there already, by a hash: a forgotten one is only looked at again. */
   readonly #hinted = new Int32Array(HINTED);
@@ -111,10 +108,12 @@ export class PacketDecoder implements PacketSink {
   #fragmentIdentification = 0;
   #hops = 0;
 
-  constructor(table: FlowTable, names: NameTable, window?: { readonly since: number; readonly until: number }) {
+  /** `everyRequest`: the first request of every connection is kept, not only one for a client, server and port. */
+  constructor(table: FlowTable, names: NameTable, window?: { readonly since: number; readonly until: number }, everyRequest = false) {
     this.#table = table;
     this.#names = names;
     this.#window = window;
+    this.#everyRequest = everyRequest;
   }
 
   /** Number of the interface 0 of the file at hand, over all files: interfaces of different files are different places. */
@@ -634,7 +633,7 @@ export class PacketDecoder implements PacketSink {
     return table.locate(this.#source, this.#destination, 0, 0, protocol | this.#family);
   }
 
-  /** Looks at the first payload that a side sends on a connection. One hint is enough for a client, server and port. */
+  /** Looks at the first payload that a side sends on a connection. One hint is enough for a client, server and port, unless all are wanted. */
   #look(row: number, side: number, at: number, sourcePort: number, destinationPort: number): void {
     this.#table.setState(row, LOOKED << side);
     const b = this.#buffer;
@@ -643,9 +642,13 @@ export class PacketDecoder implements PacketSink {
       if (at + 2 < this.#end) this.#dns(at + 2);
       return;
     }
+    if (destinationPort === DNS_PORT) {
+      if (this.#everyRequest) this.#lookAtQuery(row, (this.#table.get(row, KIND) & 255) === TCP ? at + 2 : at);
+      return;
+    }
     const key = Math.imul(this.#source, 0x9e3779b1) ^ Math.imul(this.#destination, 0x85ebca6b) ^ destinationPort ^ this.#family;
     const slot = (key ^ (key >>> 15)) & (HINTED - 1);
-    if (this.#hinted[slot] === key) return;
+    if (this.#hinted[slot] === key && !this.#everyRequest) return;
     let hint: L7Hint | undefined;
     if (b[at] === 0x16) {
       const serverName = readServerName(b, at, this.#end);
@@ -656,7 +659,12 @@ export class PacketDecoder implements PacketSink {
     }
     if (hint === undefined) return;
     this.#hinted[slot] = key;
-    if (!this.hints.has(row)) this.hints.set(row, hint);
+    this.hints.add(row, hint);
+  }
+
+  #lookAtQuery(row: number, at: number): void {
+    const query = readQueryName(this.#buffer, at, this.#end);
+    if (query !== undefined) this.hints.add(row, { dns: { query } });
   }
 
   #dns(at: number): void {

@@ -14,6 +14,7 @@ import {
   UNTIMED,
   WORDS_ARE_IDS,
 } from "../flow/flowTable.ts";
+import type { L7Hint, L7Hints } from "../flow/hints.ts";
 import type { NameTable } from "../flow/names.ts";
 import type { LoggedParties, LoggedParty } from "../flow/parties.ts";
 import { type Address, parseAddress, wordsOfAddress } from "../net/address.ts";
@@ -22,7 +23,6 @@ import { parseRfc3339 } from "../net/time.ts";
 import { openBytes } from "./byteSource.ts";
 import { readLines } from "./lines.ts";
 import type { InputSummary } from "./observation.ts";
-import type { L7Hint } from "./packetDecoder.ts";
 import { OUTSIDE_WINDOW, SKIP_REASONS } from "./skipReasons.ts";
 
 /** Where records go. */
@@ -30,7 +30,7 @@ export interface RecordSink {
   readonly table: FlowTable;
   readonly names: NameTable;
   readonly parties: LoggedParties;
-  readonly hints: Map<number, L7Hint>;
+  readonly hints: L7Hints;
   readonly since?: number;
   readonly until?: number;
 }
@@ -134,7 +134,7 @@ function addRecord(record: Record<string, unknown>, sink: RecordSink, totals: { 
   totals.records++;
   totals.packets += packets ?? 0;
   totals.bytes += bytes ?? 0;
-  if (hint !== undefined && !sink.hints.has(row)) sink.hints.set(row, hint);
+  if (hint !== undefined) sink.hints.add(row, hint);
 }
 
 function readProtocol(value: unknown): number {
@@ -235,7 +235,9 @@ function readHint(value: unknown): L7Hint | undefined {
 }
 
 function isTextMap(value: unknown): value is Record<string, string> {
-  return typeof value === "object" && value !== null && !Array.isArray(value) && Object.values(value).every((text) => typeof text === "string");
+  return (
+    typeof value === "object" && value !== null && !Array.isArray(value) && Object.values(value).every((text) => typeof text === "string")
+  );
 }
 
 function shown(value: unknown): string {

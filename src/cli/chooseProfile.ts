@@ -50,5 +50,9 @@ function choose(flag: string, guess: CniGuess, { policies }: PolicySet): { name:
   const [only] = own;
   if (only === undefined) return guess;
   const warnings = guess.warnings.filter((warning) => !warning.includes("but no agent that would enforce them"));
-  return { name: only, because: `the policies are ${only === "cilium" ? "Cilium" : "Calico"}'s, nothing else in the snapshot names one`, warnings };
+  return {
+    name: only,
+    because: `the policies are ${only === "cilium" ? "Cilium" : "Calico"}'s, nothing else in the snapshot names one`,
+    warnings,
+  };
 }

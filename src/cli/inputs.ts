@@ -3,13 +3,13 @@ import { text as readAll } from "node:stream/consumers";
 import { systemReason } from "../capture/byteSource.ts";
 import { newestRecordTime } from "../capture/newest.ts";
 import { expandInputs, type InputSummary, readCaptures } from "../capture/observation.ts";
-import type { L7Hint } from "../capture/packetDecoder.ts";
 import { readRecords } from "../capture/records.ts";
 import { LINK_TYPE, OUTSIDE_WINDOW, SKIP_REASONS } from "../capture/skipReasons.ts";
 import { readManifestFiles } from "../cluster/manifest.ts";
 import { type Cluster, readCluster } from "../cluster/snapshot.ts";
 import { epochsOf } from "../evaluate/surroundings.ts";
 import { FlowTable } from "../flow/flowTable.ts";
+import { L7Hints } from "../flow/hints.ts";
 import { NameTable } from "../flow/names.ts";
 import { LoggedParties } from "../flow/parties.ts";
 import { parseAddress } from "../net/address.ts";
@@ -27,7 +27,7 @@ export interface Traffic {
   readonly table: FlowTable;
   readonly names: NameTable;
   readonly parties: LoggedParties;
-  readonly hints: ReadonlyMap<number, L7Hint>;
+  readonly hints: L7Hints;
   readonly inputs: readonly InputSummary[];
 }
 
@@ -59,8 +59,8 @@ export async function loadCluster(paths: readonly string[]): Promise<Cluster> {
   return warnings.length > 0 ? { ...cluster, warnings: [...warnings, ...cluster.warnings] } : cluster;
 }
 
-/** Reads captures and flow records into one table. */
-export async function loadTraffic(flags: TrafficFlags, cluster: Cluster): Promise<Traffic> {
+/** Reads captures and flow records into one table; `everyRequest`: policies look at requests, so that one a client and server is not enough. */
+export async function loadTraffic(flags: TrafficFlags, cluster: Cluster, everyRequest: boolean): Promise<Traffic> {
   if (flags.pcap.length + flags.flows.length === 0)
     throw new UsageError("no traffic: give --pcap FILE or --flows FILE (this version asks no live broker)");
   const table = new FlowTable();
@@ -73,10 +73,10 @@ export async function loadTraffic(flags: TrafficFlags, cluster: Cluster): Promis
   const flows = expandInputs(flags.flows, "flow logs");
   const bounds = await timeBounds(flags, pcaps, flows);
   const inputs: InputSummary[] = [];
-  let hints = new Map<number, L7Hint>();
+  let hints = new L7Hints();
   if (pcaps.length > 0) {
     const progress = new Progress("reading captures", totalBytes(pcaps));
-    const read = await readCaptures(pcaps, table, names, { ...bounds, progress: (bytes) => progress.update(bytes) });
+    const read = await readCaptures(pcaps, table, names, { ...bounds, everyRequest, progress: (bytes) => progress.update(bytes) });
     progress.stop();
     inputs.push(...read.inputs);
     hints = read.decoder.hints;
@@ -193,14 +193,17 @@ export interface LoadedPolicies extends Omit<PolicyReading, "problems" | "ignore
 }
 
 /** Reads the candidate policies of `--filename`; none without it. */
-export async function loadCandidates(flags: PolicyFlags): Promise<LoadedPolicies> {
+export async function loadCandidates(flags: PolicyFlags, cluster: Cluster): Promise<LoadedPolicies> {
   const { objects, warnings } =
     flags.filename.length === 0
       ? { objects: [], warnings: [] }
       : await readManifestFiles(flags.filename, { recursive: flags.recursive, stdin: () => readAll(process.stdin) });
-  const { problems, ignored, ...read } = readPolicies(objects, { defaultNamespace: flags.namespace });
+  const { problems, ignored, ...read } = readPolicies(objects, {
+    defaultNamespace: flags.namespace,
+    namespaces: [...cluster.namespaces.values()],
+  });
   refuse(problems);
-  if (flags.filename.length > 0 && read.policies.length + read.unevaluated.length === 0) {
+  if (flags.filename.length > 0 && read.policies.length + read.unevaluated.length + read.tiers.length + read.sets.length === 0) {
     const found = [...ignored].map(([kind, count]) => `${count} ${kind}`).join(", ");
     throw new UsageError(`no network policy in ${flags.filename.join(", ")}${found === "" ? "" : ` (only ${found})`}`);
   }

@@ -1,19 +1,21 @@
 import { load as loadYaml } from "js-yaml";
-import type { Address } from "../net/address.ts";
-import type { LoggedParties } from "../flow/parties.ts";
 import type { Cluster } from "../cluster/snapshot.ts";
+import { cautionsOf } from "../evaluate/cautions.ts";
 import { EndpointResolver } from "../evaluate/endpoints.ts";
 import { Evaluator, type World } from "../evaluate/evaluator.ts";
-import { cautionsOf } from "../evaluate/cautions.ts";
-import { chooseProfile } from "./chooseProfile.ts";
+import { looksAtRequests } from "../evaluate/honoured.ts";
 import { Simulation } from "../evaluate/simulation.ts";
 import { surroundingsOf } from "../evaluate/surroundings.ts";
 import { connect } from "../flow/connections.ts";
+import { OUTCOMES } from "../flow/outcome.ts";
+import type { LoggedParties } from "../flow/parties.ts";
+import type { Address } from "../net/address.ts";
 import { overlay, promoteStaged } from "../policy/readPolicies.ts";
 import { type AcceptedFinding, readAcceptedFinding } from "../report/accepted.ts";
 import { placeLabel, policyLabel } from "../report/labels.ts";
 import type { SimulationResult } from "../report/simulationResult.ts";
 import { summarizeSimulation } from "../report/summarizeSimulation.ts";
+import { chooseProfile } from "./chooseProfile.ts";
 import { UsageError } from "./errors.ts";
 import {
   existingPolicies,
@@ -41,11 +43,15 @@ export async function simulate(flags: SimulateFlags): Promise<SimulationResult> 
   refuseTwoStdins({ "--pcap": flags.pcap, "--flows": flags.flows, "--snapshot": flags.snapshot, "--filename": flags.filename });
   expectLongWork(false);
   const accepted = flags.ignore === undefined ? [] : readIgnoreFile(flags.ignore);
-  const candidates = await loadCandidates(flags);
   const cluster = await loadCluster(flags.snapshot);
+  const candidates = await loadCandidates(flags, cluster);
   const existing = existingPolicies(cluster, flags.namespace);
+  const merged = flags.filename.length === 0 ? existing : overlay(existing, candidates, flags.policyMode);
+  const chosen = chooseProfile(flags.cni, cluster.cni, merged, [...existing.unevaluated, ...candidates.unevaluated]);
+  const { profile, because, warnings: cniWarnings } = chosen;
+  const judged = flags.staged ? promoteStaged(merged) : merged;
   expectLongWork(true);
-  const traffic = await loadTraffic(flags, cluster);
+  const traffic = await loadTraffic(flags, cluster, [...existing.policies, ...judged.policies].some(looksAtRequests));
   expectLongWork(traffic.table.size > MANY_ROWS);
   const connections = connect(traffic.table, surroundingsOf(cluster), traffic.hints);
   expectLongWork(connections.size > MANY_ROWS);
@@ -56,15 +62,16 @@ export async function simulate(flags: SimulateFlags): Promise<SimulationResult> 
     names: traffic.names,
     apiServers: apiServersOf(cluster, traffic.parties),
   };
-  const merged = flags.filename.length === 0 ? existing : overlay(existing, candidates, flags.policyMode);
-  const { profile, because, warnings: cniWarnings } = chooseProfile(flags.cni, cluster.cni, merged, [...existing.unevaluated, ...candidates.unevaluated]);
   const baseline = new Evaluator(existing, world, profile);
-  const judged = flags.staged ? promoteStaged(merged) : merged;
   const evaluator = judged === existing ? baseline : new Evaluator(judged, world, profile);
   const progress = new Progress("judging connections", connections.size);
   const requestsOf = (i: number) => {
-    const hint = traffic.hints.get(connections.hintRow[i]);
-    return hint === undefined ? [] : [hint];
+    const rows = connections.hintRows(i);
+    const requests = rows.flatMap((row) => traffic.hints.all(row));
+    const seen = rows.reduce((sum, row) => sum + traffic.hints.countOf(row), 0);
+    // Of a connection that was established without a request in sight, nobody knows what it said.
+    const isWhole = seen >= connections.attempts[i][OUTCOMES.indexOf("established")] && !rows.some((row) => traffic.hints.isCut(row));
+    return isWhole ? requests : [...requests, {}];
   };
   const simulation = new Simulation(connections, traffic.table.addresses, resolver, evaluator, baseline, requestsOf, (done) =>
     progress.update(done),
@@ -125,7 +132,10 @@ function gapsOf({ pods, services, nodes }: Cluster): string[] {
     gaps.push(
       "the snapshot holds no Service: addresses of Services look like outside addresses, and verdicts on them are wrong; save it with svc,endpointslices too",
     );
-  if (nodes.length === 0) gaps.push("the snapshot holds no Node: addresses of nodes, and of pods that it lacks, look like outside addresses; save it with nodes too");
+  if (nodes.length === 0)
+    gaps.push(
+      "the snapshot holds no Node: addresses of nodes, and of pods that it lacks, look like outside addresses; save it with nodes too",
+    );
   return gaps;
 }
 

@@ -265,7 +265,11 @@ export function readCluster(objects: readonly ManifestObject[]): Cluster {
   const isReady = (pod: Pod) => recordOf.get(pod)?.ready ?? true;
   const serviceIndex = new services.ServiceIndex({ services: entries, endpoints, pods, nodes, isReady });
   const serviceAccounts = new Map(
-    reader.all("", "ServiceAccount", (fields, namespace, name) => [`${namespace}/${name}`, fields.object("metadata").textMap("labels")] as const),
+    reader.all(
+      "",
+      "ServiceAccount",
+      (fields, namespace, name) => [`${namespace}/${name}`, fields.object("metadata").textMap("labels")] as const,
+    ),
   );
   warnings.unshift(...reader.warnings);
   return {

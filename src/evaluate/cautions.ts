@@ -27,7 +27,9 @@ function whyIgnored(policy: Policy, { profile }: Evaluator): string {
 function stagedCautions({ policies }: PolicySet): string[] {
   const staged = policies.filter((policy) => policy.staged === "Set" || policy.staged === "Delete").length;
   if (staged === 0) return [];
-  return [`${staged === 1 ? "one staged policy is" : `${staged} staged policies are`} not in force and not judged: --staged judges what promoting would do`];
+  return [
+    `${staged === 1 ? "one staged policy is" : `${staged} staged policies are`} not in force and not judged: --staged judges what promoting would do`,
+  ];
 }
 
 /** The order of admin policies of one priority is undefined (API: AdminNetworkPolicySpec.priority). */
@@ -62,9 +64,13 @@ function referenceCautions({ policies, sets }: PolicySet, { services = [], apiSe
       } else if (term.kind === "services" && "name" in term.match) {
         const { name, namespace } = term.match;
         if (!services.some((service) => service.name === name && (namespace === undefined || namespace === service.namespace)))
-          cautions.add(`${titleOf(policy)} refers to Service ${namespace === undefined ? "" : `${namespace}/`}${name}, which the snapshot lacks: it matches nothing`);
+          cautions.add(
+            `${titleOf(policy)} refers to Service ${namespace === undefined ? "" : `${namespace}/`}${name}, which the snapshot lacks: it matches nothing`,
+          );
       } else if (term.kind === "entities" && apiServers === undefined && term.entities.includes("kube-apiserver" satisfies Entity))
-        cautions.add("where the API server is is not in the snapshot (endpoints of Service default/kubernetes): what kube-apiserver matches is open");
+        cautions.add(
+          "where the API server is is not in the snapshot (endpoints of Service default/kubernetes): what kube-apiserver matches is open",
+        );
     }
   }
   return [...cautions];

@@ -228,7 +228,10 @@ function exempts({ profile, identities }: Rules, stage: Stage, { direction, peer
 }
 
 function denyFirst(answers: readonly Answer[]): Answer[] {
-  return [...answers.filter(({ clause }) => clause.rule.action === "deny"), ...answers.filter(({ clause }) => clause.rule.action !== "deny")];
+  return [
+    ...answers.filter(({ clause }) => clause.rule.action === "deny"),
+    ...answers.filter(({ clause }) => clause.rule.action !== "deny"),
+  ];
 }
 
 /** Asks rules in order. "passed": a rule surely passes on to the next stage; undefined: none decides for certain. */
@@ -258,7 +261,8 @@ function walk(
       if (rest.some(settlesWithoutL7)) continue;
       return decideByRequest(rules, rest, question, progress);
     }
-    if (progress.passPossible || (action === "deny" ? progress.allowPossible : progress.denyPossible)) return undecided(rules, question, progress);
+    if (progress.passPossible || (action === "deny" ? progress.allowPossible : progress.denyPossible))
+      return undecided(rules, question, progress);
     const others = rest.slice(1).filter((other) => other.truth === true && (!isUnion || other.clause.rule.action === action));
     return byRule(rules, action === "deny" ? "deny" : "allow", [answer, ...others], question, progress);
   }
@@ -270,12 +274,7 @@ function settlesWithoutL7({ clause, truth }: Answer): boolean {
 }
 
 /** Every rule that lets this through wants to see the request: the verdict hangs on it. */
-function decideByRequest(
-  rules: Rules,
-  answers: readonly Answer[],
-  question: Question,
-  progress: Progress,
-): Decision {
+function decideByRequest(rules: Rules, answers: readonly Answer[], question: Question, progress: Progress): Decision {
   if (progress.denyPossible) return undecided(rules, question, progress);
   // What the node itself asks of its pods passes the proxy too (Cilium: allow-localhost).
   const isFromHost = question.direction === "ingress" && rules.profile.ownNodeToPod === "unless-denied";
@@ -303,14 +302,25 @@ function decideByRequest(
  * precedence, and what a name in a filter means is learned as pods come: what it refuses is not certain (Cilium's engine does not
  * say). Nor is it where nothing isolates and all else is let through.
  */
-function isOneFilter(rules: Rules, sure: readonly Answer[], { sample, destination, subject }: Question, { asked, certain }: Progress): boolean {
+function isOneFilter(
+  rules: Rules,
+  sure: readonly Answer[],
+  { sample, destination, subject }: Question,
+  { asked, certain }: Progress,
+): boolean {
   const hasNames = asked.some(
     (compiled) =>
       selectionTruth(rules, compiled.subject, subject) !== false &&
-      compiled.clauses.some(({ ports }) => ports !== "any" && ports.some((match) => match.protocol === sample.protocol && match.ports !== undefined && "name" in match.ports)),
+      compiled.clauses.some(
+        ({ ports }) =>
+          ports !== "any" &&
+          ports.some((match) => match.protocol === sample.protocol && match.ports !== undefined && "name" in match.ports),
+      ),
   );
   const filters = sure.flatMap(({ clause }) =>
-    clause.ports === "any" ? ["any"] : clause.ports.flatMap((match) => (matchPort(rules, match, sample, destination) ? JSON.stringify(match.ports) : [])),
+    clause.ports === "any"
+      ? ["any"]
+      : clause.ports.flatMap((match) => (matchPort(rules, match, sample, destination) ? JSON.stringify(match.ports) : [])),
   );
   return !hasNames && certain.length > 0 && new Set(filters).size <= 1;
 }
@@ -388,7 +398,8 @@ function matchesOf(answers: readonly Answer[]): Match[] {
 function notesOf(rules: Rules, sure: readonly Answer[], { peer, direction }: Question): Note[] {
   const notes: Note[] = [];
   const isNode = rules.identities.isNode(peer.identity);
-  const byLabels = (clause: Clause) => clause.peers !== "any" && clause.rule.peers !== "any" && clause.rule.peers.some(({ kind }) => kind === "pods");
+  const byLabels = (clause: Clause) =>
+    clause.peers !== "any" && clause.rule.peers !== "any" && clause.rule.peers.some(({ kind }) => kind === "pods");
   if (isNode && rules.profile.selectsHostPods[direction] && sure.every(({ clause, peers }) => byLabels(clause) && !peers.onlyByAddress))
     notes.push("host-network-pod-selected");
   const isOnlyByAddress = sure.every(({ peers }) => peers.onlyByAddress && peers.matched.length > 0);
@@ -410,7 +421,9 @@ function isolated(
   { certain }: Progress,
 ): Decision {
   const notes: Note[] = [];
-  const clauses = selecting.filter((compiled) => selectionTruth(rules, compiled.subject, subject) === true).flatMap((compiled) => compiled.clauses);
+  const clauses = selecting
+    .filter((compiled) => selectionTruth(rules, compiled.subject, subject) === true)
+    .flatMap((compiled) => compiled.clauses);
   // Portless traffic that a rule's peers admit but its ports cannot name: the API leaves it to the plugin.
   const isKubernetes = certain.every(({ tier }) => tier.kind === "networkpolicy");
   if (
@@ -419,7 +432,12 @@ function isolated(
     clauses.some((clause) => clause.ports !== "any" && matchPeers(rules, clause, peer).truth === true)
   )
     notes.push("icmp-implementation-defined");
-  if (clauses.some(({ peers }) => peers !== "any" && peers.some((one) => one.isAddress && coversInVain(one.term, rules.identities, rules.addresses, peer))))
+  if (
+    clauses.some(
+      ({ peers }) =>
+        peers !== "any" && peers.some((one) => one.isAddress && coversInVain(one.term, rules.identities, rules.addresses, peer)),
+    )
+  )
     notes.push(rules.identities.isNode(peer.identity) ? "ipblock-covers-node" : "ipblock-covers-pod");
   const isTier = stage?.combine === "first-match" && !isKubernetes;
   return { verdict: "deny", reason: isTier ? "tier-default" : "isolated", notes, isolatedBy: certain, matched: [] };

@@ -1,11 +1,11 @@
-import type { Direction, L7Match, Peer, Policy, PortMatch, Rule, RuleRef } from "../policy/model.ts";
-import { makePrefix } from "../net/prefix.ts";
 import { isIPv4 } from "../net/address.ts";
+import { makePrefix } from "../net/prefix.ts";
+import type { Direction, L7Match, Peer, Policy, PortMatch, Rule, RuleRef } from "../policy/model.ts";
 import type { Identities } from "./identities.ts";
 import type { PortCut } from "./portClasses.ts";
 import type { ServiceBackends } from "./serviceBackends.ts";
 import type { Stage } from "./stages.ts";
-import { type Term, type TermCompiler } from "./terms.ts";
+import type { Term, TermCompiler } from "./terms.ts";
 
 /** One alternative of a clause's peers. `isAddress`: it looks at nothing but addresses. */
 export interface CompiledPeer {
@@ -53,7 +53,8 @@ export function compileDirection(
   const add = (policy: Policy, stage: number) => {
     const list = policy[direction];
     if (list === undefined) return;
-    const clauses = stage < 0 ? [] : list.rules.flatMap((rule) => (rule.action === "log" ? [] : compileRule(policy, rule, compiler, services, hostPods)));
+    const clauses =
+      stage < 0 ? [] : list.rules.flatMap((rule) => (rule.action === "log" ? [] : compileRule(policy, rule, compiler, services, hostPods)));
     compiled.push({ policy, subject: identities.intern(policy.subject), isolates: list.isolates, clauses, stage });
   };
   stages.forEach(({ policies }, stage) => {

@@ -178,7 +178,13 @@ export class EndpointResolver {
     if (reserved.has("host") || reserved.has("remote-node")) {
       const known = this.#cluster.nodes.find((node) => node.addresses.includes(address));
       const relation = reserved.has("host") ? "own" : "other";
-      return this.#canonical(party, address, () => ({ type: "node", node: known ?? nodeOfRecord(address), address, relation, isApiServer }));
+      return this.#canonical(party, address, () => ({
+        type: "node",
+        node: known ?? nodeOfRecord(address),
+        address,
+        relation,
+        isApiServer,
+      }));
     }
     const entity = (["health", "ingress", "init", "unmanaged"] as const).find((name) => reserved.has(name));
     if (entity !== undefined) return this.#canonical(party, address, () => ({ type: "reserved", entity, address }));

@@ -6,15 +6,7 @@ import type { Direction, Entity, Policy, PolicySet } from "../policy/model.ts";
 import { AddressClasses } from "./addressClasses.ts";
 import { decideCell, nearTruth, type Rules } from "./cell.ts";
 import { type CompiledPolicy, compileDirection, portCuts, portNames } from "./clauses.ts";
-import {
-  COMMON_DECISIONS,
-  type Decision,
-  DROPPED_TO_OWN_NODE,
-  NO_POLICY,
-  NOT_SELECTABLE,
-  SELF,
-  UNSELECTED_DENIED,
-} from "./decision.ts";
+import { COMMON_DECISIONS, type Decision, DROPPED_TO_OWN_NODE, NO_POLICY, NOT_SELECTABLE, SELF, UNSELECTED_DENIED } from "./decision.ts";
 import { DecisionTable } from "./decisionTable.ts";
 import {
   ANYTHING,
@@ -53,7 +45,13 @@ export interface World {
 export type Participant =
   | { readonly type: "pod"; readonly pod: Pod; readonly address: Address }
   /** `relation`: whose node it is, where a log says so; else the pods' own nodes tell. */
-  | { readonly type: "node"; readonly node: Node; readonly address: Address; readonly relation?: NodeRelation; readonly isApiServer?: Truth }
+  | {
+      readonly type: "node";
+      readonly node: Node;
+      readonly address: Address;
+      readonly relation?: NodeRelation;
+      readonly isApiServer?: Truth;
+    }
   | { readonly type: "external"; readonly address: Address; readonly isApiServer?: Truth }
   /** In the cluster, and no pod whose labels count: health checks, the ingress proxy, pods that the plugin does not manage. */
   | { readonly type: "reserved"; readonly entity: Entity; readonly address: Address }
@@ -178,7 +176,8 @@ export class Evaluator {
       this.#self[number] = this.#podNumbers.get(participant.pod) ?? 0;
       this.#home[number] = this.#nodeNumbers.get(participant.pod.nodeName ?? "") ?? 0;
       if (participant.pod.hostNetwork) this.#self[number] = this.#home[number];
-    } else if (participant.type === "node" && parties.length > 1) this.#self[number] = this.#nodeNumbers.get(participant.node.name) ?? NO_NODE;
+    } else if (participant.type === "node" && parties.length > 1)
+      this.#self[number] = this.#nodeNumbers.get(participant.node.name) ?? NO_NODE;
     return number;
   }
 

@@ -22,6 +22,11 @@ export function peersOf({ ingress, egress }: Policy): PeerTerm[] {
   return rules.flatMap(({ peers, near = [] }) => [...(peers === "any" ? [] : peers), ...near]).flatMap(flatten);
 }
 
+/** Reports whether a policy has rules on requests. */
+export function looksAtRequests({ ingress, egress }: Policy): boolean {
+  return [...(ingress?.rules ?? []), ...(egress?.rules ?? [])].some(({ l7 }) => l7 !== undefined);
+}
+
 function flatten(term: PeerTerm): PeerTerm[] {
   if (term.kind === "all" || term.kind === "some") return [term, ...term.terms.flatMap(flatten)];
   return term.kind === "not" ? [term, ...flatten(term.term)] : [term];

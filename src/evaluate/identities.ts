@@ -128,7 +128,9 @@ export class Identities {
   /** Returns the identities that are no pod's, in groups that rules without selectors of nodes answer alike. */
   specials(): number[][] {
     const single = Array.from({ length: FIRST_NODE }, (_, number) => [number]);
-    const nodes = RELATIONS.map((_, relation) => this.#nodes.flatMap((_, i) => (i % RELATIONS.length === relation ? [FIRST_NODE + i] : [])));
+    const nodes = RELATIONS.map((_, relation) =>
+      this.#nodes.flatMap((_, i) => (i % RELATIONS.length === relation ? [FIRST_NODE + i] : [])),
+    );
     return [...single, ...nodes];
   }
 
@@ -282,7 +284,10 @@ export class Identities {
   /** Whether a match selects a pod, asked of it alone. */
   #selectsPod(match: PodMatch, pod: Pod): Truth {
     if (!selects(match.pods, pod.labels)) return false;
-    const namespace = "name" in match.namespaces ? match.namespaces.name === pod.namespace : this.#matchesNamespace(match.namespaces.selector, pod.namespace);
+    const namespace =
+      "name" in match.namespaces
+        ? match.namespaces.name === pod.namespace
+        : this.#matchesNamespace(match.namespaces.selector, pod.namespace);
     if (namespace === false || match.where === undefined) return namespace;
     const truth = this.#expressionTruth(match.where, pod);
     return truth === true ? namespace : truth;

@@ -1,19 +1,11 @@
 import type { Truth } from "../cluster/selector.ts";
+import type { L7Hint } from "../flow/hints.ts";
 import type { L7Match, TextMatch } from "../policy/model.ts";
 import type { Decision, L7Condition } from "./decision.ts";
 import { compileRegex } from "./regex.ts";
 
-/** What was seen of a connection's requests: one of them. */
-export interface Request {
-  readonly http?: {
-    readonly method: string;
-    readonly path: string;
-    readonly host?: string;
-    /** All of them, where the source tells them. */
-    readonly headers?: Readonly<Record<string, string>>;
-  };
-  readonly dns?: { readonly query: string };
-}
+/** What was seen of one of a connection's requests; empty: one of which nothing was seen. */
+export type Request = Pick<L7Hint, "http" | "dns">;
 
 /**
  * Returns the decision on a side whose rules want to see the request: allowed where every request that was seen matches one of them,

@@ -48,7 +48,13 @@ export class PortClasses {
     this.#portless = new Map(others.map((protocol) => [protocol, samples.push({ protocol, port: -1 }) - 1]));
     this.#anyPortless = samples.push({ protocol: 255, port: -1 }) - 1;
     // Classes of initiators' ports are those of all protocols: few rules name any. Class 0 is of those that are not known.
-    const sourceStarts = sourceCuts.length === 0 ? [] : startsOf(sourceCuts.map((cut) => ({ ...cut, protocol: TCP })), TCP);
+    const sourceStarts =
+      sourceCuts.length === 0
+        ? []
+        : startsOf(
+            sourceCuts.map((cut) => ({ ...cut, protocol: TCP })),
+            TCP,
+          );
     this.sourceCount = 1 + sourceStarts.length;
     const sourceTable = new Uint16Array(sourceStarts.length === 0 ? 0 : 65536);
     sourceStarts.forEach((start, i) => sourceTable.fill(i + 1, start));

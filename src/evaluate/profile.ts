@@ -111,7 +111,8 @@ function ciliumProfile(base: CniProfile, settings: Settings): CniProfile {
   if (settings["enable-k8s-networkpolicy"] !== "false") dialects.push("networkpolicy");
   // Off by default; where the configuration is not in the snapshot, a ClusterNetworkPolicy in the set says that it is on.
   const isConfigured = settings.configured !== undefined;
-  if ((settings["enable-k8s-cluster-network-policy"] ?? (isConfigured ? "false" : "true")) === "true") dialects.push("clusternetworkpolicy");
+  if ((settings["enable-k8s-cluster-network-policy"] ?? (isConfigured ? "false" : "true")) === "true")
+    dialects.push("clusternetworkpolicy");
   return {
     ...base,
     dialects,

@@ -27,7 +27,9 @@ export class ServiceBackends {
       selections: found.flatMap(({ namespace, selector }) =>
         selector === undefined ? [] : [{ namespaces: { name: namespace }, pods: { requirements: requirementsOf(selector) } }],
       ),
-      addresses: found.filter(({ selector }) => selector === undefined).flatMap((service) => this.#backends(service).map(({ address }) => address)),
+      addresses: found
+        .filter(({ selector }) => selector === undefined)
+        .flatMap((service) => this.#backends(service).map(({ address }) => address)),
     };
   }
 

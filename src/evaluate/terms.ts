@@ -155,7 +155,10 @@ export class TermCompiler {
     const block = this.#block(prefixes, except);
     if (this.#everyAddress) return block;
     const { blocksMatchPods, blocksMatchNodes } = this.#context.profile;
-    return { op: "all", terms: [block, { op: "selection", number: this.#context.identities.internAddressed(blocksMatchPods, blocksMatchNodes) }] };
+    return {
+      op: "all",
+      terms: [block, { op: "selection", number: this.#context.identities.internAddressed(blocksMatchPods, blocksMatchNodes) }],
+    };
   }
 
   #outside(): Term {

@@ -12,6 +12,7 @@ import {
   UNCOUNTED,
   UNTIMED,
 } from "./flowTable.ts";
+import { L7Hints } from "./hints.ts";
 import { NatViews } from "./natViews.ts";
 import { classify, Evidence } from "./outcome.ts";
 import { TupleTable } from "./tupleTable.ts";
@@ -47,8 +48,9 @@ export class Connections {
   readonly attempts: number[][] = [];
   readonly isSeen: boolean[] = [];
   readonly isCounted: boolean[] = [];
-  /** A flow-table row with L7 hints, or -1. */
+  /** A flow-table row with L7 hints, or -1; where several rows have some, the first. */
   readonly hintRow: number[] = [];
+  readonly #moreHintRows = new Map<number, number[]>();
   /** The node's address that a masqueraded connection arrived with at its destination; -1: the source's own. */
   readonly arrivesFrom: number[] = [];
   /** The initiator's port where all connections that are counted here share one; SEVERAL_PORTS where they do not, or it is not told. */
@@ -134,6 +136,21 @@ export class Connections {
     return i;
   }
 
+  addHintRow(i: number, row: number): void {
+    if (this.hintRow[i] < 0) {
+      this.hintRow[i] = row;
+      return;
+    }
+    const more = this.#moreHintRows.get(i);
+    if (more === undefined) this.#moreHintRows.set(i, [row]);
+    else more.push(row);
+  }
+
+  /** Returns every flow-table row with L7 hints of connection `i`. */
+  hintRows(i: number): readonly number[] {
+    return this.hintRow[i] < 0 ? [] : [this.hintRow[i], ...(this.#moreHintRows.get(i) ?? [])];
+  }
+
   /** Widens the time span of a connection. */
   span(i: number, firstSeconds: number, firstNanoseconds: number, lastSeconds: number, lastNanoseconds: number): void {
     if (!(firstSeconds > this.firstSeconds[i]) && (firstSeconds !== this.firstSeconds[i] || firstNanoseconds < this.firstNanoseconds[i])) {
@@ -148,7 +165,7 @@ export class Connections {
 }
 
 /** Joins the rows of a flow table into distinct connections. `hints` are rows with L7 hints. */
-export function connect(table: FlowTable, surroundings: Surroundings, hints: { has(row: number): boolean } = new Map()): Connections {
+export function connect(table: FlowTable, surroundings: Surroundings, hints: { has(row: number): boolean } = new L7Hints()): Connections {
   const directions = findDirections(table, surroundings);
   const views = new NatViews(table, directions, surroundings);
   const connections = new Connections();
@@ -271,7 +288,7 @@ class ConnectionAdder {
       connections.span(i, table.firstSeconds(row), table.firstNanoseconds(row), table.lastSeconds(row), table.lastNanoseconds(row));
     if ((state & UNCOUNTED) !== 0) connections.isCounted[i] = false;
     if (this.#directions.isSeen[row] === 1) connections.isSeen[i] = true;
-    if (connections.hintRow[i] < 0 && this.#hints.has(row)) connections.hintRow[i] = row;
+    if (this.#hints.has(row)) connections.addHintRow(i, row);
   }
 }
 

@@ -1,6 +1,6 @@
 import { hasPorts, TCP } from "../net/protocol.ts";
 import type { Directions, Surroundings } from "./direction.ts";
-import { type FlowTable, HAS_ISN, ISN, KIND, ONE_WAY, NO_SOURCE_PORT, STATE } from "./flowTable.ts";
+import { type FlowTable, HAS_ISN, ISN, KIND, NO_SOURCE_PORT, ONE_WAY, STATE } from "./flowTable.ts";
 import { TupleTable } from "./tupleTable.ts";
 
 /** Views of one connection begin together: translation takes microseconds, clocks of merged captures differ by more. */
@@ -118,7 +118,12 @@ export class NatViews {
       // Several pods behind one node can use one port (NTP's 123): without a sequence number none of them is known to be this one.
       if (this.isFromNode(row) && !hasIsn(table, row) && severalSources(table, directions, views)) continue;
       // Logs have no sequence numbers, and nodes do not masquerade what goes straight to a pod: these are two connections.
-      if (this.isFromNode(row) && isLogged(table, row) && endsAtPod(table, directions, surroundings, row) && !views.some((other) => this.isDialled(other)))
+      if (
+        this.isFromNode(row) &&
+        isLogged(table, row) &&
+        endsAtPod(table, directions, surroundings, row) &&
+        !views.some((other) => this.isDialled(other))
+      )
         continue;
       // Translation leads to one backend and comes from one client: of several rows that could be it, the one that began next.
       const same = views.filter((other) => sharesSocket(table, directions, row, other));

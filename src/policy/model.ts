@@ -52,7 +52,13 @@ export type LabelSource = "own" | "namespace" | "serviceAccount" | "serviceAccou
  */
 export type Expression =
   | { readonly op: "test"; readonly of: LabelSource; readonly requirement: Requirement }
-  | { readonly op: "text"; readonly of: LabelSource; readonly key: string; readonly how: "contains" | "starts" | "ends"; readonly text: string }
+  | {
+      readonly op: "text";
+      readonly of: LabelSource;
+      readonly key: string;
+      readonly how: "contains" | "starts" | "ends";
+      readonly text: string;
+    }
   | { readonly op: "all" | "some"; readonly terms: readonly Expression[] }
   | { readonly op: "not"; readonly term: Expression };
 

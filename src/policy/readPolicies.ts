@@ -1,4 +1,5 @@
 import type { ManifestObject } from "../cluster/manifest.ts";
+import type { Namespace } from "../cluster/objects.ts";
 import { readAdminNetworkPolicy, readBaselineAdminNetworkPolicy } from "./adminNetworkPolicy.ts";
 import { readAuditClusterNetworkPolicy, readAuditNetworkPolicy } from "./auditPolicy.ts";
 import { readCalicoPolicy } from "./calicoPolicy.ts";
@@ -25,7 +26,15 @@ export interface PolicyReading extends PolicySet {
   readonly ignored: Map<string, number>;
 }
 
-type Reader = (object: ManifestObject, defaultNamespace: string) => ObjectReading;
+/** What policies are read with. */
+export interface ReadingOptions {
+  /** The namespace of objects that name none. */
+  readonly defaultNamespace: string;
+  /** The cluster's: a clusterwide audit policy becomes a policy in each that it selects. */
+  readonly namespaces?: readonly Namespace[];
+}
+
+type Reader = (object: ManifestObject, defaultNamespace: string, namespaces: readonly Namespace[]) => ObjectReading;
 
 const CALICO: Readonly<Record<string, Reader>> = {
   ...Object.fromEntries(
@@ -77,7 +86,7 @@ function readKubernetesPolicy(object: ManifestObject, defaultNamespace: string):
  * Returns the policies among the objects, with the tiers and sets that they refer to. Removed API versions and misspelt kinds are
  * errors, as is one object written twice: no policy is left out silently.
  */
-export function readPolicies(objects: readonly ManifestObject[], options: { defaultNamespace: string }): PolicyReading {
+export function readPolicies(objects: readonly ManifestObject[], options: ReadingOptions): PolicyReading {
   const reading: PolicyReading = { policies: [], tiers: [], sets: [], problems: [], unevaluated: [], ignored: new Map() };
   const seen = new Map<string, PolicyRef>();
   for (const object of objects) {
@@ -85,7 +94,7 @@ export function readPolicies(objects: readonly ManifestObject[], options: { defa
     const kind = String(object.value.kind);
     const reader = Object.hasOwn(READERS, apiVersion) && Object.hasOwn(READERS[apiVersion], kind) ? READERS[apiVersion][kind] : undefined;
     if (reader !== undefined) {
-      add(object, reader(object, options.defaultNamespace), reading, seen);
+      add(object, reader(object, options.defaultNamespace, options.namespaces ?? []), reading, seen);
       continue;
     }
     if (UNEVALUATED.get(groupOf(apiVersion))?.includes(kind)) {
@@ -140,9 +149,13 @@ function refusalOf(apiVersion: string, kind: string): { field: "apiVersion" | "k
   }
   const versions = Object.keys(READERS).filter((version) => Object.hasOwn(READERS[version], kind));
   const served = versions.filter((version) => groupOf(version) === group);
-  if (served.length > 0) return { field: "apiVersion", message: `${quote(apiVersion)} of ${kind} is not understood: write ${listed(served)}` };
+  if (served.length > 0)
+    return { field: "apiVersion", message: `${quote(apiVersion)} of ${kind} is not understood: write ${listed(served)}` };
   if (versions.length > 0 && isPolicyKind(kind))
-    return { field: "apiVersion", message: `${kind} is of ${quote(nearest(apiVersion, versions) ?? versions[0])}, not of ${quote(apiVersion)}` };
+    return {
+      field: "apiVersion",
+      message: `${kind} is of ${quote(nearest(apiVersion, versions) ?? versions[0])}, not of ${quote(apiVersion)}`,
+    };
   if (isPolicyKind(kind)) return { field: "kind", message: `${quote(kind)} of ${quote(apiVersion)} is no policy that is understood` };
   // Misspelt, in the wrong case, or as the resource is called: `networkpolicies`. In a group without policies only the latter.
   const kinds = Object.keys(READERS)
@@ -164,7 +177,14 @@ function refOf(object: ManifestObject, apiVersion: string, kind: string, default
   const fields = typeof metadata === "object" && metadata !== null ? (metadata as Record<string, unknown>) : {};
   const name = typeof fields.name === "string" ? fields.name : "(no name)";
   const namespace = typeof fields.namespace === "string" ? fields.namespace : defaultNamespace;
-  return { apiVersion, kind, ...(kind.startsWith("Cluster") ? {} : { namespace }), name, file: object.file, line: object.positionOf([]).line };
+  return {
+    apiVersion,
+    kind,
+    ...(kind.startsWith("Cluster") ? {} : { namespace }),
+    name,
+    file: object.file,
+    line: object.positionOf([]).line,
+  };
 }
 
 /**

@@ -45,7 +45,7 @@ export class ConnectionWriter {
     const protocol = connections.protocol(i);
     const isCounted = connections.isCounted[i];
     const attempts = connections.attempts[i];
-    const hint = hints.get(connections.hintRow[i]);
+    const hint = hints.first(connections.hintRow[i]);
     const accepted = this.#result.acceptedBecause(i);
     let text = `{"source":${this.#endpoint(ends.sourceEndpoint)}`;
     if (ends.via) text += `,"via":${viaJson(ends.via)}`;

@@ -1,9 +1,9 @@
 import type { InputSummary } from "../capture/observation.ts";
-import type { L7Hint } from "../capture/packetDecoder.ts";
 import type { Decision, Match } from "../evaluate/decision.ts";
 import type { Endpoint } from "../evaluate/endpoints.ts";
 import { peersOf } from "../evaluate/honoured.ts";
 import type { Ends, Simulation } from "../evaluate/simulation.ts";
+import type { L7Hints } from "../flow/hints.ts";
 import { hasPorts, isIcmp, protocolName } from "../net/protocol.ts";
 import { endpointLabel, placeLabel, policyLabel } from "./labels.ts";
 import { plural, printable } from "./text.ts";
@@ -46,7 +46,7 @@ export interface SimulationResult {
   readonly order: readonly number[];
   /** Why a connection's finding is accepted; undefined where it is not. */
   readonly acceptedBecause: (i: number) => string | undefined;
-  readonly hints: ReadonlyMap<number, L7Hint>;
+  readonly hints: L7Hints;
 }
 
 /** Names of ports for people: `8080/TCP`, `ICMP type 8`, `ESP (50)`. */
@@ -131,7 +131,9 @@ function sentence(decision: Decision, direction: "egress" | "ingress", subject: 
     case "unknown-port-name":
       return "a rule looks at a port that is not known: a name on a pod that the snapshot lacks, or the initiator's port";
     case "default":
-      return decision.notes.includes("echo-always-passes") ? "the plugin always lets ICMP echo through" : `policies select ${subject} for ${direction}, and none denies it`;
+      return decision.notes.includes("echo-always-passes")
+        ? "the plugin always lets ICMP echo through"
+        : `policies select ${subject} for ${direction}, and none denies it`;
   }
 }
 

@@ -9,6 +9,7 @@ import { SKIP_REASONS } from "../../src/capture/skipReasons.ts";
 import { type Connections, connect } from "../../src/flow/connections.ts";
 import type { Surroundings } from "../../src/flow/direction.ts";
 import { type AddressEpochs, FlowTable } from "../../src/flow/flowTable.ts";
+import { L7Hints } from "../../src/flow/hints.ts";
 import { NameTable } from "../../src/flow/names.ts";
 import { OUTCOMES } from "../../src/flow/outcome.ts";
 import { LoggedParties } from "../../src/flow/parties.ts";
@@ -146,7 +147,7 @@ export function replayRecords(text: string | Uint8Array, options: ReplayOptions 
     if (options.epochs !== undefined) table.epochs = options.epochs(table);
     const names = new NameTable();
     const parties = new LoggedParties();
-    const hints = new Map();
+    const hints = new L7Hints();
     const { since, until } = options;
     const input = await readRecords(path, {
       table,

@@ -48,7 +48,10 @@ describe("port classes", () => {
   });
 
   test("ICMP types and codes are cut as ports are", () => {
-    const classes = new PortClasses([{ protocol: ICMP, first: 3 << 8, last: (3 << 8) | 255 }, { protocol: ICMP, first: 0x801, last: 0x801 }]);
+    const classes = new PortClasses([
+      { protocol: ICMP, first: 3 << 8, last: (3 << 8) | 255 },
+      { protocol: ICMP, first: 0x801, last: 0x801 },
+    ]);
     const numbers = [0x2ff, 0x300, 0x3ff, 0x400, 0x800, 0x801, 0x802].map((number) => classes.classOf(ICMP, number));
     expect(numbers[1]).toBe(numbers[2]);
     expect(numbers[3]).toBe(numbers[4]);

@@ -77,7 +77,14 @@ const switches: readonly (readonly [
     `${DENIED} (icmp-implementation-defined)`,
   ],
   ["a pod to itself", egress("- ports: [{port: 1}]"), "shop/web > shop/web TCP/80", "egress", {}, "allow self"],
-  ["a host-network pod by its labels", ingress("- from: [{podSelector: {}}]"), "shop/agent > shop/api TCP/80", "ingress", { aws: `${ALLOWED} ingress[0].from[0] (host-network-pod-selected)` }, DENIED],
+  [
+    "a host-network pod by its labels",
+    ingress("- from: [{podSelector: {}}]"),
+    "shop/agent > shop/api TCP/80",
+    "ingress",
+    { aws: `${ALLOWED} ingress[0].from[0] (host-network-pod-selected)` },
+    DENIED,
+  ],
   [
     "a host-network pod by its labels, as the destination",
     egress("- to: [{podSelector: {matchLabels: {app: agent}}}]"),

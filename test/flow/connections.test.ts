@@ -3,6 +3,7 @@ import { readCaptures } from "../../src/capture/observation.ts";
 import { readRecords } from "../../src/capture/records.ts";
 import { connect } from "../../src/flow/connections.ts";
 import { FlowTable } from "../../src/flow/flowTable.ts";
+import { L7Hints } from "../../src/flow/hints.ts";
 import { NameTable } from "../../src/flow/names.ts";
 import { LoggedParties } from "../../src/flow/parties.ts";
 import {
@@ -477,7 +478,7 @@ describe("captures and records in one observation", () => {
       async ([capture, log]) => {
         const { table, names } = { table: new FlowTable(), names: new NameTable() };
         await readCaptures([capture], table, names);
-        await readRecords(log, { table, names, parties: new LoggedParties(), hints: new Map() });
+        await readRecords(log, { table, names, parties: new LoggedParties(), hints: new L7Hints() });
         expect(describeConnections(table, connect(table, surroundings({})))).toContain(`UDP ${B} > ${A}:53 x1 1p unknown ~`);
       },
     );

@@ -99,6 +99,7 @@ export function answersTo(
   { resources, policies }: Pick<Case, "resources" | "policies">,
   flows: readonly FlowQuestion[],
   cni: CniName,
+  change: (world: World) => World = (world) => world,
 ): { set: PolicySet; ask: (flow: FlowQuestion) => Answer } {
   const cluster = clusterOf(snapshotText({ ...resources, nodes: resources.nodes?.map(withAddresses) ?? [] }));
   const addressOf = ({ ip, pod }: EndText) => ip ?? resources.pods.find(({ namespace, name }) => pod === `${namespace}/${name}`)!.ip;
@@ -117,13 +118,14 @@ export function answersTo(
   const set = policySetOf(policies);
   // Records that label ends label the API server too: see cli/simulate.ts.
   const apiServers = cluster.apiServers ?? (Object.keys(entities).length > 0 ? new Set<bigint>() : undefined);
-  const evaluator = new Evaluator(set, { ...cluster, names, apiServers }, profileOf(cni));
+  const evaluator = new Evaluator(set, change({ ...cluster, names, apiServers }), profileOf(cni));
   const ask = (flow: FlowQuestion): Answer => {
     const { src, dst, srcPort = 40000, l7 } = flow;
     const source = resolver.participantAt(idOf(addressOf(src)), Number.NaN);
     const destination = resolver.participantAt(idOf(addressOf(dst)), Number.NaN, source);
     const decisions = decide(evaluator, source, destination, { ...flow, sourcePort: srcPort });
-    const requests = l7 === undefined ? [] : [{ http: l7 }];
+    // The vectors tell every header; a request without any has none.
+    const requests = l7 === undefined ? [] : [{ http: { headers: {}, ...l7 } }];
     const egress = decideByRequests(decisions.egress, requests);
     const ingress = decideByRequests(decisions.ingress, requests);
     return { egress, ingress, verdict: combine(egress.verdict, ingress.verdict) };

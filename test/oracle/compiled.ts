@@ -11,7 +11,7 @@ import { parseAddress } from "../../src/net/address.ts";
 import { isIcmp, protocolNumber } from "../../src/net/protocol.ts";
 import type { Policy, PolicySet } from "../../src/policy/model.ts";
 import { readPolicies } from "../../src/policy/readPolicies.ts";
-import type { Flow, Resources } from "./obviousEvaluator.ts";
+import type { Flow, OracleService, Resources } from "./obviousEvaluator.ts";
 
 /** A policy object of any dialect, as it is written. */
 export interface PlainObject {
@@ -30,7 +30,7 @@ export interface Compiled {
 }
 
 /** Returns a snapshot as `kubectl get -o json` prints it. */
-export function snapshotText({ namespaces, pods, nodes = [], serviceAccounts = [] }: Resources): string {
+export function snapshotText({ namespaces, pods, nodes = [], serviceAccounts = [], services = [] }: Resources): string {
   const items = [
     ...namespaces.map(({ name, labels }) => ({ apiVersion: "v1", kind: "Namespace", metadata: { name, labels } })),
     ...serviceAccounts.map((metadata) => ({ apiVersion: "v1", kind: "ServiceAccount", metadata })),
@@ -52,8 +52,23 @@ export function snapshotText({ namespaces, pods, nodes = [], serviceAccounts = [
       },
       status: { phase: "Running", podIP: ip, podIPs: ips.map((each) => ({ ip: each })) },
     })),
+    ...services.flatMap(serviceObjects),
   ];
   return JSON.stringify({ apiVersion: "v1", kind: "List", items });
+}
+
+function serviceObjects({ namespace, name, labels, selector, endpoints = [], ports }: OracleService): object[] {
+  const named = ports.map((port, index) => ({ name: `port-${index}`, ...port }));
+  const slices = ["IPv4", "IPv6"].map((addressType) => ({
+    apiVersion: "discovery.k8s.io/v1",
+    kind: "EndpointSlice",
+    metadata: { namespace, name: `${name}-${addressType.toLowerCase()}`, labels: { "kubernetes.io/service-name": name } },
+    addressType,
+    endpoints: endpoints.filter((ip) => ip.includes(":") === (addressType === "IPv6")).map((ip) => ({ addresses: [ip] })),
+    ports: named,
+  }));
+  const spec = { clusterIP: "None", ...(selector ? { selector } : {}), ports: named.map((port) => ({ ...port, targetPort: port.port })) };
+  return [{ apiVersion: "v1", kind: "Service", metadata: { namespace, name, labels }, spec }, ...(selector ? [] : slices)];
 }
 
 /** Reads policies, objects or a text, through the program; throws on any that it refuses. */

@@ -56,12 +56,22 @@ export interface OracleNode {
   readonly ips: readonly string[];
   readonly labels?: Labels;
 }
+/** Ports are numbers, and the same behind the Service. Without a selector: its endpoints' addresses. */
+export interface OracleService {
+  readonly namespace: string;
+  readonly name: string;
+  readonly labels: Labels;
+  readonly selector?: Labels;
+  readonly endpoints?: readonly string[];
+  readonly ports: readonly { readonly port: number; readonly protocol: string }[];
+}
 /** Who is there. A namespace that is not listed has no Namespace object: its labels are not known. */
 export interface Resources {
   readonly namespaces: readonly { readonly name: string; readonly labels: Labels }[];
   readonly pods: readonly OraclePod[];
   readonly nodes?: readonly OracleNode[];
   readonly serviceAccounts?: readonly { readonly namespace: string; readonly name: string; readonly labels: Labels }[];
+  readonly services?: readonly OracleService[];
 }
 export interface Flow {
   readonly source: string;

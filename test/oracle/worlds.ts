@@ -27,33 +27,33 @@ export interface Asked extends World {
   readonly flows: readonly Flow[];
 }
 
-const NAMESPACES = ["a", "b", "c", "d"];
-const POD_LABELS = { app: ["web", "api"], tier: ["1", "2"], env: [""] };
+export const NAMESPACES = ["a", "b", "c", "d"];
+export const POD_LABELS = { app: ["web", "api"], tier: ["1", "2"], env: [""] };
 export const NAMESPACE_LABELS = { team: ["red", "blue"], zone: ["1"] };
-const PORTS = [1, 2, 80, 81, 443, 8080, 65534, 65535];
-const NAMES = ["http", "dns", "metrics"];
-const PROTOCOLS = ["TCP", "UDP", "SCTP"];
+export const PORTS = [1, 2, 80, 81, 443, 8080, 65534, 65535];
+export const NAMES = ["http", "dns", "metrics"];
+export const PROTOCOLS = ["TCP", "UDP", "SCTP"];
 // 10.244.0.4/30 and fd00:0:0:1::4/126 cut through the pods; ::/1 and ::/8 span the IPv4-mapped range.
-const BLOCKS = [
+export const BLOCKS = [
   ...["0.0.0.0/0", "10.0.0.0/8", "10.244.0.0/16", "10.244.0.4/30", "10.244.0.5/32", "192.168.0.0/24", "203.0.113.0/24"],
   ...["203.0.113.128/25", "128.0.0.0/1", "255.255.255.255/32", "::/0", "::/1", "::/8", "fd00::/8", "fd00:0:0:1::4/126"],
   ...["fd00:0:0:1::5/128", "2001:db8::/32", "8000::/1", "fd00:0:0:2::/64"],
 ];
-const OUTSIDE = ["203.0.113.7", "8.8.8.8", "2001:db8::7"];
+export const OUTSIDE = ["203.0.113.7", "8.8.8.8", "2001:db8::7"];
 
-function some<T>(values: readonly T[]): fc.Arbitrary<T> {
+export function some<T>(values: readonly T[]): fc.Arbitrary<T> {
   return fc.constantFrom(...values);
 }
 
 /** Labels of which each key is there or not. */
-function labelsOf(pool: Readonly<Record<string, readonly string[]>>): fc.Arbitrary<Record<string, string>> {
+export function labelsOf(pool: Readonly<Record<string, readonly string[]>>): fc.Arbitrary<Record<string, string>> {
   const keys = Object.keys(pool);
   return fc.record(Object.fromEntries(keys.map((key) => [key, some(pool[key])])), { requiredKeys: [] }) as fc.Arbitrary<
     Record<string, string>
   >;
 }
 
-function selectorOf(pool: Readonly<Record<string, readonly string[]>>): fc.Arbitrary<LabelSelector> {
+export function selectorOf(pool: Readonly<Record<string, readonly string[]>>): fc.Arbitrary<LabelSelector> {
   const keys = [...Object.keys(pool), "absent"];
   const expression = some(keys).chain((key) =>
     fc.oneof(
@@ -73,8 +73,8 @@ function selectorOf(pool: Readonly<Record<string, readonly string[]>>): fc.Arbit
   );
 }
 
-const podSelector = selectorOf(POD_LABELS);
-const namespaceSelector = selectorOf({ ...NAMESPACE_LABELS, "kubernetes.io/metadata.name": NAMESPACES });
+export const podSelector = selectorOf(POD_LABELS);
+export const namespaceSelector = selectorOf({ ...NAMESPACE_LABELS, "kubernetes.io/metadata.name": NAMESPACES });
 
 const ipBlock = some(BLOCKS).chain((cidr) => {
   const outer = parsePrefix(cidr)!;
@@ -120,20 +120,18 @@ const spec = fc.record(
   { requiredKeys: ["podSelector"] },
 );
 
-const policies = fc.array(fc.record({ namespace: some(NAMESPACES.slice(0, 3)), spec }), { maxLength: 5 }).map((list) =>
-  list.map(
-    ({ namespace, spec: each }, index): NetworkPolicy => ({
-      apiVersion: "networking.k8s.io/v1",
-      kind: "NetworkPolicy",
-      metadata: { namespace, name: `p${index}` },
-      spec: each as NetworkPolicy["spec"],
-    }),
-  ),
-);
+/** Any NetworkPolicy, but for its name. */
+export const networkPolicy = fc.record({ namespace: some(NAMESPACES.slice(0, 3)), spec });
 
-const nodes: readonly OracleNode[] = [1, 2].map((i) => ({ name: `n${i}`, ips: [`192.168.0.${i}`, `fd00:0:0:2::${i}`] }));
+export function namedNetworkPolicy({ namespace, spec: own }: { namespace: string; spec: unknown }, name: string): NetworkPolicy {
+  return { apiVersion: "networking.k8s.io/v1", kind: "NetworkPolicy", metadata: { namespace, name }, spec: own as NetworkPolicy["spec"] };
+}
 
-const pod = fc.record({
+const policies = fc.array(networkPolicy, { maxLength: 5 }).map((list) => list.map((each, index) => namedNetworkPolicy(each, `p${index}`)));
+
+export const nodes: readonly OracleNode[] = [1, 2].map((i) => ({ name: `n${i}`, ips: [`192.168.0.${i}`, `fd00:0:0:2::${i}`] }));
+
+export const pod = fc.record({
   namespace: some(NAMESPACES),
   labels: labelsOf(POD_LABELS),
   ports: fc.array(
@@ -150,7 +148,7 @@ const pod = fc.record({
 
 export type RandomPod = typeof pod extends fc.Arbitrary<infer T> ? T : never;
 
-function podOf({ namespace, labels, ports, family, node, hostNetwork }: RandomPod, index: number): OraclePod {
+export function podOf({ namespace, labels, ports, family, node, hostNetwork }: RandomPod, index: number): OraclePod {
   const own = { 4: [`10.244.0.${index + 3}`], 6: [`fd00:0:0:1::${index + 3}`] };
   const ips = hostNetwork ? (node ?? nodes[0]).ips : family === "both" ? [...own[4], ...own[6]] : own[family];
   return {

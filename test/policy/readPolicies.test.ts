@@ -60,7 +60,11 @@ test("policies that one plugin alone knows and that are not evaluated are told a
 describe("kinds that must not be left out", () => {
   test.each<[apiVersion: string, kind: string, expected: string]>([
     ["guardian.example/v1", "AuditNetworkPolicy", "AuditNetworkPolicy is of `kguardian.dev/v1alpha1`, not of `guardian.example/v1`"],
-    ["policy.networking.k8s.io/v1alpha1", "ClusterNetworkPolicy", "`policy.networking.k8s.io/v1alpha1` of ClusterNetworkPolicy is not understood: write `policy.networking.k8s.io/v1alpha2`"],
+    [
+      "policy.networking.k8s.io/v1alpha1",
+      "ClusterNetworkPolicy",
+      "`policy.networking.k8s.io/v1alpha1` of ClusterNetworkPolicy is not understood: write `policy.networking.k8s.io/v1alpha2`",
+    ],
     ["cilium.io/v1", "CiliumNetworkPolicy", "`cilium.io/v1` of CiliumNetworkPolicy is not understood: write `cilium.io/v2`"],
     ["k8s.cni.cncf.io/v1beta1", "MultiNetworkPolicy", "`MultiNetworkPolicy` of `k8s.cni.cncf.io/v1beta1` is no policy that is understood"],
     [
