@@ -1,6 +1,6 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
-import { formatSelector, parseSelector, selectsLabels } from "../../src/policy/calicoSelector.ts";
+import { formatSelector, parseSelector, selectsLabels } from "../../src/policy/calico/selector.ts";
 
 /** What libcalico-go's own parser says of selectors: see the README of the folder. Left out where the vectors are not there. */
 

@@ -1,9 +1,9 @@
 import { existsSync, readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { readManifest } from "../../src/cluster/manifest.ts";
-import { readCalicoPolicy } from "../../src/policy/calicoPolicy.ts";
-import { readCalicoSet } from "../../src/policy/calicoSets.ts";
-import { readCalicoTier } from "../../src/policy/calicoTier.ts";
+import { readCalicoPolicy } from "../../src/policy/calico/calicoPolicy.ts";
+import { readCalicoSet } from "../../src/policy/calico/sets.ts";
+import { readCalicoTier } from "../../src/policy/calico/tier.ts";
 
 /** What Calico's CRD and its validator refuse: see the README of the folder above. Left out where the vectors are not there. */
 

@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { combine, type Decision, type Verdict } from "../../src/evaluate/decision.ts";
 import { EndpointResolver } from "../../src/evaluate/endpoints.ts";
-import { Evaluator } from "../../src/evaluate/evaluator.ts";
+import { Evaluator, type Participant, type World } from "../../src/evaluate/evaluator.ts";
 import { decideByRequests, type Request } from "../../src/evaluate/l7.ts";
 import { type CniName, profileOf } from "../../src/evaluate/profile.ts";
 import { AddressTable } from "../../src/flow/addressTable.ts";
@@ -56,13 +56,7 @@ type CaseNode = Partial<OracleNode> & { readonly name: string; readonly addresse
 export interface Case {
   readonly name: string;
   readonly engine?: string;
-  readonly resources: Omit<Resources, "nodes"> & {
-    readonly nodes?: readonly CaseNode[];
-    /** Who addresses are by their role; several joined with commas. */
-    readonly entities?: Readonly<Record<string, string>>;
-    /** What DNS answered. */
-    readonly fqdns?: Readonly<Record<string, readonly string[]>>;
-  };
+  readonly resources: Omit<Resources, "nodes"> & { readonly nodes?: readonly CaseNode[] };
   readonly policies: readonly PlainObject[];
   readonly flows: readonly CaseFlow[];
 }
@@ -94,12 +88,15 @@ export function readLines<T>(path: string): T[] {
   return lines.map((line): T => JSON.parse(line));
 }
 
-/** Returns how the program answers questions on a case. All of them must be known: names are told of the addresses in them. */
+/**
+ * Returns how the program answers questions on a case. All of them must be given: names are told of the addresses in them.
+ * `change` takes facts away from the world; `outside`: addresses that are nobody's are outside ones, even beside pods.
+ */
 export function answersTo(
   { resources, policies }: Pick<Case, "resources" | "policies">,
   flows: readonly FlowQuestion[],
   cni: CniName,
-  change: (world: World) => World = (world) => world,
+  { change = (world) => world, outside = false }: { change?: (world: World) => World; outside?: boolean } = {},
 ): { set: PolicySet; ask: (flow: FlowQuestion) => Answer } {
   const cluster = clusterOf(snapshotText({ ...resources, nodes: resources.nodes?.map(withAddresses) ?? [] }));
   const addressOf = ({ ip, pod }: EndText) => ip ?? resources.pods.find(({ namespace, name }) => pod === `${namespace}/${name}`)!.ip;
@@ -119,10 +116,14 @@ export function answersTo(
   // Records that label ends label the API server too: see cli/simulate.ts.
   const apiServers = cluster.apiServers ?? (Object.keys(entities).length > 0 ? new Set<bigint>() : undefined);
   const evaluator = new Evaluator(set, change({ ...cluster, names, apiServers }), profileOf(cni));
+  const participantOf = (end: EndText, from?: Participant): Participant => {
+    const found = resolver.participantAt(idOf(addressOf(end)), Number.NaN, from);
+    return outside && found.type === "unknown" && found.address !== undefined ? { type: "external", address: found.address } : found;
+  };
   const ask = (flow: FlowQuestion): Answer => {
     const { src, dst, srcPort = 40000, l7 } = flow;
-    const source = resolver.participantAt(idOf(addressOf(src)), Number.NaN);
-    const destination = resolver.participantAt(idOf(addressOf(dst)), Number.NaN, source);
+    const source = participantOf(src);
+    const destination = participantOf(dst, source);
     const decisions = decide(evaluator, source, destination, { ...flow, sourcePort: srcPort });
     // The vectors tell every header; a request without any has none.
     const requests = l7 === undefined ? [] : [{ http: { headers: {}, ...l7 } }];

@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { readManifest } from "../../src/cluster/manifest.ts";
-import { readCiliumNetworkPolicy } from "../../src/policy/ciliumNetworkPolicy.ts";
+import { readCiliumNetworkPolicy } from "../../src/policy/cilium/ciliumNetworkPolicy.ts";
 import { problemLines } from "../policy/manifestText.ts";
 
 /*

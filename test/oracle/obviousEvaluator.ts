@@ -72,6 +72,10 @@ export interface Resources {
   readonly nodes?: readonly OracleNode[];
   readonly serviceAccounts?: readonly { readonly namespace: string; readonly name: string; readonly labels: Labels }[];
   readonly services?: readonly OracleService[];
+  /** Who addresses are by the role that Cilium's logs label them with; several joined with commas. */
+  readonly entities?: Readonly<Record<string, string>>;
+  /** What DNS answered. */
+  readonly fqdns?: Readonly<Record<string, readonly string[]>>;
 }
 export interface Flow {
   readonly source: string;

@@ -2,7 +2,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { readManifest } from "../../src/cluster/manifest.ts";
 import { formatPrefix } from "../../src/net/prefix.ts";
-import { readAdminNetworkPolicy, readBaselineAdminNetworkPolicy } from "../../src/policy/adminNetworkPolicy.ts";
+import { readAdminNetworkPolicy, readBaselineAdminNetworkPolicy } from "../../src/policy/admin/adminNetworkPolicy.ts";
 import type { Peer, Policy, PortMatch, Rule } from "../../src/policy/model.ts";
 import { problemLines } from "./manifestText.ts";
 import { expectNoCrash, objectOf, placesOf } from "./policyLaw.ts";

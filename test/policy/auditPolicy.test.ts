@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
 import type { Namespace } from "../../src/cluster/objects.ts";
-import { inNamespaces, readAuditClusterNetworkPolicy, readAuditNetworkPolicy } from "../../src/policy/auditPolicy.ts";
+import { inNamespaces, readAuditClusterNetworkPolicy, readAuditNetworkPolicy } from "../../src/policy/kubernetes/auditPolicy.ts";
+import { readNetworkPolicy } from "../../src/policy/kubernetes/networkPolicy.ts";
 import type { Peer, Policy } from "../../src/policy/model.ts";
-import { readNetworkPolicy } from "../../src/policy/networkPolicy.ts";
 import { problemLines } from "./manifestText.ts";
 import { expectNoCrash, objectOf, placesOf, withoutPlaces } from "./policyLaw.ts";
 

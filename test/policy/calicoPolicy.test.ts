@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { readManifest } from "../../src/cluster/manifest.ts";
-import { readCalicoPolicy } from "../../src/policy/calicoPolicy.ts";
+import { readCalicoPolicy } from "../../src/policy/calico/calicoPolicy.ts";
 import { calicoPolicy, matchText } from "./calicoText.ts";
 
 describe("which directions a policy governs (rules in ingress, egress; - for not governed)", () => {

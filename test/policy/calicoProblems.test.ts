@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { readManifest } from "../../src/cluster/manifest.ts";
-import { readCalicoPolicy } from "../../src/policy/calicoPolicy.ts";
+import { readCalicoPolicy } from "../../src/policy/calico/calicoPolicy.ts";
 import { calicoObject } from "./calicoText.ts";
 import { problemLines } from "./manifestText.ts";
 

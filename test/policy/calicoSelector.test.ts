@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { formatSelector, parseSelector, selectsLabels } from "../../src/policy/calicoSelector.ts";
+import { formatSelector, parseSelector, selectsLabels } from "../../src/policy/calico/selector.ts";
 
 const rewrite = (text: string): string => {
   const read = parseSelector(text);

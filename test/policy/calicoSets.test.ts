@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { readManifest } from "../../src/cluster/manifest.ts";
 import { formatPrefix } from "../../src/net/prefix.ts";
-import { readCalicoSet } from "../../src/policy/calicoSets.ts";
-import { readCalicoTier } from "../../src/policy/calicoTier.ts";
+import { readCalicoSet } from "../../src/policy/calico/sets.ts";
+import { readCalicoTier } from "../../src/policy/calico/tier.ts";
 import { calicoObject } from "./calicoText.ts";
 import { problemLines } from "./manifestText.ts";
 

@@ -1,9 +1,9 @@
 import { type ManifestObject, readManifest } from "../../src/cluster/manifest.ts";
 import type { Requirement } from "../../src/cluster/selector.ts";
 import { formatPrefix } from "../../src/net/prefix.ts";
-import { endpointKey } from "../../src/policy/calicoExpression.ts";
-import { readCalicoPolicy } from "../../src/policy/calicoPolicy.ts";
-import { formatSelector } from "../../src/policy/calicoSelector.ts";
+import { readCalicoPolicy } from "../../src/policy/calico/calicoPolicy.ts";
+import { endpointKey } from "../../src/policy/calico/expression.ts";
+import { formatSelector } from "../../src/policy/calico/selector.ts";
 import type { Peer, PeerTerm, PodMatch, Policy, PortMatch, Rule } from "../../src/policy/model.ts";
 
 /** Returns an object with the given lines below `spec:`, which then start in line 5 at column 3. */

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { selects } from "../../src/cluster/selector.ts";
-import { readCiliumNetworkPolicy } from "../../src/policy/ciliumNetworkPolicy.ts";
+import { readCiliumNetworkPolicy } from "../../src/policy/cilium/ciliumNetworkPolicy.ts";
 import type { Policy } from "../../src/policy/model.ts";
 import { ciliumObject, onlyPolicy, peerText, podText, readSpec, ruleText } from "./ciliumText.ts";
 import { problemLines } from "./manifestText.ts";

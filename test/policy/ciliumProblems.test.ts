@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { readManifest } from "../../src/cluster/manifest.ts";
 import { formatPrefix } from "../../src/net/prefix.ts";
-import { readCidrGroup } from "../../src/policy/ciliumCidrGroup.ts";
-import { readCiliumNetworkPolicy } from "../../src/policy/ciliumNetworkPolicy.ts";
+import { readCidrGroup } from "../../src/policy/cilium/cidrGroup.ts";
+import { readCiliumNetworkPolicy } from "../../src/policy/cilium/ciliumNetworkPolicy.ts";
 import { ciliumObject, readSpec } from "./ciliumText.ts";
 import { problemLines } from "./manifestText.ts";
 

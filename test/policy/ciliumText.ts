@@ -1,7 +1,7 @@
 import { type ManifestObject, readManifest } from "../../src/cluster/manifest.ts";
 import { formatPortRange } from "../../src/net/portRange.ts";
 import { formatPrefix } from "../../src/net/prefix.ts";
-import { readCiliumNetworkPolicy } from "../../src/policy/ciliumNetworkPolicy.ts";
+import { readCiliumNetworkPolicy } from "../../src/policy/cilium/ciliumNetworkPolicy.ts";
 import type { NamespaceMatch, PeerTerm, PodMatch, Policy, PortMatch, Rule } from "../../src/policy/model.ts";
 import type { ObjectReading } from "../../src/policy/reading.ts";
 

@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { readManifest } from "../../src/cluster/manifest.ts";
-import { readClusterNetworkPolicy } from "../../src/policy/clusterNetworkPolicy.ts";
+import { readClusterNetworkPolicy } from "../../src/policy/admin/clusterNetworkPolicy.ts";
 import type { PortMatch } from "../../src/policy/model.ts";
 import { problemLines } from "./manifestText.ts";
 import { expectNoCrash, objectOf, withoutPlaces } from "./policyLaw.ts";

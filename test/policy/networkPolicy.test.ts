@@ -3,8 +3,8 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { type ManifestObject, readManifest } from "../../src/cluster/manifest.ts";
 import { formatPrefix } from "../../src/net/prefix.ts";
+import { readNetworkPolicy } from "../../src/policy/kubernetes/networkPolicy.ts";
 import type { Peer, Policy, PortMatch, Rule } from "../../src/policy/model.ts";
-import { readNetworkPolicy } from "../../src/policy/networkPolicy.ts";
 import { readPolicies } from "../../src/policy/readPolicies.ts";
 import { policyWith } from "./manifestText.ts";
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { readManifest } from "../../src/cluster/manifest.ts";
-import { readNetworkPolicy } from "../../src/policy/networkPolicy.ts";
+import { readNetworkPolicy } from "../../src/policy/kubernetes/networkPolicy.ts";
 import { policyWith, problemLines } from "./manifestText.ts";
 
 /** Every case says what stands below `spec:`, from line 5 on, and the only problem: `error` means no policy, `warning` one. */

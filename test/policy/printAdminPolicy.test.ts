@@ -2,11 +2,11 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { EVERYTHING } from "../../src/cluster/selector.ts";
 import { makePrefix, parsePrefix } from "../../src/net/prefix.ts";
-import { readAdminNetworkPolicy, readBaselineAdminNetworkPolicy } from "../../src/policy/adminNetworkPolicy.ts";
-import { domainNamePattern } from "../../src/policy/adminPeers.ts";
-import { readClusterNetworkPolicy } from "../../src/policy/clusterNetworkPolicy.ts";
+import { readAdminNetworkPolicy, readBaselineAdminNetworkPolicy } from "../../src/policy/admin/adminNetworkPolicy.ts";
+import { readClusterNetworkPolicy } from "../../src/policy/admin/clusterNetworkPolicy.ts";
+import { domainNamePattern } from "../../src/policy/admin/peers.ts";
+import { printAdminPolicy } from "../../src/policy/admin/printAdminPolicy.ts";
 import type { Action, Peer, PodMatch, Policy, PortMatch, Rule, RuleList } from "../../src/policy/model.ts";
-import { printAdminPolicy } from "../../src/policy/printAdminPolicy.ts";
 import { UnsayableError } from "../../src/policy/printedObject.ts";
 import { expectLaw, labelSelector, portName, portRange, prefix, protocol, REF } from "./policyLaw.ts";
 

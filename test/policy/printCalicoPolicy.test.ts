@@ -2,11 +2,11 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { readManifest } from "../../src/cluster/manifest.ts";
 import { makePrefix, parsePrefix } from "../../src/net/prefix.ts";
-import { readCalicoPolicy } from "../../src/policy/calicoPolicy.ts";
-import { readCalicoSet } from "../../src/policy/calicoSets.ts";
-import { readCalicoTier } from "../../src/policy/calicoTier.ts";
+import { readCalicoPolicy } from "../../src/policy/calico/calicoPolicy.ts";
+import { printCalicoPolicy, printCalicoSet, printCalicoTier } from "../../src/policy/calico/printCalicoPolicy.ts";
+import { readCalicoSet } from "../../src/policy/calico/sets.ts";
+import { readCalicoTier } from "../../src/policy/calico/tier.ts";
 import type { Peer, Policy, Rule } from "../../src/policy/model.ts";
-import { printCalicoPolicy, printCalicoSet, printCalicoTier } from "../../src/policy/printCalicoPolicy.ts";
 import { calicoPolicy } from "./calicoText.ts";
 
 const written = (object: object) => readManifest(JSON.stringify(object), "p.json")[0];

@@ -5,9 +5,10 @@ import { readManifest } from "../../src/cluster/manifest.ts";
 import type { LabelSelector, Requirement } from "../../src/cluster/selector.ts";
 import { parseAddress } from "../../src/net/address.ts";
 import { makePrefix, type Prefix } from "../../src/net/prefix.ts";
-import { namePattern } from "../../src/policy/ciliumNames.ts";
-import { readCiliumNetworkPolicy } from "../../src/policy/ciliumNetworkPolicy.ts";
-import { RESERVED } from "../../src/policy/ciliumSelector.ts";
+import { readCiliumNetworkPolicy } from "../../src/policy/cilium/ciliumNetworkPolicy.ts";
+import { namePattern } from "../../src/policy/cilium/names.ts";
+import { printCiliumPolicy } from "../../src/policy/cilium/printCiliumPolicy.ts";
+import { RESERVED } from "../../src/policy/cilium/selector.ts";
 import type {
   Direction,
   Expression,
@@ -20,7 +21,6 @@ import type {
   Rule,
   RuleList,
 } from "../../src/policy/model.ts";
-import { printCiliumPolicy } from "../../src/policy/printCiliumPolicy.ts";
 import { onlyPolicy, readSpec } from "./ciliumText.ts";
 
 const REF = { path: "" };

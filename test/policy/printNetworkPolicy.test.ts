@@ -2,10 +2,10 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { EVERYTHING } from "../../src/cluster/selector.ts";
 import { makePrefix, parsePrefix } from "../../src/net/prefix.ts";
+import { readNetworkPolicy } from "../../src/policy/kubernetes/networkPolicy.ts";
+import { printNetworkPolicy } from "../../src/policy/kubernetes/printNetworkPolicy.ts";
 import type { Peer, Policy, PortMatch, Rule, RuleList } from "../../src/policy/model.ts";
-import { readNetworkPolicy } from "../../src/policy/networkPolicy.ts";
 import { UnsayableError } from "../../src/policy/printedObject.ts";
-import { printNetworkPolicy } from "../../src/policy/printNetworkPolicy.ts";
 import { expectLaw, labelSelector, portName, portRange, prefix, protocol, REF } from "./policyLaw.ts";
 
 const read = (...[object]: Parameters<typeof readNetworkPolicy>) => {
