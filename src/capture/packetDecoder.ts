@@ -22,7 +22,7 @@ import {
 } from "../flow/flowTable.ts";
 import { type L7Hint, L7Hints } from "../flow/hints.ts";
 import type { NameTable } from "../flow/names.ts";
-import { ICMP, ICMPV6, IGMP, SCTP, TCP, UDP } from "../net/protocol.ts";
+import { hasPorts, ICMP, ICMPV6, IGMP, SCTP, TCP, UDP, UDPLITE } from "../net/protocol.ts";
 import type { PacketSink } from "./captureFormat.ts";
 import { DnsReader, readQueryName } from "./dns.ts";
 import { Fragments } from "./fragments.ts";
@@ -310,6 +310,8 @@ export class PacketDecoder implements PacketSink {
         return this.#icmp(protocol, at);
       case SCTP:
         return this.#sctp(at);
+      case UDPLITE:
+        return this.#udpLite(at);
       case IGMP:
         return this.#skip(UPKEEP);
       case IP_IN_IP:
@@ -494,6 +496,21 @@ export class PacketDecoder implements PacketSink {
     this.#portless(GRE, at);
   }
 
+  /** RFC 3828: ports as UDP has them. */
+  #udpLite(at: number): void {
+    const b = this.#buffer;
+    if (at + 8 > this.#end) return this.#skip(CUT);
+    const kind = UDPLITE | this.#family;
+    if (this.#copiesSeen !== undefined && this.#isCopy(kind, at, 0)) return;
+    const [sourcePort, destinationPort] = [(b[at] << 8) | b[at + 1], (b[at + 2] << 8) | b[at + 3]];
+    const table = this.#table;
+    let row = table.locate(this.#source, this.#destination, sourcePort, destinationPort, kind);
+    if (row < 0) row = table.add(this.#source, this.#destination, sourcePort, destinationPort, kind, this.#seconds, this.#nanoseconds);
+    const { side } = table;
+    this.#countIn(row, side);
+    table.setState(row, SPOKE << side);
+  }
+
   #sctp(at: number): void {
     const b = this.#buffer;
     if (at + 4 > this.#end) return this.#skip(CUT);
@@ -609,7 +626,7 @@ export class PacketDecoder implements PacketSink {
       this.#family = WORDS_ARE_IDS;
     } else return -1;
     const table = this.#table;
-    if (protocol === TCP || protocol === UDP || protocol === SCTP) {
+    if (hasPorts(protocol)) {
       if (ports + 4 > end) return -1;
       return table.locate(
         this.#source,

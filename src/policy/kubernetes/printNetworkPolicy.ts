@@ -25,7 +25,8 @@ export function printNetworkPolicy(policy: Policy): PrintedObject {
   refuseForeignParts(KIND, policy);
   const { namespaces, pods } = policy.subject;
   if (!("name" in namespaces)) throw unsayable(KIND, policy, "it is of one namespace, and cannot select several");
-  const { ingress, egress } = policy;
+  const { ingress, egress, unlisted } = policy;
+  const lists = { ingress: ingress ?? unlisted?.ingress, egress: egress ?? unlisted?.egress };
   if (!ingress && !egress) throw unsayable(KIND, policy, "it must govern a direction");
   return {
     apiVersion: "networking.k8s.io/v1",
@@ -34,8 +35,8 @@ export function printNetworkPolicy(policy: Policy): PrintedObject {
     spec: {
       podSelector: printLabelSelector(pods),
       policyTypes: [...(ingress ? ["Ingress"] : []), ...(egress ? ["Egress"] : [])],
-      ...(ingress ? { ingress: printRules(policy, namespaces.name, ingress, "from") } : {}),
-      ...(egress ? { egress: printRules(policy, namespaces.name, egress, "to") } : {}),
+      ...(lists.ingress ? { ingress: printRules(policy, namespaces.name, lists.ingress, "from") } : {}),
+      ...(lists.egress ? { egress: printRules(policy, namespaces.name, lists.egress, "to") } : {}),
     },
   };
 }
