@@ -57,7 +57,7 @@ export function snapshotText({ namespaces, pods, nodes = [], serviceAccounts = [
   return JSON.stringify({ apiVersion: "v1", kind: "List", items });
 }
 
-function serviceObjects({ namespace, name, labels, selector, endpoints = [], ports }: OracleService): object[] {
+function serviceObjects({ namespace, name, labels, selector, endpoints, ports }: OracleService): object[] {
   const named = ports.map((port, index) => ({ name: `port-${index}`, ...port }));
   const slices = ["IPv4", "IPv6"].map((addressType) => ({
     apiVersion: "discovery.k8s.io/v1",
@@ -68,7 +68,7 @@ function serviceObjects({ namespace, name, labels, selector, endpoints = [], por
     ports: named,
   }));
   const spec = { clusterIP: "None", ...(selector ? { selector } : {}), ports: named.map((port) => ({ ...port, targetPort: port.port })) };
-  return [{ apiVersion: "v1", kind: "Service", metadata: { namespace, name, labels }, spec }, ...(selector ? [] : slices)];
+  return [{ apiVersion: "v1", kind: "Service", metadata: { namespace, name, labels }, spec }, ...slices];
 }
 
 /** Reads policies, objects or a text, through the program; throws on any that it refuses. */

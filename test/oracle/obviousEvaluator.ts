@@ -56,13 +56,13 @@ export interface OracleNode {
   readonly ips: readonly string[];
   readonly labels?: Labels;
 }
-/** Ports are numbers, and the same behind the Service. Without a selector: its endpoints' addresses. */
+/** Ports are numbers, and the same behind the Service; `endpoints` are addresses. */
 export interface OracleService {
   readonly namespace: string;
   readonly name: string;
   readonly labels: Labels;
   readonly selector?: Labels;
-  readonly endpoints?: readonly string[];
+  readonly endpoints: readonly string[];
   readonly ports: readonly { readonly port: number; readonly protocol: string }[];
 }
 /** Who is there. A namespace that is not listed has no Namespace object: its labels are not known. */

@@ -334,11 +334,12 @@ function isMeant(match: Extract<PeerTerm, { readonly kind: "services" }>["match"
   return "name" in match ? match.name === name : labelsHold(match.selector.requirements, labels);
 }
 
-/** A Service's pods, or the addresses of its endpoints; with `ports` on the Service's own ports alone. */
-function serviceHolds(side: Side, withPorts: boolean, { namespace, selector, endpoints = [], ports }: OracleService, end: End): boolean {
+/** Calico matches the addresses of a Service's endpoints; Cilium its pods, or those addresses as blocks where it selects none. */
+function serviceHolds(side: Side, withPorts: boolean, { namespace, selector, endpoints, ports }: OracleService, end: End): boolean {
   const { protocol, port } = side.question;
   if (withPorts && !ports.some((each) => each.protocol === protocol && each.port === port)) return false;
-  if (selector === undefined) return isAddressed(side, end) && endpoints.some((ip) => parseAddress(ip) === end.address);
+  if (side.profile !== "cilium" || selector === undefined)
+    return isAddressed(side, end) && endpoints.some((ip) => parseAddress(ip) === end.address);
   if (end.pod?.namespace !== namespace) return false;
   return Object.entries(selector).every(([key, value]) => end.pod!.labels[key] === value);
 }
