@@ -1,56 +1,77 @@
-import { Evaluator, type Participant } from "../src/evaluate/evaluator.ts";
-import { profileOf } from "../src/evaluate/profile.ts";
-import { SCTP, TCP, UDP } from "../src/net/protocol.ts";
-import { makePolicyWorld, outsideAddresses, SIZES, type Size } from "./policyWorld.ts";
-import { Random } from "./random.ts";
+import { spawnSync } from "node:child_process";
+import { parseArgs } from "node:util";
+import {
+  classifyAll,
+  compileSet,
+  decide,
+  decideFromPorts,
+  makeQuestions,
+  type Questions,
+  reasonsOf,
+  SETS,
+  type SetName,
+  timed,
+} from "./decisions.ts";
+import { median } from "./lib.ts";
+import { SIZES, type Size } from "./policyWorld.ts";
 
 /*
- * What a verdict costs: node bench/decide.ts [large|small]
+ * What a verdict costs: node bench/decide.ts [large|small] [plain|mixed] [--rounds N]
  *
- * Two clusters, 50 pods with 50 policies and 5,000 with 2,000. Ends are classed beforehand, as a simulation does an address, not a
- * packet; then 10^7 random connections between 5,000 ends and outside addresses, on ports at and beside those of policies, are
- * decided at both sides. One direction is one decision. Give one size for its own peak memory:
- * it is the process's.
+ * Two clusters, 50 pods with 50 policies and 5,000 with 2,000, each with NetworkPolicies alone (`plain`) and with as many policies
+ * of several kinds (`mixed`: a set for each of cilium, calico and generic). Ends are classed beforehand, as a simulation does an
+ * address, not a packet; then 10^7 random connections between 5,000 ends, nodes and outside addresses, on ports at and beside those
+ * of policies, are decided at both sides. One direction is one decision.
+ *
+ * Each set has a process of its own, whose peak memory is the set's. Then each mixed set takes turns with the plain one in one
+ * process: the ratio is the median over the rounds.
  */
 
 const QUERIES = 10_000_000;
 const COLD = 1_000_000;
-/** One end in eleven is outside the cluster. */
-const outsideOf = (size: Size): number => size.pods / 10;
-const GOALS = { decisionNs: 100, compileSeconds: 2, megabytes: 500 };
-
-/** Random questions, as columns: the loops that are timed do nothing but look up. */
-interface Questions {
-  readonly sources: Int32Array;
-  readonly destinations: Int32Array;
-  readonly protocols: Uint8Array;
-  readonly ports: Uint16Array;
-  readonly portClasses: Uint16Array;
-}
+const GOALS = { decisionNs: 100, compileSeconds: 2, megabytes: 500, ratio: 1.5 };
 
 function main(): void {
-  const only = process.argv[2];
-  for (const size of SIZES) if (only === undefined || (only === "large") === size.pods > 1000) measure(size);
+  const { values, positionals } = parseArgs({
+    // The two with a set's name are what a process of its own is asked.
+    options: { rounds: { type: "string", default: "5" }, alone: { type: "string" }, against: { type: "string" } },
+    allowPositionals: true,
+  });
+  const known = ["large", "small", "plain", "mixed"];
+  const wrong = positionals.find((each) => !known.includes(each));
+  const rounds = Number(values.rounds);
+  if (wrong !== undefined || !(Number.isInteger(rounds) && rounds > 0)) {
+    process.stderr.write("usage: node bench/decide.ts [large|small] [plain|mixed] [--rounds N]\n");
+    process.exitCode = 2;
+    return;
+  }
+  const sizes = SIZES.filter((size) => !positionals.includes(size.pods > 1000 ? "small" : "large"));
+  const setOf = (name: string): SetName => SETS.find((each) => each === name)!;
+  if (values.alone !== undefined) return measure(sizes[0], setOf(values.alone), rounds);
+  if (values.against !== undefined) return compare(sizes[0], setOf(values.against), rounds);
+  for (const size of sizes) {
+    say(`\n${size.pods} pods, ${size.policies} policies, ${size.namespaces} namespaces, ${size.workloads} workloads`);
+    const sets = SETS.filter((name) => !positionals.includes(name === "plain" ? "mixed" : "plain"));
+    for (const name of sets) inProcess(size, `--alone=${name}`, rounds);
+    const mixed = sets.filter((name) => name !== "plain");
+    if (mixed.length > 0) say("");
+    for (const name of mixed) inProcess(size, `--against=${name}`, rounds);
+  }
 }
 
-function measure(size: Size): void {
-  const world = makePolicyWorld(size);
-  say(`\n${size.pods} pods, ${size.policies} policies, ${size.namespaces} namespaces, ${size.workloads} workloads`);
-  const cpu = process.cpuUsage();
-  const compiled = timed(() => new Evaluator(world.policies, world, profileOf("generic")));
-  const used = process.cpuUsage(cpu);
-  const evaluator = compiled.value;
-  row(
-    "compile",
-    `${compiled.seconds.toFixed(3)} s wall, ${((used.user + used.system) / 1e6).toFixed(3)} s CPU`,
-    compiled.seconds <= GOALS.compileSeconds,
-  );
+function inProcess(size: Size, what: string, rounds: number): void {
+  const args = [import.meta.filename, size.pods > 1000 ? "large" : "small", what, `--rounds=${rounds}`];
+  const { status } = spawnSync(process.execPath, args, { stdio: "inherit" });
+  if (status !== 0) process.exitCode = 1;
+}
 
-  const participants = [
-    ...world.pods.map((pod): Participant => ({ type: "pod", pod, address: pod.addresses[0] })),
-    ...outsideAddresses(outsideOf(size)).map((address): Participant => ({ type: "external", address })),
-  ];
-  const classed = timed(() => Int32Array.from(participants, (each) => evaluator.classify(each)));
+/** Prints what a set costs. */
+function measure(size: Size, name: SetName, rounds: number): void {
+  say(`\n  ${name === "plain" ? "plain: NetworkPolicies, cni generic" : `mixed: cni ${name}`}`);
+  const subject = compileSet(size, name);
+  const { evaluator, participants, wallSeconds, cpuSeconds } = subject;
+  row("compile", `${wallSeconds.toFixed(3)} s wall, ${cpuSeconds.toFixed(3)} s CPU`, wallSeconds <= GOALS.compileSeconds);
+  const classed = timed(() => classifyAll(subject));
   row("class an end, first time", nanoseconds(classed.seconds, participants.length));
   const again = timed(() => {
     let sum = 0;
@@ -67,93 +88,58 @@ function measure(size: Size): void {
   const questions = makeQuestions(evaluator, ends, QUERIES, 4);
   const filling = timed(() => decide(evaluator, questions));
   row("decision, the first 10^7 connections", nanoseconds(filling.seconds, 2 * QUERIES));
-  const warm = best(() => decide(evaluator, questions));
+  const warm = best(rounds, () => decide(evaluator, questions));
   const perDecision = (warm.seconds * 1e9) / (2 * QUERIES);
   row("decision, warm", nanoseconds(warm.seconds, 2 * QUERIES), perDecision <= GOALS.decisionNs);
   row("connection, warm (egress and ingress)", nanoseconds(warm.seconds, QUERIES));
-  const withPorts = best(() => decideFromPorts(evaluator, questions));
+  const withPorts = best(rounds, () => decideFromPorts(evaluator, questions));
   row("connection, warm, port to class included", nanoseconds(withPorts.seconds, QUERIES));
   if (warm.value !== filling.value || warm.value !== withPorts.value) throw new Error("one question, two answers");
   const { maxRSS } = process.resourceUsage();
+  const megabytes = maxRSS / 1024;
   row(
     "peak memory",
-    `${(maxRSS / 1024).toFixed(0)} MB, of which ${(questionBytes(questions) / 2 ** 20).toFixed(0)} MB are the questions`,
-    maxRSS / 1024 <= GOALS.megabytes,
+    `${megabytes.toFixed(0)} MB, of which ${(questionBytes(questions) / 2 ** 20).toFixed(0)} MB are the questions`,
+    megabytes <= GOALS.megabytes,
   );
-  say(
-    `  ${(allowedPart(evaluator, questions) * 100).toFixed(1)}% of decisions allow; ${Object.entries(evaluator.sizes)
-      .map(([name, count]) => `${name} ${count}`)
-      .join(", ")}`,
-  );
+  row("tables", entriesOf(evaluator.sizes));
+  row("decisions", reasonsOf(evaluator, questions));
 }
 
-function makeQuestions(evaluator: Evaluator, ends: Int32Array, count: number, seed: number): Questions {
-  const random = new Random(seed);
-  const questions: Questions = {
-    sources: new Int32Array(count),
-    destinations: new Int32Array(count),
-    protocols: new Uint8Array(count),
-    ports: new Uint16Array(count),
-    portClasses: new Uint16Array(count),
+/** Prints how the decisions of a mixed set compare with those of the plain one, taking turns. */
+function compare(size: Size, name: SetName, rounds: number): void {
+  const [plain, mixed] = [prepare(size, "plain"), prepare(size, name)];
+  const runs = Array.from({ length: rounds }, () => ({ plain: plain().seconds, mixed: mixed().seconds }));
+  const ratio = median(runs.map((run) => run.mixed / run.plain));
+  const least = (which: "plain" | "mixed") => nanoseconds(Math.min(...runs.map((run) => run[which])), 2 * QUERIES);
+  row(`decision, warm: ${name} / plain`, `${ratio.toFixed(2)} (${least("mixed")} / ${least("plain")})`, ratio <= GOALS.ratio);
+}
+
+/** Returns what decides all questions of a set once more; it has been done once. */
+function prepare(size: Size, name: SetName): () => { seconds: number } {
+  const subject = compileSet(size, name);
+  const questions = makeQuestions(subject.evaluator, classifyAll(subject), QUERIES, 4);
+  const sum = decide(subject.evaluator, questions);
+  return () => {
+    const run = timed(() => decide(subject.evaluator, questions));
+    if (run.value !== sum) throw new Error("one question, two answers");
+    return run;
   };
-  // Ports at and beside those that rules name: these are the first ports of the classes.
-  const edges = evaluator.ports.samples.filter(({ port }) => port >= 0);
-  for (let i = 0; i < count; i++) {
-    questions.sources[i] = ends[random.below(ends.length)];
-    questions.destinations[i] = ends[random.below(ends.length)];
-    const { protocol, port } = random.pick(edges);
-    const isEdge = random.chance(0.8);
-    questions.protocols[i] = isEdge ? protocol : random.pick([TCP, TCP, UDP, SCTP]);
-    questions.ports[i] = isEdge ? port : random.below(65536);
-    questions.portClasses[i] = evaluator.ports.classOf(questions.protocols[i], questions.ports[i]);
-  }
-  return questions;
-}
-
-/** Decides all questions; returns a sum over the ids of the decisions, so that no look-up can be left out. */
-function decide(evaluator: Evaluator, { sources, destinations, portClasses }: Questions): number {
-  let sum = 0;
-  for (let i = 0; i < sources.length; i++) {
-    sum += evaluator.decideEgress(sources[i], destinations[i], portClasses[i]);
-    sum += 3 * evaluator.decideIngress(sources[i], destinations[i], portClasses[i]);
-  }
-  return sum;
-}
-
-function decideFromPorts(evaluator: Evaluator, { sources, destinations, protocols, ports }: Questions): number {
-  let sum = 0;
-  for (let i = 0; i < sources.length; i++) {
-    const portClass = evaluator.ports.classOf(protocols[i], ports[i]);
-    sum += evaluator.decideEgress(sources[i], destinations[i], portClass);
-    sum += 3 * evaluator.decideIngress(sources[i], destinations[i], portClass);
-  }
-  return sum;
-}
-
-/** Returns which part of the first questions' decisions allow: a world in which nothing or everything is allowed would measure nothing. */
-function allowedPart(evaluator: Evaluator, { sources, destinations, portClasses }: Questions): number {
-  const count = 100_000;
-  let allowed = 0;
-  for (let i = 0; i < count; i++) {
-    if (evaluator.decisions[evaluator.decideEgress(sources[i], destinations[i], portClasses[i])].verdict === "allow") allowed++;
-    if (evaluator.decisions[evaluator.decideIngress(sources[i], destinations[i], portClasses[i])].verdict === "allow") allowed++;
-  }
-  return allowed / (2 * count);
 }
 
 function questionBytes(questions: Questions): number {
   return Object.values(questions).reduce((sum, column) => sum + column.byteLength, 0);
 }
 
-function timed<T>(work: () => T): { value: T; seconds: number } {
-  const begun = performance.now();
-  const value = work();
-  return { value, seconds: (performance.now() - begun) / 1000 };
+/** The fastest of some runs: whatever else the machine does only adds. */
+function best<T>(rounds: number, work: () => T): { value: T; seconds: number } {
+  return Array.from({ length: rounds }, () => timed(work)).reduce((a, b) => (b.seconds < a.seconds ? b : a));
 }
 
-/** The fastest of five runs: whatever else the machine does only adds. */
-function best<T>(work: () => T): { value: T; seconds: number } {
-  return Array.from({ length: 5 }, () => timed(work)).reduce((a, b) => (b.seconds < a.seconds ? b : a));
+function entriesOf(counts: Readonly<Record<string, number>>): string {
+  return Object.entries(counts)
+    .map(([what, count]) => `${what} ${count}`)
+    .join(", ");
 }
 
 function nanoseconds(seconds: number, count: number): string {
@@ -161,7 +147,7 @@ function nanoseconds(seconds: number, count: number): string {
 }
 
 function row(what: string, value: string, isMet?: boolean): void {
-  say(`  ${what.padEnd(42)}${value}${isMet === undefined ? "" : isMet ? "  (goal met)" : "  (goal MISSED)"}`);
+  say(`    ${what.padEnd(42)}${value}${isMet === undefined ? "" : isMet ? "  (goal met)" : "  (goal MISSED)"}`);
 }
 
 function say(text: string): void {

@@ -1,4 +1,4 @@
-import type { Namespace, Node, Pod } from "../src/cluster/objects.ts";
+import type { Labels, Namespace, Node, Pod } from "../src/cluster/objects.ts";
 import type { LabelSelector } from "../src/cluster/selector.ts";
 import { addressFromIPv4 } from "../src/net/address.ts";
 import { makePrefix, type Prefix, parsePrefix } from "../src/net/prefix.ts";
@@ -28,17 +28,21 @@ export interface PolicyWorld {
   readonly pods: readonly Pod[];
   readonly namespaces: ReadonlyMap<string, Namespace>;
   readonly nodes: readonly Node[];
+  /** Labels of service accounts by `namespace/name`. */
+  readonly serviceAccounts: ReadonlyMap<string, Labels>;
+  readonly workloads: readonly Workload[];
   readonly policies: readonly Policy[];
 }
 
-interface Workload {
+export interface Workload {
   readonly namespace: string;
   readonly name: string;
   readonly labels: Readonly<Record<string, string>>;
   readonly port: number;
+  readonly serviceAccountName: string;
 }
 
-const TEAMS = 12;
+export const TEAMS = 12;
 const POD_BASE = 0x0a000000; // 10.0.0.0
 const NODE_BASE = 0xc0a80000; // 192.168.0.0
 const PODS_A_NODE = 50;
@@ -50,10 +54,21 @@ export function makePolicyWorld(size: Size, seed = 1): PolicyWorld {
   const workloads = Array.from({ length: size.workloads }, (_, i) => makeWorkload(random, names[i % names.length], i));
   const nodes = Array.from(
     { length: Math.ceil(size.pods / PODS_A_NODE) },
-    (_, i): Node => ({ name: `node-${i}`, labels: {}, addresses: [addressFromIPv4(NODE_BASE + 1 + i)], podPrefixes: [] }),
+    (_, i): Node => ({
+      name: `node-${i}`,
+      labels: { zone: `z${i % 3}` },
+      addresses: [addressFromIPv4(NODE_BASE + 1 + i)],
+      podPrefixes: [],
+    }),
   );
   const pods = Array.from({ length: size.pods }, (_, i) => makePod(workloads[i % workloads.length], nodes[i % nodes.length].name, i));
-  return { pods, namespaces, nodes, policies: makePolicies(random, size.policies, names, workloads) };
+  const serviceAccounts = new Map(
+    workloads.map(({ namespace, serviceAccountName: name, labels }) => [
+      `${namespace}/${name}`,
+      name === "default" ? {} : { tier: labels.tier },
+    ]),
+  );
+  return { pods, namespaces, nodes, serviceAccounts, workloads, policies: makePolicies(random, size.policies, names, workloads) };
 }
 
 function namespaceLabels(name: string, i: number): Record<string, string> {
@@ -66,10 +81,11 @@ function makeWorkload(random: Random, namespace: string, i: number): Workload {
     tier: random.pick(["web", "api", "worker", "data"]),
     version: `v${random.between(1, 3)}`,
   };
-  return { namespace, name: `app-${i}`, labels, port: random.chance(0.5) ? 8080 : random.between(3000, 3500) };
+  const serviceAccountName = i % 3 === 0 ? "default" : `app-${i}`;
+  return { namespace, name: `app-${i}`, labels, port: random.chance(0.5) ? 8080 : random.between(3000, 3500), serviceAccountName };
 }
 
-function makePod({ namespace, name, labels, port }: Workload, nodeName: string, i: number): Pod {
+function makePod({ namespace, name, labels, port, serviceAccountName }: Workload, nodeName: string, i: number): Pod {
   return {
     namespace,
     name: `${name}-${i}`,
@@ -77,7 +93,7 @@ function makePod({ namespace, name, labels, port }: Workload, nodeName: string, 
     workload: { namespace, kind: "Deployment", name, foundBy: "owner" },
     nodeName,
     hostNetwork: false,
-    serviceAccountName: "default",
+    serviceAccountName,
     addresses: [addressFromIPv4(POD_BASE + 256 + i)],
     ports: [
       { name: "http", port, protocol: TCP },
@@ -88,13 +104,13 @@ function makePod({ namespace, name, labels, port }: Workload, nodeName: string, 
   };
 }
 
-const selector = (labels: Readonly<Record<string, string>>): LabelSelector => ({
+export const selector = (labels: Readonly<Record<string, string>>): LabelSelector => ({
   requirements: Object.entries(labels).map(([key, value]) => ({ key, operator: "In" as const, values: [value] })),
 });
-const named = (namespace: string): LabelSelector => selector({ "kubernetes.io/metadata.name": namespace });
-const appOf = ({ labels }: Workload): LabelSelector => selector({ "app.kubernetes.io/name": labels["app.kubernetes.io/name"] });
-const port = (first: number, last = first, protocol = TCP): PortMatch => ({ protocol, ports: { first, last } });
-const portName = (name: string): PortMatch => ({ protocol: TCP, ports: { name } });
+export const named = (namespace: string): LabelSelector => selector({ "kubernetes.io/metadata.name": namespace });
+export const appOf = ({ labels }: Workload): LabelSelector => selector({ "app.kubernetes.io/name": labels["app.kubernetes.io/name"] });
+export const port = (first: number, last = first, protocol = TCP): PortMatch => ({ protocol, ports: { first, last } });
+export const portName = (name: string): PortMatch => ({ protocol: TCP, ports: { name } });
 
 /** Builds one policy; refs are what the reader would have made. */
 class Draft {
@@ -144,8 +160,8 @@ class Draft {
   }
 }
 
-const EVERYTHING = selector({});
-const DNS = [port(53, 53, UDP), port(53)];
+export const EVERYTHING = selector({});
+export const DNS = [port(53, 53, UDP), port(53)];
 
 function makePolicies(random: Random, count: number, names: readonly string[], workloads: readonly Workload[]): Policy[] {
   const policies: Policy[] = [];
@@ -193,7 +209,7 @@ function makeWorkloadPolicy(random: Random, workload: Workload, i: number, workl
   return draft.policy;
 }
 
-function outside(random: Random): { prefix: Prefix; except: readonly Prefix[] } {
+export function outside(random: Random): { prefix: Prefix; except: readonly Prefix[] } {
   if (random.chance(0.3))
     return { prefix: parsePrefix("0.0.0.0/0")!, except: [parsePrefix("10.0.0.0/8")!, parsePrefix("192.168.0.0/16")!] };
   return { prefix: makePrefix(addressFromIPv4(0x64000000 + random.below(2000) * 0x10000), random.between(16, 28), 4), except: [] };

@@ -1,6 +1,6 @@
 import type { Truth } from "../cluster/selector.ts";
 import { rangeContains } from "../net/portRange.ts";
-import { hasPorts, isIcmp } from "../net/protocol.ts";
+import { hasPorts } from "../net/protocol.ts";
 import type { Direction, Policy, PortMatch } from "../policy/model.ts";
 import type { AddressClasses } from "./addressClasses.ts";
 import { type Clause, type CompiledPolicy, cutOf } from "./clauses.ts";
@@ -98,6 +98,12 @@ function somePort(rules: Rules, matches: readonly PortMatch[], sample: PortSampl
     if (answer === "unknown") truth = answer;
   }
   return truth;
+}
+
+/** Reports whether a match without names holds a protocol and number. */
+export function holdsNumber(match: PortMatch, { protocol, port }: Pick<PortSample, "protocol" | "port">): boolean {
+  const cut = cutOf(match);
+  return match.protocol === protocol && (cut === undefined || rangeContains(cut, port));
 }
 
 function matchPort(rules: Rules, match: PortMatch, { protocol, port }: PortSample, destination: Party): Truth {
@@ -213,8 +219,8 @@ function decideStage(
   const decided = walk(rules, ordered, question, progress, stage.combine === "deny-first");
   if (decided === "passed") return undefined;
   if (decided !== undefined) return decided;
-  if (rules.profile.echoAlwaysPasses && isIcmp(question.sample.protocol) && isolating.length > 0)
-    return { verdict: "allow", reason: "default", notes: ["echo-always-passes"], isolatedBy: progress.certain, matched: [] };
+  if (isolating.length > 0 && rules.profile.icmpAlwaysPasses.some((match) => holdsNumber(match, question.sample)))
+    return { verdict: "allow", reason: "default", notes: ["icmp-always-passes"], isolatedBy: progress.certain, matched: [] };
   return endOfStage(rules, stage, selecting, isolating, question, progress);
 }
 

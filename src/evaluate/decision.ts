@@ -20,7 +20,9 @@ export type Note =
   | "icmp-implementation-defined"
   | "own-node-exception"
   | "named-port-is-whole-protocol"
-  | "echo-always-passes"
+  | "icmp-always-passes"
+  | "dropped-by-plugin"
+  | "self-through-service"
   | "enforcement-always"
   | "dropped-to-own-node"
   | "several-l7-filters"
@@ -64,6 +66,8 @@ export const SELF = 2;
 export const OWN_NODE = 3;
 export const UNSELECTED_DENIED = 4;
 export const DROPPED_TO_OWN_NODE = 5;
+export const DROPPED_BY_PLUGIN = 6;
+export const SELF_THROUGH_SERVICE = 7;
 
 export const COMMON_DECISIONS: readonly Decision[] = [
   constant("allow", "no-policy"),
@@ -72,6 +76,8 @@ export const COMMON_DECISIONS: readonly Decision[] = [
   constant("allow", "own-node", ["own-node-exception"]),
   constant("deny", "tier-default", ["enforcement-always"]),
   constant("deny", "tier-default", ["dropped-to-own-node"]),
+  constant("deny", "tier-default", ["dropped-by-plugin"]),
+  constant("allow", "self", ["self-through-service"]),
 ];
 
 /** Returns the verdict of a connection: deny if either side denies, allow if both allow, else unknown. */

@@ -4,9 +4,19 @@ import type { ServiceIndex } from "../cluster/services.ts";
 import type { Address } from "../net/address.ts";
 import type { Direction, Entity, Policy, PolicySet } from "../policy/model.ts";
 import { AddressClasses } from "./addressClasses.ts";
-import { decideCell, nearTruth, type Rules } from "./cell.ts";
-import { type CompiledPolicy, compileDirection, portCuts, portNames } from "./clauses.ts";
-import { COMMON_DECISIONS, type Decision, DROPPED_TO_OWN_NODE, NO_POLICY, NOT_SELECTABLE, SELF, UNSELECTED_DENIED } from "./decision.ts";
+import { decideCell, holdsNumber, nearTruth, type Rules } from "./cell.ts";
+import { type CompiledPolicy, compileDirection, cutOf, portCuts, portNames } from "./clauses.ts";
+import {
+  COMMON_DECISIONS,
+  type Decision,
+  DROPPED_BY_PLUGIN,
+  DROPPED_TO_OWN_NODE,
+  NO_POLICY,
+  NOT_SELECTABLE,
+  SELF,
+  SELF_THROUGH_SERVICE,
+  UNSELECTED_DENIED,
+} from "./decision.ts";
 import { DecisionTable } from "./decisionTable.ts";
 import {
   ANYTHING,
@@ -105,6 +115,8 @@ export class Evaluator {
   readonly #podNumbers = new Map<Pod, number>();
   readonly #nodeNumbers = new Map<string, number>();
   readonly #nodes = new Map<string, Node>();
+  /** By port class: whether the plugin drops it whatever policies say. */
+  readonly #dropped: Readonly<Record<Direction, Uint8Array>>;
   readonly #apiServers: ReadonlySet<Address> | undefined;
 
   constructor(set: PolicySet | readonly Policy[], world: World, profile: CniProfile) {
@@ -139,7 +151,13 @@ export class Evaluator {
     const clauses = [...this.#directions.ingress, ...this.#directions.egress].flatMap((compiled) => compiled.clauses);
     const names = portNames(clauses);
     const { cuts, sources, protocols } = portCuts(clauses, identities, names);
-    this.ports = new PortClasses(cuts, sources, protocols);
+    const { dropped, icmpAlwaysPasses } = profile;
+    const peculiar = [...dropped.egress, ...dropped.ingress, ...icmpAlwaysPasses];
+    cuts.push(...peculiar.map(cutOf).filter((cut) => cut !== undefined));
+    this.ports = new PortClasses(cuts, sources, [...protocols, ...peculiar.map(({ protocol }) => protocol)]);
+    const isDropped = (direction: Direction) =>
+      Uint8Array.from(this.ports.samples, (sample) => (dropped[direction].some((match) => holdsNumber(match, sample)) ? 1 : 0));
+    this.#dropped = { egress: isDropped("egress"), ingress: isDropped("ingress") };
     this.#namedPorts = new NamedPorts(identities, this.ports, names);
     this.#table = new DecisionTable(this.ports.samples.length, this.#namedPorts);
     this.#policyNumbers = new Map(given.policies.map((policy, i) => [policy, i]));
@@ -181,23 +199,32 @@ export class Evaluator {
     return number;
   }
 
-  /** Returns the id of the decision at the source. Participants by number, port by class (`ports.classOf`). */
-  decideEgress(source: number, destination: number, portClass: number): number {
+  /**
+   * Returns the id of the decision at the source. Participants by number, port by class (`ports.classOf`); `throughService`: the
+   * destination was dialled at a Service's address.
+   */
+  decideEgress(source: number, destination: number, portClass: number, throughService = false): number {
     const row = this.#egressRow[source];
+    if (row === ROW_NOT_SELECTABLE) return NOT_SELECTABLE;
     const self = this.#self[source];
     const other = this.#self[destination];
-    if (other < 0 && other === this.#home[source] && self > 0 && this.profile.dropsToOwnNode) return DROPPED_TO_OWN_NODE;
-    if (row < 0) return row === ROW_NOT_SELECTABLE ? NOT_SELECTABLE : this.#unselected;
-    if (self !== 0 && self === other) return SELF;
+    if (self !== 0 && self === other && !(throughService && this.profile.selfThroughService.egress === "judge"))
+      return throughService ? SELF_THROUGH_SERVICE : SELF;
+    if (this.#dropped.egress[portClass] === 1) return DROPPED_BY_PLUGIN;
+    if (other < 0 && this.profile.dropsToOwnNode && other === this.#home[source]) return DROPPED_TO_OWN_NODE;
+    if (row < 0) return this.#unselected;
     return this.#lookUp(row, this.#peerSeenBy(source, destination), destination, portClass);
   }
 
   /** Returns the id of the decision at the destination. */
-  decideIngress(source: number, destination: number, portClass: number): number {
+  decideIngress(source: number, destination: number, portClass: number, throughService = false): number {
     const row = this.#ingressRow[destination];
-    if (row < 0) return row === ROW_NOT_SELECTABLE ? NOT_SELECTABLE : this.#unselected;
+    if (row === ROW_NOT_SELECTABLE) return NOT_SELECTABLE;
     const self = this.#self[destination];
-    if (self !== 0 && self === this.#self[source]) return SELF;
+    if (self !== 0 && self === this.#self[source] && !(throughService && this.profile.selfThroughService.ingress === "judge"))
+      return throughService ? SELF_THROUGH_SERVICE : SELF;
+    if (this.#dropped.ingress[portClass] === 1) return DROPPED_BY_PLUGIN;
+    if (row < 0) return this.#unselected;
     return this.#lookUp(row, this.#peerSeenBy(destination, source), destination, portClass);
   }
 

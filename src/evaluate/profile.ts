@@ -1,4 +1,6 @@
 import type { CniGuess } from "../cluster/cni.ts";
+import { ICMP, ICMPV6, SCTP, UDP } from "../net/protocol.ts";
+import type { PortMatch } from "../policy/model.ts";
 import type { Dialect } from "./honoured.ts";
 
 export type CniName = CniGuess["name"];
@@ -26,8 +28,12 @@ export interface CniProfile {
   readonly selectsHostPods: { readonly ingress: boolean; readonly egress: boolean };
   /** A named port in a NetworkPolicy stands for every port of its protocol (OVN-Kubernetes issue #2117). */
   readonly namedPortIsWholeProtocol: boolean;
-  /** ICMP echo requests and the errors that belong to others' connections always pass (kube-router CommonICMPRules). */
-  readonly echoAlwaysPasses: boolean;
+  /** ICMP that passes whatever policies say of isolated pods (kube-router CommonICMPRules, Cilium allow-icmp-frag-needed). */
+  readonly icmpAlwaysPasses: readonly PortMatch[];
+  /** What is dropped whatever policies say: from a pod, and in both directions. */
+  readonly dropped: { readonly egress: readonly PortMatch[]; readonly ingress: readonly PortMatch[] };
+  /** What a pod's connection to itself through a Service meets; to its own address it always passes. */
+  readonly selfThroughService: { readonly egress: "allow" | "judge"; readonly ingress: "allow" | "judge" };
   /** What happens to pods that no policy selects (Cilium enable-policy): allowed, denied, or nothing is enforced at all. */
   readonly enforcement: "default" | "always" | "never";
   /** What this profile does not imitate, or had to assume, for the report's header. */
@@ -35,6 +41,13 @@ export interface CniProfile {
 }
 
 const NONE = { ingress: false, egress: false };
+
+const icmp = (protocol: number, ...types: readonly number[]): PortMatch[] => types.map((type) => ({ protocol, icmp: { type } }));
+/** Echo requests and the errors that others' connections need (kube-router CommonICMPRules). */
+const COMMON_ICMP = [...icmp(ICMP, 3, 8, 11), ...icmp(ICMPV6, 1, 2, 3, 128, 129, 133, 134, 135, 136)];
+const FRAGMENTATION_NEEDED: PortMatch = { protocol: ICMP, icmp: { type: 3, code: 4 } };
+/** What felix drops from pods by default: VXLAN and IP-in-IP (measured on its dataplane). */
+const ENCAPSULATION: readonly PortMatch[] = [{ protocol: UDP, ports: { first: 4789, last: 4789 } }, { protocol: 4 }];
 
 const GENERIC: CniProfile = {
   name: "generic",
@@ -46,7 +59,9 @@ const GENERIC: CniProfile = {
   dropsToOwnNode: false,
   selectsHostPods: NONE,
   namedPortIsWholeProtocol: false,
-  echoAlwaysPasses: false,
+  icmpAlwaysPasses: [],
+  dropped: { egress: [], ingress: [] },
+  selfThroughService: { egress: "allow", ingress: "allow" },
   enforcement: "default",
   caveats: [],
 };
@@ -69,6 +84,7 @@ export function profileOf(name: CniName, settings: Settings = {}): CniProfile {
       const isOn = (gate: string) => (settings[gate] ?? (settings.configured === undefined ? "true" : "false")) === "true";
       return {
         ...judged,
+        selfThroughService: { egress: "judge", ingress: "allow" },
         dialects: [
           "networkpolicy",
           ...(isOn("AdminNetworkPolicy") ? (["admin"] as const) : []),
@@ -98,7 +114,7 @@ export function profileOf(name: CniName, settings: Settings = {}): CniProfile {
       return {
         ...judged,
         dialects: ["networkpolicy"],
-        echoAlwaysPasses: true,
+        icmpAlwaysPasses: COMMON_ICMP,
         caveats: ["kube-router lets an except cut other blocks of the same rule, which is not imitated"],
       };
   }
@@ -113,9 +129,15 @@ function ciliumProfile(base: CniProfile, settings: Settings): CniProfile {
   const isConfigured = settings.configured !== undefined;
   if ((settings["enable-k8s-cluster-network-policy"] ?? (isConfigured ? "false" : "true")) === "true")
     dialects.push("clusternetworkpolicy");
+  // SCTP is an option that is off by default: its packets are then of an unknown protocol, which is dropped.
+  const isSctpOff = isConfigured && settings["enable-sctp"] !== "true";
+  const sctp = isSctpOff ? [{ protocol: SCTP }] : [];
   return {
     ...base,
     dialects,
+    icmpAlwaysPasses: settings["allow-icmp-frag-needed"] === "false" ? [] : [FRAGMENTATION_NEEDED],
+    dropped: { egress: sctp, ingress: sctp },
+    caveats: isSctpOff ? ["cilium drops SCTP, since enable-sctp is not true in its configuration (read in its code, not measured)"] : [],
     enforcement: enabled === "never" ? "never" : enabled === "always" ? "always" : "default",
     blocksMatchPods: mode.includes("pods"),
     blocksMatchNodes: mode.includes("nodes"),
@@ -129,5 +151,11 @@ function calicoProfile(base: CniProfile, settings: Settings): CniProfile {
   const dialects: Dialect[] = ["networkpolicy", "calico"];
   if (minor === undefined || minor >= 32) dialects.push("clusternetworkpolicy");
   if (minor === undefined || (minor >= 29 && minor <= 31)) dialects.push("admin");
-  return { ...base, dialects, dropsToOwnNode: settings.defaultEndpointToHostAction === "Drop" };
+  return {
+    ...base,
+    dialects,
+    dropped: { egress: ENCAPSULATION, ingress: [] },
+    selfThroughService: { egress: "judge", ingress: "judge" },
+    dropsToOwnNode: settings.defaultEndpointToHostAction === "Drop",
+  };
 }

@@ -1,4 +1,4 @@
-import type { Direction } from "../policy/model.ts";
+import type { Direction, PortMatch } from "../policy/model.ts";
 import type { Rules } from "./cell.ts";
 import { type Clause, type CompiledPolicy, cutOf, portMatchesOf, sourcePortMatchesOf } from "./clauses.ts";
 import type { NamedPort, NamedPorts } from "./namedPorts.ts";
@@ -50,7 +50,7 @@ export class Row {
     this.#addressGroups = addresses.groups;
     this.#addressGroupCount = addresses.count;
     this.#pairs = new Int32Array(identities.count * addresses.count);
-    const { portGroups, portCount } = groupPorts(ports, clauses);
+    const { portGroups, portCount } = groupPorts(ports, clauses, rules.profile.icmpAlwaysPasses);
     this.portGroups = portGroups;
     this.portCount = portCount;
     this.#namedPorts = namedPorts;
@@ -171,8 +171,15 @@ function namesOf(clauses: readonly Clause[]): NamedPort[] {
   return [...names.values()];
 }
 
-/** Joins port classes that no number in the row's rules tells apart. Classes of a protocol follow each other by port. */
-function groupPorts(ports: PortClasses, clauses: readonly Clause[]): { portGroups: Uint16Array; portCount: number } {
+/**
+ * Joins port classes that no number in the row's rules, or of what the plugin treats peculiarly, tells apart. Classes of a protocol
+ * follow each other by port.
+ */
+function groupPorts(
+  ports: PortClasses,
+  clauses: readonly Clause[],
+  peculiar: readonly PortMatch[],
+): { portGroups: Uint16Array; portCount: number } {
   const portGroups = new Uint16Array(ports.samples.length);
   const partition = new Partition(ports.samples.length);
   const byProtocol = new Map<number, number[]>();
@@ -184,11 +191,13 @@ function groupPorts(ports: PortClasses, clauses: readonly Clause[]): { portGroup
   for (const members of byProtocol.values()) splitBy(partition, members);
   const cuts = new Map<string, PortCut>();
   let looksAtSource = false;
+  const add = (match: PortMatch) => {
+    const cut = cutOf(match);
+    if (cut !== undefined) cuts.set(`${cut.protocol}/${cut.first}-${cut.last}`, cut);
+  };
+  for (const match of peculiar) add(match);
   for (const clause of clauses) {
-    for (const match of portMatchesOf(clause)) {
-      const cut = cutOf(match);
-      if (cut !== undefined) cuts.set(`${cut.protocol}/${cut.first}-${cut.last}`, cut);
-    }
+    for (const match of portMatchesOf(clause)) add(match);
     if (sourcePortMatchesOf(clause).length > 0) looksAtSource = true;
   }
   for (const cut of cuts.values()) {

@@ -231,11 +231,12 @@ export class Simulation {
     const source = evaluator.classify(ends.source);
     const destination = evaluator.classify(participant);
     const portClass = evaluator.ports.withSource(evaluator.ports.classOf(protocol, port), protocol, connections.sourcePort[i]);
-    const egress = evaluator.decisions[evaluator.decideEgress(source, destination, portClass)];
+    const throughService = ends.via !== undefined;
+    const egress = evaluator.decisions[evaluator.decideEgress(source, destination, portClass, throughService)];
     // Masquerade hides the client: the destination's policies see the node that translated.
     const ingress =
       ends.arrivesFrom === undefined
-        ? evaluator.decisions[evaluator.decideIngress(source, destination, portClass)]
+        ? evaluator.decisions[evaluator.decideIngress(source, destination, portClass, throughService)]
         : judgeArrivals(evaluator, ends.arrivesFrom, destination, portClass);
     if (egress.l7 === undefined && ingress.l7 === undefined) return { egress, ingress, verdict: combine(egress.verdict, ingress.verdict) };
     const requests = this.#requestsOf(i);

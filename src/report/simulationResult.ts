@@ -95,9 +95,11 @@ function sentence(decision: Decision, direction: "egress" | "ingress", subject: 
     case "tier-default":
       return decision.notes.includes("dropped-to-own-node")
         ? "the plugin drops what pods send to their own node (defaultEndpointToHostAction)"
-        : decision.notes.includes("enforcement-always")
-          ? `no policy selects ${subject} for ${direction}, and the plugin denies such traffic`
-          : `${policies} ${decision.isolatedBy.length === 1 ? "selects" : "select"} ${subject} for ${direction}, no rule decides, and the tier ends with deny`;
+        : decision.notes.includes("dropped-by-plugin")
+          ? "the plugin drops this protocol and port whatever policies say"
+          : decision.notes.includes("enforcement-always")
+            ? `no policy selects ${subject} for ${direction}, and the plugin denies such traffic`
+            : `${policies} ${decision.isolatedBy.length === 1 ? "selects" : "select"} ${subject} for ${direction}, no rule decides, and the tier ends with deny`;
     case "policy-error":
       return `a policy that selects ${subject} cannot be evaluated`;
     case "no-policy":
@@ -131,8 +133,8 @@ function sentence(decision: Decision, direction: "egress" | "ingress", subject: 
     case "unknown-port-name":
       return "a rule looks at a port that is not known: a name on a pod that the snapshot lacks, or the initiator's port";
     case "default":
-      return decision.notes.includes("echo-always-passes")
-        ? "the plugin always lets ICMP echo through"
+      return decision.notes.includes("icmp-always-passes")
+        ? "the plugin always lets this ICMP through"
         : `policies select ${subject} for ${direction}, and none denies it`;
   }
 }

@@ -62,9 +62,9 @@ const switches: readonly (readonly [
   [
     "an echo request to an isolated pod",
     ingress("- ports: [{port: 1}]"),
-    "data/db > shop/api ICMP",
+    "data/db > shop/api ICMP/2048",
     "ingress",
-    { "kube-router": "allow default [shop/p] (echo-always-passes)" },
+    { "kube-router": "allow default [shop/p] (icmp-always-passes)" },
     `${DENIED} (icmp-implementation-defined)`,
   ],
   ["an echo request that a rule allows", ingress("- {}"), "data/db > shop/api ICMP", "ingress", {}, `${ALLOWED} ingress[0]`],

@@ -1,0 +1,183 @@
+import fc from "fast-check";
+import { type Address, formatAddress } from "../../src/net/address.ts";
+import type { PolicySet } from "../../src/policy/model.ts";
+import type { FlowQuestion } from "./cases.ts";
+import type { PlainObject } from "./compiled.ts";
+import * as objects from "./dialectObjects.ts";
+import type { OracleService, Resources } from "./obviousEvaluator.ts";
+import type { ObviousProfile } from "./obviousModel.ts";
+import * as worlds from "./worlds.ts";
+
+/*
+ * Random clusters with policies of every dialect, and flows that aim at their edges. What a plugin ignores is among them too.
+ */
+
+export interface DialectWorld {
+  readonly resources: Resources;
+  readonly policies: readonly PlainObject[];
+  /** Which flows are asked, as numbers: see flowsIn. */
+  readonly picks: readonly (readonly [number, number, number, number])[];
+}
+
+/** How many objects of each kind a profile's worlds have at most: what it ignores is rare. */
+const MOST = {
+  generic: { networkpolicy: 2, admin: 3, cluster: 3, cilium: 1, calico: 1 },
+  cilium: { networkpolicy: 2, admin: 1, cluster: 2, cilium: 4, calico: 1 },
+  calico: { networkpolicy: 2, admin: 1, cluster: 1, cilium: 1, calico: 5 },
+} as const;
+
+const podWithAccount = fc.record({
+  pod: worlds.pod,
+  account: fc.option(worlds.some(objects.ACCOUNTS), { nil: undefined }),
+  isNameServer: fc.nat(5).map((n) => n === 0),
+});
+
+const NAME_SERVER_PORTS = [
+  { name: "dns", containerPort: 53, protocol: "UDP" },
+  { name: "dns-tcp", containerPort: 53, protocol: "TCP" },
+];
+
+const pods = fc.array(podWithAccount, { minLength: 2, maxLength: 7 }).map((list) =>
+  list.map(({ pod, account, isNameServer }, index) => {
+    // Where a pod's node is not known, nobody can say whether a node is its own.
+    const plain = worlds.podOf({ ...pod, node: pod.node ?? worlds.nodes[index % 2] }, index);
+    const withAccount = account === undefined ? plain : { ...plain, serviceAccount: account };
+    if (!isNameServer) return withAccount;
+    return { ...withAccount, labels: { ...plain.labels, "k8s-app": "kube-dns" }, ports: [...plain.ports, ...NAME_SERVER_PORTS] };
+  }),
+);
+
+const service = fc.record({
+  namespace: worlds.some(worlds.NAMESPACES),
+  labels: worlds.labelsOf(objects.SERVICE_LABELS),
+  selector: fc.option(worlds.labelsOf({ app: worlds.POD_LABELS.app }), { nil: undefined }),
+  ports: fc.array(fc.record({ port: worlds.some(worlds.PORTS), protocol: worlds.some(worlds.PROTOCOLS) }), { minLength: 1, maxLength: 2 }),
+  others: fc.uniqueArray(worlds.some([...worlds.OUTSIDE, "192.168.0.1"]), { maxLength: 2 }),
+  numbers: fc.array(fc.nat(6), { maxLength: 2 }),
+});
+
+type RandomService = typeof service extends fc.Arbitrary<infer T> ? T : never;
+
+/** Endpoints are the selected pods', those on the host network too; without a selector whatever was written down. */
+function serviceOf({ selector, numbers, others, ...own }: RandomService, name: string, all: Resources["pods"]): OracleService {
+  const addresses = (list: Resources["pods"]) => list.flatMap(({ ip, ips = [ip] }) => ips);
+  const isSelected = ({ namespace, labels }: Resources["pods"][number]) =>
+    namespace === own.namespace && Object.entries(selector ?? {}).every(([key, value]) => labels[key] === value);
+  if (selector === undefined || Object.keys(selector).length === 0)
+    return { ...own, name, endpoints: [...new Set([...others, ...addresses(all.filter((_, index) => numbers.includes(index)))])] };
+  return { ...own, name, selector, endpoints: [...new Set(addresses(all.filter(isSelected)))] };
+}
+
+const ROLES: Readonly<Record<string, string>> = {
+  "192.0.2.10": "host",
+  "192.0.2.11": "remote-node",
+  "192.0.2.12": "kube-apiserver",
+  "192.0.2.13": "health",
+  "192.0.2.14": "ingress",
+  "192.0.2.15": "unmanaged",
+  "192.0.2.16": "world,kube-apiserver",
+  "fd00:0:0:9::1": "remote-node",
+};
+
+const resources = (profile: ObviousProfile): fc.Arbitrary<Resources> =>
+  fc
+    .record({
+      namespaces: fc.tuple(...worlds.NAMESPACES.map(() => worlds.labelsOf(worlds.NAMESPACE_LABELS))),
+      pods,
+      nodes: fc.tuple(...worlds.nodes.map(() => worlds.labelsOf(objects.NODE_LABELS))),
+      accounts: fc.tuple(...worlds.NAMESPACES.map(() => fc.tuple(...objects.ACCOUNTS.map(() => worlds.labelsOf(objects.ACCOUNT_LABELS))))),
+      services: fc.tuple(...objects.SERVICE_NAMES.map(() => service)),
+      fqdns: fc.tuple(...objects.NAMES_OF_HOSTS.map(() => fc.uniqueArray(worlds.some([...worlds.OUTSIDE, "10.244.0.3", "192.168.0.1"]), { maxLength: 2 }))),
+    })
+    .map((random) => ({
+      namespaces: worlds.NAMESPACES.map((name, i) => ({ name, labels: random.namespaces[i] })),
+      pods: random.pods,
+      // A kubelet labels its node: one without any label is taken for one that no object describes.
+      nodes: worlds.nodes.map((node, i) => ({ ...node, labels: { "kubernetes.io/hostname": node.name, ...random.nodes[i] } })),
+      serviceAccounts: worlds.NAMESPACES.flatMap((namespace, i) =>
+        objects.ACCOUNTS.map((name, j) => ({ namespace, name, labels: random.accounts[i][j] })),
+      ),
+      services: random.services.map((each, i) => serviceOf(each, objects.SERVICE_NAMES[i], random.pods)),
+      fqdns: Object.fromEntries(objects.NAMES_OF_HOSTS.map((name, i) => [name, random.fqdns[i]])),
+      ...(profile === "cilium" ? { entities: ROLES } : {}),
+    }));
+
+type Numbered = (name: string, priority: number) => PlainObject;
+
+/** Policies and what they refer to, in random order. */
+function policies(profile: ObviousProfile): fc.Arbitrary<PlainObject[]> {
+  const most = MOST[profile];
+  const several = (of: fc.Arbitrary<Numbered>, maxLength: number) => fc.array(of, { maxLength, size: "max" });
+  const list = fc.tuple(
+    several(
+      worlds.networkPolicy.map((each): Numbered => (name) => worlds.namedNetworkPolicy(each, name)),
+      most.networkpolicy,
+    ),
+    several(objects.adminPolicy, most.admin),
+    several(objects.clusterPolicy, most.cluster),
+    several(objects.ciliumPolicy, most.cilium),
+    several(objects.calicoPolicy, most.calico),
+  );
+  const others = fc.record({
+    baseline: fc.option(objects.baselinePolicy, { nil: undefined }),
+    groups: fc.tuple(objects.cidrGroup, objects.cidrGroup),
+    sets: fc.array(objects.calicoSet, { maxLength: 3 }),
+    tiers: objects.calicoTiers,
+  });
+  const priorities = fc.uniqueArray(fc.integer({ min: 1, max: 1000 }), { minLength: 30, maxLength: 30, size: "max" });
+  return fc.tuple(list, others, priorities, fc.array(fc.nat(), { minLength: 30, maxLength: 30, size: "max" })).map(([lists, more, numbers, ranks]) => {
+    const all = [
+      ...lists.flat().map((make, index) => make(`p${index}`, numbers[index])),
+      ...(more.baseline === undefined ? [] : [more.baseline]),
+      ...(profile === "cilium" ? more.groups.map((make, index) => make(`set${index}`)) : []),
+      ...(profile === "calico" ? [...more.sets.map((make, index) => make(`set${index}`)), ...more.tiers] : []),
+    ];
+    return all.map((object, index) => ({ object, rank: ranks[index % ranks.length] })).sort((a, b) => a.rank - b.rank).map(({ object }) => object);
+  });
+}
+
+export function dialectWorlds(profile: ObviousProfile, flows: number): fc.Arbitrary<DialectWorld> {
+  const picks = fc.array(fc.tuple(fc.nat(), fc.nat(), fc.nat(), fc.nat()), { minLength: 1, maxLength: flows, size: "max" });
+  return fc.record({ resources: resources(profile), policies: policies(profile), picks });
+}
+
+const QUESTIONS = ["TCP", "TCP", "TCP", "UDP", "UDP", "SCTP", "ICMP", "ICMPv6", "UDPLite", "47"];
+const SOURCE_PORTS = [40000, 1, 80, 81, 443, 8080, 65535];
+
+/** Turns numbers into flows between ends, at ports, that matter in a world. */
+export function flowsIn({ resources: { pods: all, nodes = [], entities = {}, fqdns = {} }, picks }: DialectWorld, set: PolicySet): FlowQuestion[] {
+  const edges = edgesOf(set);
+  const inside = all.flatMap(({ ip, ips = [ip] }) => ips);
+  const special = [...nodes.flatMap(({ ips }) => ips), ...Object.keys(entities), ...Object.values(fqdns).flat(), ...worlds.OUTSIDE];
+  const ports = [...new Set([80, 53, ...edges.ports, ...all.flatMap((pod) => pod.ports.map(({ containerPort }) => containerPort))])];
+  // Pods are asked about half of the time, then nodes, named and labelled addresses, then the edges of blocks.
+  const endAt = (n: number) => {
+    const from = [inside, inside, special, edges.addresses.length > 0 ? edges.addresses : special][n % 4];
+    return { ip: from[(n >>> 2) % from.length] };
+  };
+  return picks.map(([source, destination, protocol, port]) => {
+    const name = QUESTIONS[protocol % QUESTIONS.length];
+    const isIcmp = name.startsWith("ICMP");
+    const common = { src: endAt(source), dst: endAt(destination), protocol: name, srcPort: SOURCE_PORTS[(protocol >>> 4) % SOURCE_PORTS.length] };
+    if (isIcmp) return { ...common, icmpType: [0, 1, 3, 8, 128, 255][port % 6], icmpCode: [0, 1, 255][(port >>> 3) % 3] };
+    return { ...common, port: ports[port % ports.length] };
+  });
+}
+
+/** Every first and last address of prefixes and port of ranges in a policy set, and one beside each. */
+function edgesOf(set: PolicySet): { addresses: string[]; ports: number[] } {
+  const addresses = new Set<string>();
+  const ports = new Set<number>();
+  const visit = (value: unknown): void => {
+    if (typeof value !== "object" || value === null) return;
+    const { first, last, family } = value as { first?: Address | number; last?: Address | number; family?: number };
+    if (typeof first === "bigint" && typeof last === "bigint") {
+      const [low, high] = family === 4 ? [0xffff_0000_0000n, 0xffff_ffff_ffffn] : [0n, (1n << 128n) - 1n];
+      for (const each of [first - 1n, first, last, last + 1n]) if (each >= low && each <= high) addresses.add(formatAddress(each));
+    } else if (typeof first === "number" && typeof last === "number") {
+      for (const each of [first - 1, first, last, last + 1]) if (each >= 0 && each <= 65535) ports.add(each);
+    } else for (const inner of Object.values(value)) visit(inner);
+  };
+  visit([set.policies, set.sets]);
+  return { addresses: [...addresses], ports: [...ports] };
+}
