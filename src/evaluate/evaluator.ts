@@ -18,6 +18,7 @@ import {
   UNSELECTED_DENIED,
 } from "./decision.ts";
 import { DecisionTable } from "./decisionTable.ts";
+import { peersOf } from "./honoured.ts";
 import {
   ANYTHING,
   Identities,
@@ -136,6 +137,7 @@ export class Evaluator {
       ...world,
       serviceAccounts: world.serviceAccounts ?? new Map(),
       isApiServer: (node) => this.#isApiServer(node.addresses),
+      tellsNodesApart: given.policies.some((policy) => peersOf(policy).some(({ kind }) => kind === "nodes")),
       selectsHostPods: profile.selectsHostPods.egress || profile.selectsHostPods.ingress,
     });
     const compiler = new TermCompiler({

@@ -61,6 +61,8 @@ export interface Population {
   /** Labels of service accounts by `namespace/name`; absent: the snapshot does not hold it. */
   readonly serviceAccounts: ReadonlyMap<string, Labels>;
   readonly isApiServer: (node: Node) => Truth;
+  /** Whether any rule asks for labels of nodes: hardly any does, and every node has a label of its own. */
+  readonly tellsNodesApart: boolean;
   /** Whether a selector of pods also selects pods on the host network, by their node's address. */
   readonly selectsHostPods: boolean;
 }
@@ -96,7 +98,8 @@ export class Identities {
     for (const isApiServer of [false, true, "unknown"] as const) this.#addNode({ labels: {}, isApiServer, hostPods: [] });
     for (const node of population.nodes) {
       const own = hostPods.get(node.name) ?? [];
-      this.#numberOfNode.set(node, this.#addNode({ labels: node.labels, isApiServer: population.isApiServer(node), hostPods: own }));
+      const labels = population.tellsNodesApart ? node.labels : {};
+      this.#numberOfNode.set(node, this.#addNode({ labels, isApiServer: population.isApiServer(node), hostPods: own }));
     }
     this.firstPod = FIRST_NODE + this.#nodes.length;
     const numbers = new Map<string, number>();
@@ -189,7 +192,9 @@ export class Identities {
 
   #addNode(identity: Omit<NodeIdentity, "relation">): number {
     const pods = identity.hostPods.map(({ namespace, labels }) => [namespace, Object.entries(labels).sort()]);
-    const key = JSON.stringify([Object.entries(identity.labels).sort(), identity.isApiServer, pods]);
+    // The first ones stand for nodes whose labels nobody knows: no node of the snapshot is one of them.
+    const known = this.#nodes.length >= 3 * RELATIONS.length;
+    const key = JSON.stringify([known, Object.entries(identity.labels).sort(), identity.isApiServer, pods]);
     let number = this.#nodeNumbers.get(key);
     if (number === undefined) {
       number = FIRST_NODE + this.#nodes.length;

@@ -102,6 +102,8 @@ export class TermCompiler {
   readonly blocks = new Blocks();
   readonly #context: TermContext;
   readonly #everyAddress: boolean;
+  /** Perhaps, for outside addresses whose names are not known. */
+  #nameless: Term | undefined;
 
   constructor(context: TermContext) {
     this.#context = context;
@@ -126,16 +128,17 @@ export class TermCompiler {
         return { op: "some", terms: peer.entities.map((entity) => this.#compileEntity(entity)) };
       case "names": {
         const { matching, named } = names.addressesOf(peer.patterns);
-        const prefixes = (addresses: readonly Address[]) => addresses.map((address) => wholeAddress(address));
-        const known = this.#block(prefixes(named));
         // Of an address that no answer named nobody can say what its name was.
-        const open: Term = { op: "all", terms: [{ op: "unknown" }, this.#outside(), { op: "not", term: known }] };
-        return { op: "some", terms: [this.#addressed(prefixes(matching), []), open] };
+        this.#nameless ??= {
+          op: "all",
+          terms: [{ op: "unknown" }, this.#outside(), { op: "not", term: this.#block(named.map(wholeAddress)) }],
+        };
+        return { op: "some", terms: [this.#addressed(matching.map(wholeAddress), []), this.#nameless] };
       }
       case "services": {
         const { selections, addresses } = services.find(peer.match);
         const terms: Term[] = selections.map((match) => ({ op: "selection", number: identities.intern(match, hostPods) }));
-        if (addresses.length > 0) terms.push(this.#block(addresses.map((address) => wholeAddress(address))));
+        if (addresses.length > 0) terms.push(this.#block(addresses.map(wholeAddress)));
         return { op: "some", terms };
       }
       case "all":

@@ -21,7 +21,15 @@ const podWith = (namespace: string, labels: Record<string, string>, ports: Pod["
 });
 
 const identitiesOf = (pods: readonly Pod[], namespaces: ReadonlyMap<string, Namespace> = new Map(), nodes: readonly Node[] = []) =>
-  new Identities({ pods, nodes, namespaces, serviceAccounts: new Map(), isApiServer: () => false, selectsHostPods: false });
+  new Identities({
+    pods,
+    nodes,
+    namespaces,
+    serviceAccounts: new Map(),
+    isApiServer: () => false,
+    selectsHostPods: false,
+    tellsNodesApart: true,
+  });
 
 const key = fc.constantFrom("a", "b", "toString", "__proto__x");
 const value = fc.constantFrom("1", "2", "");
