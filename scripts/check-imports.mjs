@@ -25,7 +25,7 @@ const PACKAGES = {
   "@oclif/core": ["src/cli", "commands"],
   "ipaddr.js": ["src/net"],
   "js-yaml": ["src/cluster", "src/report", "src/cli"],
-  re2js: ["src/policy", "src/evaluate"],
+  re2js: ["src/policy"],
   picocolors: ["src/cli"],
   "cli-progress": ["src/cli"],
 };

@@ -5,7 +5,8 @@ import { newestRecordTime } from "../capture/newest.ts";
 import { expandInputs, type InputSummary, readCaptures } from "../capture/observation.ts";
 import { readRecords } from "../capture/records.ts";
 import { LINK_TYPE, OUTSIDE_WINDOW, SKIP_REASONS } from "../capture/skipReasons.ts";
-import { readManifestFiles } from "../cluster/manifest.ts";
+import { isPolicyObject } from "../cluster/cni.ts";
+import { type ManifestObject, readManifestFiles } from "../cluster/manifest.ts";
 import { type Cluster, readCluster } from "../cluster/snapshot.ts";
 import { epochsOf } from "../evaluate/surroundings.ts";
 import { FlowTable } from "../flow/flowTable.ts";
@@ -16,6 +17,7 @@ import { parseAddress } from "../net/address.ts";
 import { parseDuration, parseRfc3339 } from "../net/time.ts";
 import type { Problem } from "../policy/problem.ts";
 import { type PolicyReading, readPolicies } from "../policy/readPolicies.ts";
+import { loadRegexEngine } from "../policy/regex.ts";
 import { UsageError } from "./errors.ts";
 import { Progress } from "./progress.ts";
 
@@ -198,6 +200,7 @@ export async function loadCandidates(flags: PolicyFlags, cluster: Cluster): Prom
     flags.filename.length === 0
       ? { objects: [], warnings: [] }
       : await readManifestFiles(flags.filename, { recursive: flags.recursive, stdin: () => readAll(process.stdin) });
+  await prepareFor(objects);
   const { problems, ignored, ...read } = readPolicies(objects, {
     defaultNamespace: flags.namespace,
     namespaces: [...cluster.namespaces.values()],
@@ -211,7 +214,8 @@ export async function loadCandidates(flags: PolicyFlags, cluster: Cluster): Prom
 }
 
 /** Reads the policies that the cluster holds already. Audit policies only report: they are not in force. */
-export function existingPolicies(cluster: Cluster, namespace: string): LoadedPolicies {
+export async function existingPolicies(cluster: Cluster, namespace: string): Promise<LoadedPolicies> {
+  await prepareFor(cluster.policyObjects);
   const { problems, ignored: _, ...read } = readPolicies(cluster.policyObjects, { defaultNamespace: namespace });
   refuse(problems);
   const audits = read.policies.filter(({ ref }) => ref.apiVersion.startsWith("kguardian.dev/"));
@@ -221,6 +225,12 @@ export function existingPolicies(cluster: Cluster, namespace: string): LoadedPol
       `${audits.length} audit ${audits.length === 1 ? "policy" : "policies"} of the snapshot only report and are left out; give them with -f to judge what they would become`,
     );
   return { ...read, policies: read.policies.filter((policy) => !audits.includes(policy)), warnings };
+}
+
+/** Loads what reading policies takes: dialects other than NetworkPolicy have regular expressions. */
+async function prepareFor(objects: readonly ManifestObject[]): Promise<void> {
+  const isPlain = (object: ManifestObject) => object.value.apiVersion === "networking.k8s.io/v1" || !isPolicyObject(object);
+  if (!objects.every(isPlain)) await loadRegexEngine();
 }
 
 function refuse(problems: readonly Problem[]): void {

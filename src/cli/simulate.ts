@@ -45,7 +45,7 @@ export async function simulate(flags: SimulateFlags): Promise<SimulationResult> 
   const accepted = flags.ignore === undefined ? [] : readIgnoreFile(flags.ignore);
   const cluster = await loadCluster(flags.snapshot);
   const candidates = await loadCandidates(flags, cluster);
-  const existing = existingPolicies(cluster, flags.namespace);
+  const existing = await existingPolicies(cluster, flags.namespace);
   const merged = flags.filename.length === 0 ? existing : overlay(existing, candidates, flags.policyMode);
   const chosen = chooseProfile(flags.cni, cluster.cni, merged, [...existing.unevaluated, ...candidates.unevaluated]);
   const { profile, because, warnings: cniWarnings } = chosen;

@@ -1,8 +1,8 @@
 import type { Truth } from "../cluster/selector.ts";
 import type { L7Hint } from "../flow/hints.ts";
 import type { L7Match, TextMatch } from "../policy/model.ts";
+import { compileRegex } from "../policy/regex.ts";
 import type { Decision, L7Condition } from "./decision.ts";
-import { compileRegex } from "./regex.ts";
 
 /** What was seen of one of a connection's requests; empty: one of which nothing was seen. */
 export type Request = Pick<L7Hint, "http" | "dns">;

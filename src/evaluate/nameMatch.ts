@@ -1,6 +1,6 @@
 import type { Address } from "../net/address.ts";
 import type { NamePattern } from "../policy/model.ts";
-import { compileRegex } from "./regex.ts";
+import { compileRegex } from "../policy/regex.ts";
 
 /** What is known of the DNS names of addresses. */
 export interface KnownNames {

@@ -1,6 +1,17 @@
 import fc from "fast-check";
-import { NAMES, NAMESPACES, PORTS, PROTOCOLS, BLOCKS, some } from "./worlds.ts";
-import { namespaceSelector, NAMESPACE_LABELS, podSelector, POD_LABELS, selectorOf } from "./worlds.ts";
+import {
+  BLOCKS,
+  NAMES,
+  NAMESPACE_LABELS,
+  NAMESPACES,
+  namespaceSelector,
+  POD_LABELS,
+  PORTS,
+  PROTOCOLS,
+  podSelector,
+  selectorOf,
+  some,
+} from "./worlds.ts";
 
 /*
  * Random objects of every dialect but NetworkPolicy, as they are written. Each arbitrary gives a function from a name to the object.
@@ -12,7 +23,8 @@ const list = <T>(of: fc.Arbitrary<T>, maxLength = 2, minLength = 1) => fc.array(
 const unique = <T>(values: readonly T[], maxLength = 2) => fc.uniqueArray(some(values), { minLength: 1, maxLength });
 const maybe = <T>(of: fc.Arbitrary<T>) => fc.option(of, { nil: undefined });
 /** Leaves out fields without a value, as objects are written. */
-const given = (fields: Readonly<Record<string, unknown>>) => Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined));
+const given = (fields: Readonly<Record<string, unknown>>) =>
+  Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined));
 
 export const NODE_LABELS = { role: ["control", "worker"] };
 export const ACCOUNTS = ["sa-a", "sa-b"];
@@ -46,10 +58,7 @@ function adminPort({ isNew }: AdminWords): fc.Arbitrary<object> {
   );
 }
 
-const podsPeer = fc.oneof(
-  fc.record({ namespaces: namespaceSelector }),
-  fc.record({ pods: fc.record({ namespaceSelector, podSelector }) }),
-);
+const podsPeer = fc.oneof(fc.record({ namespaces: namespaceSelector }), fc.record({ pods: fc.record({ namespaceSelector, podSelector }) }));
 const otherPeer = fc.oneof(
   fc.record({ networks: unique(BLOCKS) }),
   fc.record({ nodes: nodeSelector }),
@@ -124,7 +133,10 @@ const endpointSelector = fc.tuple(podSelector, extraLabels).map(([{ matchLabels,
     matchExpressions,
   }),
 );
-const reservedSelector = fc.record({ key: some(["reserved:host", "reserved:world", "reserved:kube-apiserver"]), operator: some(["Exists", "DoesNotExist"]) });
+const reservedSelector = fc.record({
+  key: some(["reserved:host", "reserved:world", "reserved:kube-apiserver"]),
+  operator: some(["Exists", "DoesNotExist"]),
+});
 const cidrSet = fc.oneof(
   some(BLOCKS).map((cidr) => ({ cidr })),
   some(["10.0.0.0/8", "0.0.0.0/0"]).map((cidr) => ({ cidr, except: ["10.244.0.0/16"] })),
@@ -147,7 +159,10 @@ function ciliumPeers(direction: "ingress" | "egress", isDeny: boolean): fc.Arbit
     fc.constant({}),
     field(`${prefix}Endpoints`, endpointSelector),
     field(`${prefix}Endpoints`, endpointSelector),
-    field(`${prefix}Endpoints`, reservedSelector.map((each) => ({ matchExpressions: [each] }))),
+    field(
+      `${prefix}Endpoints`,
+      reservedSelector.map((each) => ({ matchExpressions: [each] })),
+    ),
     field(`${prefix}Entities`, some(ENTITIES)),
     field(`${prefix}CIDR`, some([...BLOCKS, "203.0.113.7"])),
     field(`${prefix}CIDRSet`, cidrSet),
@@ -164,7 +179,11 @@ const plainPort = fc.oneof(
 );
 export const HTTP_PATHS = ["/a", "/b", "/a/c"];
 const http = fc
-  .record({ method: maybe(some(["GET", "POST", "GET|PUT"])), path: maybe(some(["/a", "/a.*", "/b"])), headers: maybe(fc.constant(["X-Token: 1"])) })
+  .record({
+    method: maybe(some(["GET", "POST", "GET|PUT"])),
+    path: maybe(some(["/a", "/a.*", "/b"])),
+    headers: maybe(fc.constant(["X-Token: 1"])),
+  })
   .map(given);
 const requestPorts = fc.record({
   ports: list(fc.record({ port: some([80, 8080]).map(String), protocol: fc.constant("TCP") })),
@@ -209,12 +228,14 @@ export const ciliumPolicy: fc.Arbitrary<Named> = fc.tuple(maybe(some(NAMESPACES)
   spec,
 }));
 
-export const cidrGroup: fc.Arbitrary<Named> = fc.tuple(unique(BLOCKS), maybe(fc.constant({ zone: "1" }))).map(([externalCIDRs, labels]) => (name) => ({
-  apiVersion: "cilium.io/v2",
-  kind: "CiliumCIDRGroup",
-  metadata: given({ name, labels }),
-  spec: { externalCIDRs },
-}));
+export const cidrGroup: fc.Arbitrary<Named> = fc
+  .tuple(unique(BLOCKS), maybe(fc.constant({ zone: "1" })))
+  .map(([externalCIDRs, labels]) => (name) => ({
+    apiVersion: "cilium.io/v2",
+    kind: "CiliumCIDRGroup",
+    metadata: given({ name, labels }),
+    spec: { externalCIDRs },
+  }));
 
 // Calico --------------------------------------------------------------------------------------------------------------------------
 
@@ -273,7 +294,13 @@ const namedOrNumber = fc.oneof({ weight: 2, arbitrary: calicoPort }, some(NAMES)
 const calicoProtocol = fc.oneof(
   fc.constant({ rule: {}, source: {}, destination: {} }),
   fc
-    .record({ protocol: some(PROTOCOLS), ports: maybe(list(namedOrNumber)), notPorts: maybe(list(namedOrNumber)), from: maybe(list(calicoPort)), notFrom: maybe(list(calicoPort)) })
+    .record({
+      protocol: some(PROTOCOLS),
+      ports: maybe(list(namedOrNumber)),
+      notPorts: maybe(list(namedOrNumber)),
+      from: maybe(list(calicoPort)),
+      notFrom: maybe(list(calicoPort)),
+    })
     .map(({ protocol, ports, notPorts, from, notFrom }) => ({
       rule: { protocol },
       source: given({ ports: from, notPorts: notFrom }),
@@ -292,9 +319,12 @@ const calicoProtocol = fc.oneof(
 );
 
 function calicoRule(direction: "ingress" | "egress"): fc.Arbitrary<object> {
-  const ends = some([4, 6] as const).chain((family) => fc.tuple(calicoEntity(family), calicoEntity(family), fc.constant(family), fc.boolean()));
-  const plain = fc.tuple(some(["Allow", "Allow", "Deny", "Deny", "Pass", "Log"]), calicoProtocol, ends, fc.nat(7)).map(
-    ([action, protocol, [source, destination, family, hasVersion], near]) => {
+  const ends = some([4, 6] as const).chain((family) =>
+    fc.tuple(calicoEntity(family), calicoEntity(family), fc.constant(family), fc.boolean()),
+  );
+  const plain = fc
+    .tuple(some(["Allow", "Allow", "Deny", "Deny", "Pass", "Log"]), calicoProtocol, ends, fc.nat(7))
+    .map(([action, protocol, [source, destination, family, hasVersion], near]) => {
       // Most rules say something of the far end alone.
       const [from, to] = near === 0 ? [source, destination] : direction === "ingress" ? [source, {}] : [{}, destination];
       const isIcmp = /^ICMP/.test(String((protocol.rule as { protocol?: unknown }).protocol)) || "notProtocol" in protocol.rule;
@@ -305,8 +335,7 @@ function calicoRule(direction: "ingress" | "egress"): fc.Arbitrary<object> {
         source: { ...from, ...protocol.source },
         destination: { ...to, ...protocol.destination },
       });
-    },
-  );
+    });
   const ofService = fc.tuple(some(["Allow", "Deny"]), some(SERVICE_NAMES), some(NAMESPACES)).map(([action, name, namespace]) => ({
     action,
     [direction === "ingress" ? "source" : "destination"]: { services: { name, namespace } },
@@ -348,5 +377,11 @@ export const calicoSet: fc.Arbitrary<Named> = fc
   }));
 
 export const calicoTiers = fc
-  .tuple(...TIER_NAMES.map(() => fc.record({ order: maybe(some([5, 500, 2_000_000])), defaultAction: maybe(some(["Deny", "Pass"])) }).map(given)))
-  .map((specs) => specs.map((spec, index) => ({ apiVersion: "projectcalico.org/v3", kind: "Tier", metadata: { name: TIER_NAMES[index] }, spec })));
+  .tuple(
+    ...TIER_NAMES.map(() =>
+      fc.record({ order: maybe(some([5, 500, 2_000_000])), defaultAction: maybe(some(["Deny", "Pass"])) }).map(given),
+    ),
+  )
+  .map((specs) =>
+    specs.map((spec, index) => ({ apiVersion: "projectcalico.org/v3", kind: "Tier", metadata: { name: TIER_NAMES[index] }, spec })),
+  );

@@ -64,7 +64,13 @@ function serviceOf({ selector, numbers, others, ...own }: RandomService, name: s
   const isSelected = ({ namespace, labels }: Resources["pods"][number]) =>
     namespace === own.namespace && Object.entries(selector ?? {}).every(([key, value]) => labels[key] === value);
   if (selector === undefined || Object.keys(selector).length === 0)
-    return { ...own, name, endpoints: process.env.B2 ? others.filter((a) => !a.startsWith("192.168")) : [...new Set([...others, ...addresses(all.filter((_, index) => numbers.includes(index)))])] };
+    return {
+      ...own,
+      name,
+      endpoints: process.env.B2
+        ? others.filter((a) => !a.startsWith("192.168"))
+        : [...new Set([...others, ...addresses(all.filter((_, index) => numbers.includes(index)))])],
+    };
   return { ...own, name, selector, endpoints: [...new Set(addresses(all.filter(isSelected)))] };
 }
 
@@ -87,7 +93,11 @@ const resources = (profile: ObviousProfile): fc.Arbitrary<Resources> =>
       nodes: fc.tuple(...worlds.nodes.map(() => worlds.labelsOf(objects.NODE_LABELS))),
       accounts: fc.tuple(...worlds.NAMESPACES.map(() => fc.tuple(...objects.ACCOUNTS.map(() => worlds.labelsOf(objects.ACCOUNT_LABELS))))),
       services: fc.tuple(...objects.SERVICE_NAMES.map(() => service)),
-      fqdns: fc.tuple(...objects.NAMES_OF_HOSTS.map(() => fc.uniqueArray(worlds.some([...worlds.OUTSIDE, "10.244.0.3", "192.168.0.1"]), { maxLength: 2 }))),
+      fqdns: fc.tuple(
+        ...objects.NAMES_OF_HOSTS.map(() =>
+          fc.uniqueArray(worlds.some([...worlds.OUTSIDE, "10.244.0.3", "192.168.0.1"]), { maxLength: 2 }),
+        ),
+      ),
     })
     .map((random) => ({
       namespaces: worlds.NAMESPACES.map((name, i) => ({ name, labels: random.namespaces[i] })),
@@ -104,13 +114,27 @@ const resources = (profile: ObviousProfile): fc.Arbitrary<Resources> =>
 
 type Numbered = (name: string, priority: number) => PlainObject;
 
-/** Policies and what they refer to, in random order. */
+const several = (of: fc.Arbitrary<Numbered>, maxLength: number) => fc.array(of, { maxLength, size: "max" });
+
+/** Policies, made from their names and priorities: those are all different, equal ones being undefined. */
+const named = (lists: fc.Arbitrary<readonly (readonly Numbered[])[]>, prefix: string) =>
+  fc
+    .tuple(lists, fc.uniqueArray(fc.integer({ min: 1, max: 1000 }), { minLength: 20, maxLength: 20, size: "max" }))
+    .map(([made, priorities]) => made.flat().map((make, index) => make(`${prefix}${index}`, priorities[index])));
+
+/** What policies refer to. Sets of different plugins have the same names. */
+const groups = fc.tuple(objects.cidrGroup, objects.cidrGroup).map((list) => list.map((make, index) => make(`set${index}`)));
+const sets = fc.array(objects.calicoSet, { maxLength: 3 }).map((list) => list.map((make, index) => make(`set${index}`)));
+
 function policies(profile: ObviousProfile): fc.Arbitrary<PlainObject[]> {
   const most = MOST[profile];
-  const several = (of: fc.Arbitrary<Numbered>, maxLength: number) => fc.array(of, { maxLength, size: "max" });
-  const list = fc.tuple(
+  const own = fc.tuple(
     several(
-      worlds.networkPolicy.map((each): Numbered => (name) => worlds.namedNetworkPolicy(each, name)),
+      worlds.networkPolicy.map(
+        (each): Numbered =>
+          (name) =>
+            worlds.namedNetworkPolicy(each, name),
+      ),
       most.networkpolicy,
     ),
     several(objects.adminPolicy, most.admin),
@@ -118,22 +142,34 @@ function policies(profile: ObviousProfile): fc.Arbitrary<PlainObject[]> {
     several(objects.ciliumPolicy, most.cilium),
     several(objects.calicoPolicy, most.calico),
   );
-  const others = fc.record({
-    baseline: fc.option(objects.baselinePolicy, { nil: undefined }),
-    groups: fc.tuple(objects.cidrGroup, objects.cidrGroup),
-    sets: fc.array(objects.calicoSet, { maxLength: 3 }),
-    tiers: objects.calicoTiers,
-  });
-  const priorities = fc.uniqueArray(fc.integer({ min: 1, max: 1000 }), { minLength: 30, maxLength: 30, size: "max" });
-  return fc.tuple(list, others, priorities, fc.array(fc.nat(), { minLength: 30, maxLength: 30, size: "max" })).map(([lists, more, numbers, ranks]) => {
-    const all = [
-      ...lists.flat().map((make, index) => make(`p${index}`, numbers[index])),
-      ...(more.baseline === undefined ? [] : [more.baseline]),
-      ...(profile === "cilium" ? more.groups.map((make, index) => make(`set${index}`)) : []),
-      ...(profile === "calico" ? [...more.sets.map((make, index) => make(`set${index}`)), ...more.tiers] : []),
-    ];
-    return all.map((object, index) => ({ object, rank: ranks[index % ranks.length] })).sort((a, b) => a.rank - b.rank).map(({ object }) => object);
-  });
+  const nothing = fc.constant([]);
+  const others = fc.tuple(
+    fc.option(objects.baselinePolicy, { nil: undefined }).map((policy) => (policy === undefined ? [] : [policy])),
+    profile === "cilium" ? groups : nothing,
+    profile === "calico" ? sets : nothing,
+    profile === "calico" ? objects.calicoTiers : nothing,
+  );
+  const ranks = fc.array(fc.nat(), { minLength: 30, maxLength: 30, size: "max" });
+  // In random order: none that matters is written in it.
+  return fc.tuple(named(own, "p"), others, ranks).map(([list, more, numbers]) =>
+    [...list, ...more.flat()]
+      .map((object, index) => ({ object, rank: numbers[index % numbers.length] }))
+      .sort((a, b) => a.rank - b.rank)
+      .map(({ object }) => object),
+  );
+}
+
+/** Policies that a profile's plugin does not know, and the sets of other plugins. */
+export function foreignObjects(profile: ObviousProfile): fc.Arbitrary<{ policies: PlainObject[]; sets: PlainObject[] }> {
+  const isForeign = { admin: profile === "cilium", cilium: profile !== "cilium", calico: profile !== "calico" };
+  const unknown = fc.tuple(
+    several(objects.adminPolicy, isForeign.admin ? 2 : 0),
+    several(objects.ciliumPolicy, isForeign.cilium ? 2 : 0),
+    several(objects.calicoPolicy, isForeign.calico ? 2 : 0),
+  );
+  const nothing = fc.constant([]);
+  const foreignSets = fc.tuple(isForeign.cilium ? groups : nothing, isForeign.calico ? sets : nothing).map((lists) => lists.flat());
+  return fc.record({ policies: named(unknown, "foreign"), sets: foreignSets });
 }
 
 export function dialectWorlds(profile: ObviousProfile, flows: number): fc.Arbitrary<DialectWorld> {
@@ -145,7 +181,10 @@ const QUESTIONS = ["TCP", "TCP", "TCP", "UDP", "UDP", "SCTP", "ICMP", "ICMPv6", 
 const SOURCE_PORTS = [40000, 1, 80, 81, 443, 8080, 65535];
 
 /** Turns numbers into flows between ends, at ports, that matter in a world. */
-export function flowsIn({ resources: { pods: all, nodes = [], entities = {}, fqdns = {} }, picks }: DialectWorld, set: PolicySet): FlowQuestion[] {
+export function flowsIn(
+  { resources: { pods: all, nodes = [], entities = {}, fqdns = {} }, picks }: DialectWorld,
+  set: PolicySet,
+): FlowQuestion[] {
   const edges = edgesOf(set);
   const inside = all.flatMap(({ ip, ips = [ip] }) => ips);
   const special = [...nodes.flatMap(({ ips }) => ips), ...Object.keys(entities), ...Object.values(fqdns).flat(), ...worlds.OUTSIDE];
@@ -158,7 +197,12 @@ export function flowsIn({ resources: { pods: all, nodes = [], entities = {}, fqd
   return picks.map(([source, destination, protocol, port]) => {
     const name = QUESTIONS[protocol % QUESTIONS.length];
     const isIcmp = name.startsWith("ICMP");
-    const common = { src: endAt(source), dst: endAt(destination), protocol: name, srcPort: SOURCE_PORTS[(protocol >>> 4) % SOURCE_PORTS.length] };
+    const common = {
+      src: endAt(source),
+      dst: endAt(destination),
+      protocol: name,
+      srcPort: SOURCE_PORTS[(protocol >>> 4) % SOURCE_PORTS.length],
+    };
     if (isIcmp) return { ...common, icmpType: [0, 1, 3, 8, 128, 255][port % 6], icmpCode: [0, 1, 255][(port >>> 3) % 3] };
     return { ...common, port: ports[port % ports.length] };
   });

@@ -1,12 +1,13 @@
 import fc from "fast-check";
 import { describe, test } from "vitest";
 import type { Decision } from "../../src/evaluate/decision.ts";
+import type { World } from "../../src/evaluate/evaluator.ts";
 import { matchTruth, type Request } from "../../src/evaluate/l7.ts";
 import type { L7Match } from "../../src/policy/model.ts";
-import { answersTo, type FlowQuestion } from "./cases.ts";
-import { policySetOf } from "./compiled.ts";
+import { type Answer, answersTo, type FlowQuestion } from "./cases.ts";
+import { type PlainObject, policySetOf } from "./compiled.ts";
 import { HTTP_PATHS } from "./dialectObjects.ts";
-import { type DialectWorld, dialectWorlds, flowsIn } from "./dialectWorlds.ts";
+import { type DialectWorld, dialectWorlds, flowsIn, foreignObjects } from "./dialectWorlds.ts";
 import { judgeModel, type ModelAnswer, type ObviousProfile } from "./obviousModel.ts";
 
 /*
@@ -26,6 +27,25 @@ function fail(what: string, { resources, policies }: DialectWorld, flow: FlowQue
   throw new Error(`${what}: ${why}, in case ${JSON.stringify({ resources, policies, flows: [flow] })}`);
 }
 
+/** Compares what two evaluators say of every flow of a world, and of its other facts. */
+function sameVerdicts(
+  what: string,
+  world: DialectWorld,
+  one: (flow: FlowQuestion) => Answer,
+  other: (flow: FlowQuestion) => Answer,
+  flows: readonly FlowQuestion[],
+  isRight = (before: Decision, after: Decision) => before.verdict === after.verdict,
+): void {
+  for (const flow of flows) {
+    const [before, after] = [one(flow), other(flow)];
+    for (const side of SIDES) {
+      if (isRight(before[side], after[side])) continue;
+      const texts = [before[side], after[side]].map(({ verdict, reason }) => `${verdict} (${reason})`);
+      fail(`${what}, ${side}`, world, flow, `${texts.join(" became ")}`);
+    }
+  }
+}
+
 const word = (allowed: boolean) => (allowed ? "allow" : "deny");
 
 const REQUESTS: readonly Request[] = HTTP_PATHS.flatMap((path) =>
@@ -35,10 +55,12 @@ const REQUESTS: readonly Request[] = HTTP_PATHS.flatMap((path) =>
 /** Says what is wrong with a decision where the obvious evaluator answers so whether or not requests are those that rules want. */
 function faultOf(decision: Decision, always: ModelAnswer, never: ModelAnswer): string | undefined {
   const { verdict, reason, matched } = decision;
-  if (always.allowed !== never.allowed) return verdict === "unknown" && reason === "no-l7-data" ? undefined : `${verdict} (${reason}), but it hangs on the request`;
+  if (always.allowed !== never.allowed)
+    return verdict === "unknown" && reason === "no-l7-data" ? undefined : `${verdict} (${reason}), but it hangs on the request`;
   if (verdict !== word(always.allowed)) return `${verdict} (${reason}) instead of ${word(always.allowed)}`;
   const isByRule = reason === "rule" || reason === "rule-deny";
-  if (isByRule !== never.by.length > 0) return always.by.length === never.by.length ? `${reason}, but ${never.by.length} rules decide` : undefined;
+  if (isByRule !== never.by.length > 0)
+    return always.by.length === never.by.length ? `${reason}, but ${never.by.length} rules decide` : undefined;
   if (!isByRule) return undefined;
   const [first] = matched;
   const isThere = [...always.by, ...never.by].some(
@@ -53,7 +75,8 @@ function compare(world: DialectWorld, profile: ObviousProfile): void {
   const { set, ask } = answersTo(world, flows, profile, { outside: true });
   flows.forEach((flow, index) => {
     const question = { ...flow, source: flow.src.ip!, destination: flow.dst.ip!, sourcePort: flow.srcPort! };
-    const judge = (holds: (alternatives: readonly L7Match[]) => boolean) => judgeModel(set, world.resources, profile, { ...question, holds });
+    const judge = (holds: (alternatives: readonly L7Match[]) => boolean) =>
+      judgeModel(set, world.resources, profile, { ...question, holds });
     const [always, never] = [judge(() => true), judge(() => false)];
     const answer = ask(flow);
     const request = REQUESTS[index % REQUESTS.length];
@@ -74,6 +97,113 @@ describe("compiled against obvious", () => {
     fc.assert(
       fc.property(dialectWorlds(profile, 60), (world) => compare(world, profile)),
       runs(300),
+    );
+  });
+});
+
+/** Asks the same flows of a world and of one with other policies. */
+function compareWith(what: string, world: DialectWorld, profile: ObviousProfile, policies: readonly PlainObject[]): void {
+  const flows = flowsIn(world, policySetOf(world.policies));
+  const [before, after] = [world.policies, policies].map(
+    (each) => answersTo({ ...world, policies: each }, flows, profile, { outside: true }).ask,
+  );
+  sameVerdicts(what, { ...world, policies }, before, after, flows);
+}
+
+describe.each(PROFILES)("laws: %s", (profile) => {
+  const world = dialectWorlds(profile, 30);
+
+  test("the order in which policies are written changes no verdict", () => {
+    fc.assert(
+      fc.property(world, (each) => compareWith("reversed", each, profile, each.policies.toReversed())),
+      runs(60),
+    );
+  });
+
+  test("policies that the plugin does not know change no verdict", () => {
+    fc.assert(
+      fc.property(world, foreignObjects(profile), (each, foreign) =>
+        compareWith("foreign policies", each, profile, [...each.policies, ...foreign.policies]),
+      ),
+      runs(60),
+    );
+  });
+
+  test("sets of other plugins change no verdict", () => {
+    fc.assert(
+      fc.property(world, foreignObjects(profile), (each, foreign) =>
+        compareWith("foreign sets", each, profile, [...each.policies, ...foreign.sets]),
+      ),
+      runs(60),
+    );
+  });
+
+  test("policies written twice, the second asked later in its tier, change no verdict", () => {
+    fc.assert(
+      fc.property(world, (each) => compareWith("twice", each, profile, [...each.policies, ...each.policies.flatMap(laterCopy)])),
+      runs(60),
+    );
+  });
+});
+
+/** Returns a policy once more, behind all others of its tier. Of what is not judged, or can be there only once, there is none. */
+function laterCopy(object: PlainObject): PlainObject[] {
+  const { kind, metadata, spec } = object as PlainObject & { metadata: { name: string }; spec: Readonly<Record<string, unknown>> };
+  if (!kind.endsWith("NetworkPolicy") || kind.startsWith("Baseline")) return [];
+  const named = { ...object, metadata: { ...metadata, name: `z-${metadata.name}` } };
+  // Calico's order is last where it is missing; priorities end at 1000, and none of ours is above.
+  if (object.apiVersion.startsWith("projectcalico.org/")) return [{ ...named, spec: { ...spec, order: undefined } } as PlainObject];
+  return ["priority" in spec ? ({ ...named, spec: { ...spec, priority: 1000 } } as PlainObject) : named];
+}
+
+/** Facts that a snapshot or a record may lack; `n` picks which of them. */
+const FORGETTING: Readonly<Record<string, (world: World, n: number) => World>> = {
+  "the labels of a namespace": (world, n) => {
+    const name = [...world.namespaces.keys()][n % world.namespaces.size];
+    const unknown = { name, labels: { "kubernetes.io/metadata.name": name }, labelsKnown: false };
+    return { ...world, namespaces: new Map([...world.namespaces, [name, unknown]]) };
+  },
+  "a pod": (world, n) => ({ ...world, pods: world.pods.filter((_, index) => index !== n % world.pods.length) }),
+  "the service accounts": (world) => ({ ...world, serviceAccounts: new Map() }),
+  "the names of addresses": (world) => ({ ...world, names: { entries: () => [] } }),
+  "a node": (world, n) => ({ ...world, nodes: world.nodes.filter((_, index) => index !== n % world.nodes.length) }),
+  "where the API server is": ({ apiServers: _, ...world }) => world,
+};
+
+describe.each(PROFILES)("three values: %s", (profile) => {
+  const check = (what: string, world: DialectWorld, change: (world: World) => World, without: (flow: FlowQuestion) => FlowQuestion) => {
+    const flows = flowsIn(world, policySetOf(world.policies));
+    const before = answersTo(world, flows, profile, { outside: true }).ask;
+    const after = answersTo(world, flows, profile, { outside: true, change }).ask;
+    const isRight = (knowing: Decision, forgetting: Decision) => forgetting.verdict === "unknown" || forgetting.verdict === knowing.verdict;
+    sameVerdicts(what, world, before, (flow) => after(without(flow)), flows, isRight);
+  };
+
+  test.each(Object.entries(FORGETTING))("without %s a verdict stays or is unknown", (what, forget) => {
+    fc.assert(
+      fc.property(dialectWorlds(profile, 30), fc.nat(), (world, n) =>
+        check(
+          `forgot ${what}`,
+          world,
+          (all) => forget(all, n),
+          (flow) => flow,
+        ),
+      ),
+      runs(30),
+    );
+  });
+
+  test("without the initiator's port a verdict stays or is unknown", () => {
+    fc.assert(
+      fc.property(dialectWorlds(profile, 30), (world) =>
+        check(
+          "forgot the port",
+          world,
+          (all) => all,
+          (flow) => ({ ...flow, srcPort: -1 }),
+        ),
+      ),
+      runs(30),
     );
   });
 });

@@ -11,7 +11,15 @@ import { readPolicies } from "../../src/policy/readPolicies.ts";
  */
 
 const folder = new URL("../../../shared/oracle/", import.meta.url);
-const dialects = ["networkpolicy", "adminpolicy", "clusternetworkpolicy", "clusternetworkpolicy/conformance", "cilium", "cilium-mixed", "calico"];
+const dialects = [
+  "networkpolicy",
+  "adminpolicy",
+  "clusternetworkpolicy",
+  "clusternetworkpolicy/conformance",
+  "cilium",
+  "cilium-mixed",
+  "calico",
+];
 
 /** A policy without the places that it was read from. */
 function meaning(value: unknown): unknown {
@@ -33,7 +41,9 @@ describe.skipIf(!existsSync(folder))("what is printed reads as what was printed"
     let printed = 0;
     for (const file of files) {
       const { policies } = JSON.parse(readFileSync(new URL(`${dialect}/${file}`, folder), "utf8")) as { policies: object[] };
-      for (const [ref, specs] of Map.groupBy(read(policies), (policy) => JSON.stringify([policy.ref.kind, policy.ref.namespace, policy.ref.name]))) {
+      for (const [ref, specs] of Map.groupBy(read(policies), (policy) =>
+        JSON.stringify([policy.ref.kind, policy.ref.namespace, policy.ref.name]),
+      )) {
         const [first, ...rest] = specs;
         printed += specs.length;
         expect(read([printPolicy([first, ...rest])]).map(meaning), `${file} ${ref}`).toEqual(specs.map(meaning));

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { compileRegex } from "../../src/evaluate/regex.ts";
 import { namePattern } from "../../src/policy/cilium/names.ts";
+import { compileRegex } from "../../src/policy/regex.ts";
 import { onlyPolicy, readSpec, ruleText } from "./ciliumText.ts";
 
 const egressRule = (entry: string): string => {

@@ -1,6 +1,6 @@
-import { RE2JS } from "re2js";
 import type { L7Match, TextMatch } from "../model.ts";
 import { type Fields, type ObjectReader, type Path, quote } from "../objectReader.ts";
+import { regexFault } from "../regex.ts";
 import { readNamePatterns } from "./names.ts";
 
 /** What the `rules` of a `toPorts` entry ask of requests. */
@@ -65,7 +65,7 @@ function readHttp(reader: ObjectReader, value: unknown, path: Path): L7Match {
   const [method, urlPath, host] = ["method", "path", "host"].map(expression);
   for (const [name, regex] of Object.entries({ method, path: urlPath })) {
     const fault = regex === undefined ? undefined : regexFault(regex);
-    if (fault) reader.error([...path, name], `${quote(regex)} is no RE2 expression: ${fault}`);
+    if (fault) reader.error([...path, name], `${quote(regex)} is no RE2 expression: ${quote(fault)}`);
   }
   const headersPath = [...path, "headers"];
   const headers = (reader.list(fields.headers, headersPath) ?? []).map((each, index) =>
@@ -73,7 +73,7 @@ function readHttp(reader: ObjectReader, value: unknown, path: Path): L7Match {
   );
   const matches = readHeaderMatches(reader, fields.headerMatches, [...path, "headerMatches"]);
   const hostFault = host === undefined ? undefined : regexFault(host);
-  if (hostFault) reader.warning([...path, "host"], `${quote(host)} is no RE2 expression: ${hostFault}`);
+  if (hostFault) reader.warning([...path, "host"], `${quote(host)} is no RE2 expression: ${quote(hostFault)}`);
   // Whether such a rule is met is known to the proxy alone.
   if (hostFault || matches.hasSecret) return opaque({ rules: { http: [pick(fields, Object.keys(fields))] } });
   const all: readonly Header[] = [...headers, ...matches.headers];
@@ -88,16 +88,6 @@ function readHttp(reader: ObjectReader, value: unknown, path: Path): L7Match {
 
 function textMatch<Name extends string>(name: Name, regex: string | undefined): Partial<Record<Name, TextMatch>> {
   return regex === undefined ? {} : ({ [name]: { regex } } as Record<Name, TextMatch>);
-}
-
-/** Cilium compiles expressions with Go's RE2. */
-function regexFault(regex: string): string | undefined {
-  try {
-    RE2JS.compile(regex);
-    return undefined;
-  } catch (error) {
-    return quote((error as Error).message.replace(/^error parsing regexp: /, ""));
-  }
 }
 
 /** Returns the header that `Name: value` or `Name` asks for: Cilium parts them at the first space (pkg/envoy getHTTPRule). */

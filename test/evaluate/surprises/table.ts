@@ -1,4 +1,3 @@
-import { appendFileSync } from "node:fs";
 import { readManifest } from "../../../src/cluster/manifest.ts";
 import type { Decision } from "../../../src/evaluate/decision.ts";
 import { decideByRequests, type Request } from "../../../src/evaluate/l7.ts";
@@ -26,7 +25,7 @@ function writerOf(apiVersion: string, kind: string) {
       `apiVersion: ${apiVersion}`,
       `kind: ${kind}`,
       `metadata: {${metadata.join(", ")}}`,
-      "spec:",
+      spec.length === 0 ? "spec: {}" : "spec:",
       ...spec.map((line) => `  ${line}`),
       "",
     ].join("\n");
@@ -99,8 +98,6 @@ export function answersOf(cni: CniName, world: Resources, [, policies, answers]:
     const sides = [answer.egress, answer.ingress].map((decision) => told(decideByRequests(decision, requests)));
     const words = wanted.split(" | ");
     const shown = sides.map((side, i) => (beginsWith(side, words[i]) ? words[i] : side));
-    if (process.env.DUMP)
-      appendFileSync(process.env.DUMP, `${JSON.stringify({ cni, objects, flow, requests, sides: sides.map((s) => s.split(" ")[0]) })}\n`);
     return [text, shown.join(" | ")];
   });
   return Object.fromEntries(answered);
