@@ -1,6 +1,7 @@
+import type { LabelSelector } from "../cluster/selector.ts";
 import type { Entity, Policy, PolicySet } from "../policy/model.ts";
 import type { Evaluator, World } from "./evaluator.ts";
-import { peersOf } from "./honoured.ts";
+import { dialectOf, peersOf } from "./honoured.ts";
 
 /** Says what of a policy set does not mean what it seems to, under the plugin and in the world that it is judged in; a line each. */
 export function cautionsOf(set: PolicySet, evaluator: Evaluator, world: World): string[] {
@@ -9,6 +10,7 @@ export function cautionsOf(set: PolicySet, evaluator: Evaluator, world: World): 
     ...stagedCautions(set),
     ...priorityCautions(set),
     ...tierCautions(set, evaluator),
+    ...ciliumCautions(set, evaluator),
     ...referenceCautions(set, world),
   ];
 }
@@ -19,8 +21,7 @@ function titleOf({ ref }: Policy): string {
 }
 
 function whyIgnored(policy: Policy, { profile }: Evaluator): string {
-  if (profile.name === "cilium" && policy.tier.kind !== "calico" && peersOf(policy).some(({ kind }) => kind === "nodes"))
-    return "refuses a policy with nodes peers while enable-node-selector-labels is off";
+  if (profile.dialects.includes(dialectOf(policy))) return "refuses a policy with nodes peers while enable-node-selector-labels is off";
   return `does not honour ${policy.ref.kind} of ${policy.ref.apiVersion.replace(/\/.*/, "")}`;
 }
 
@@ -51,6 +52,28 @@ function tierCautions({ policies, tiers }: PolicySet, { profile }: Evaluator): s
   const known = new Set(["default", "kube-admin", "kube-baseline", ...tiers.map(({ name }) => name)]);
   const missing = new Set(policies.flatMap(({ tier }) => (tier.kind === "calico" && !known.has(tier.name) ? [tier.name] : [])));
   return [...missing].map((name) => `there is no Tier ${name}: its policies are judged as if it had order 1000000 and defaultAction Deny`);
+}
+
+/** Cilium's policy map lets namespace peers with nothing but negative requirements match more than the API says (read in its source). */
+function ciliumCautions({ policies }: PolicySet, { profile }: Evaluator): string[] {
+  if (profile.name !== "cilium" || !profile.dialects.includes("clusternetworkpolicy")) return [];
+  const isNegative = (selector: LabelSelector) =>
+    selector.requirements.length > 0 && selector.requirements.every(({ operator }) => operator === "NotIn" || operator === "DoesNotExist");
+  return policies
+    .filter((policy) => dialectOf(policy) === "clusternetworkpolicy")
+    .filter((policy) =>
+      peersOf(policy).some(
+        (term) =>
+          term.kind === "pods" &&
+          term.match.pods.requirements.length === 0 &&
+          "selector" in term.match.namespaces &&
+          isNegative(term.match.namespaces.selector),
+      ),
+    )
+    .map(
+      (policy) =>
+        `${titleOf(policy)} names namespaces by what they are not: cilium 1.20 also lets that match the world, nodes and every pod; it is judged by the API's words`,
+    );
 }
 
 function referenceCautions({ policies, sets }: PolicySet, { services = [], apiServers }: World): string[] {

@@ -116,6 +116,7 @@ export class Evaluator {
   readonly #podNumbers = new Map<Pod, number>();
   readonly #nodeNumbers = new Map<string, number>();
   readonly #nodes = new Map<string, Node>();
+  readonly #judgesSelf: Readonly<Record<Direction, boolean>>;
   /** By port class: whether the plugin drops it whatever policies say. */
   readonly #dropped: Readonly<Record<Direction, Uint8Array>>;
   readonly #apiServers: ReadonlySet<Address> | undefined;
@@ -128,6 +129,10 @@ export class Evaluator {
     // A plugin that enforces nothing is one that has no policies.
     const { stages, ignored } = stagesOf(profile.enforcement === "never" ? { ...given, policies: [] } : given, profile);
     this.ignored = ignored;
+    const hasAdmin = stages.some(({ name }) => name === "admin" || name === "baseline");
+    const judgesSelf = (direction: Direction) =>
+      profile.selfThroughService[direction] === "judge" || (profile.selfThroughService[direction] === "judge-admin" && hasAdmin);
+    this.#judgesSelf = { egress: judgesSelf("egress"), ingress: judgesSelf("ingress") };
     this.#namespaces = world.namespaces;
     this.#apiServers = world.apiServers;
     const services = new ServiceBackends(world.services ?? [], world.serviceIndex);
@@ -210,8 +215,7 @@ export class Evaluator {
     if (row === ROW_NOT_SELECTABLE) return NOT_SELECTABLE;
     const self = this.#self[source];
     const other = this.#self[destination];
-    if (self !== 0 && self === other && !(throughService && this.profile.selfThroughService.egress === "judge"))
-      return throughService ? SELF_THROUGH_SERVICE : SELF;
+    if (self !== 0 && self === other && !(throughService && this.#judgesSelf.egress)) return throughService ? SELF_THROUGH_SERVICE : SELF;
     if (this.#dropped.egress[portClass] === 1) return DROPPED_BY_PLUGIN;
     if (other < 0 && this.profile.dropsToOwnNode && other === this.#home[source]) return DROPPED_TO_OWN_NODE;
     if (row < 0) return this.#unselected;
@@ -223,7 +227,7 @@ export class Evaluator {
     const row = this.#ingressRow[destination];
     if (row === ROW_NOT_SELECTABLE) return NOT_SELECTABLE;
     const self = this.#self[destination];
-    if (self !== 0 && self === this.#self[source] && !(throughService && this.profile.selfThroughService.ingress === "judge"))
+    if (self !== 0 && self === this.#self[source] && !(throughService && this.#judgesSelf.ingress))
       return throughService ? SELF_THROUGH_SERVICE : SELF;
     if (this.#dropped.ingress[portClass] === 1) return DROPPED_BY_PLUGIN;
     if (row < 0) return this.#unselected;

@@ -33,12 +33,15 @@ export interface CniProfile {
   /** What is dropped whatever policies say: from a pod, and in both directions. */
   readonly dropped: { readonly egress: readonly PortMatch[]; readonly ingress: readonly PortMatch[] };
   /** What a pod's connection to itself through a Service meets; to its own address it always passes. */
-  readonly selfThroughService: { readonly egress: "allow" | "judge"; readonly ingress: "allow" | "judge" };
+  readonly selfThroughService: { readonly egress: SelfTreatment; readonly ingress: SelfTreatment };
   /** What happens to pods that no policy selects (Cilium enable-policy): allowed, denied, or nothing is enforced at all. */
   readonly enforcement: "default" | "always" | "never";
   /** What this profile does not imitate, or had to assume, for the report's header. */
   readonly caveats: readonly string[];
 }
+
+/** `judge-admin`: judged where admin policies exist (their API says so; NetworkPolicy's leaves it open). */
+type SelfTreatment = "allow" | "judge" | "judge-admin";
 
 const NONE = { ingress: false, egress: false };
 
@@ -61,7 +64,7 @@ const GENERIC: CniProfile = {
   namedPortIsWholeProtocol: false,
   icmpAlwaysPasses: [],
   dropped: { egress: [], ingress: [] },
-  selfThroughService: { egress: "allow", ingress: "allow" },
+  selfThroughService: { egress: "judge-admin", ingress: "judge-admin" },
   enforcement: "default",
   caveats: [],
 };
@@ -76,7 +79,10 @@ export function profileOf(name: CniName, settings: Settings = {}): CniProfile {
     case "generic":
       return GENERIC;
     case "cilium":
-      return ciliumProfile({ ...judged, ownNodeToPod: "unless-denied" }, settings);
+      return ciliumProfile(
+        { ...judged, ownNodeToPod: "unless-denied", selfThroughService: { egress: "allow", ingress: "allow" } },
+        settings,
+      );
     case "calico":
       return calicoProfile(judged, settings);
     case "antrea": {
@@ -95,6 +101,7 @@ export function profileOf(name: CniName, settings: Settings = {}): CniProfile {
     case "ovn-kubernetes":
       return {
         ...judged,
+        selfThroughService: { egress: "allow", ingress: "allow" },
         dialects: ["networkpolicy", "admin"],
         namedPortIsWholeProtocol: true,
         selectsHostPods: { ingress: false, egress: true },

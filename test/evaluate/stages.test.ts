@@ -56,17 +56,14 @@ describe("every kind at once", () => {
       "admin first-match pass: admin",
       "networkpolicy deny-first deny: shop/np",
       "baseline first-match pass: default",
-      `ignored: cluster ${CILIUM_KINDS} ${CALICO_KINDS.replace(/ security/, " security")}`,
+      `ignored: cluster base ${CILIUM_KINDS} ${CALICO_KINDS}`,
     ],
-    aws: ["networkpolicy deny-first deny: shop/np", `ignored: admin default cluster ${CILIUM_KINDS} ${CALICO_KINDS}`],
-    "kube-router": ["networkpolicy deny-first deny: shop/np", `ignored: admin default cluster ${CILIUM_KINDS} ${CALICO_KINDS}`],
+    aws: ["networkpolicy deny-first deny: shop/np", `ignored: admin default cluster base ${CILIUM_KINDS} ${CALICO_KINDS}`],
+    "kube-router": ["networkpolicy deny-first deny: shop/np", `ignored: admin default cluster base ${CILIUM_KINDS} ${CALICO_KINDS}`],
   };
   const sorted = (lines: readonly string[]) => lines.map((line) => (line.startsWith("ignored") ? line.split(" ").sort().join(" ") : line));
   test.each(CNI_NAMES)("%s", (cni) => {
-    const expected = EXPECTED[cni].map((line) => (cni === "ovn-kubernetes" && line.startsWith("ignored") ? `${line} base` : line));
-    const isOld = cni === "aws" || cni === "kube-router";
-    const all = expected.map((line) => (isOld && line.startsWith("ignored") ? `${line} base` : line));
-    expect(sorted(stages(cni, ...EVERYTHING))).toEqual(sorted(all));
+    expect(sorted(stages(cni, ...EVERYTHING))).toEqual(sorted(EXPECTED[cni]));
   });
 
   test.each(CNI_NAMES)("%s: no policy, no stage", (cni) => expect(stages(cni, TIER)).toEqual([]));

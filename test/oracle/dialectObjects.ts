@@ -77,7 +77,13 @@ function adminRules(words: AdminWords, field: "from" | "to", actions: readonly s
   return list(rule, 3);
 }
 
-const subject = fc.oneof(fc.record({ namespaces: namespaceSelector }), fc.record({ pods: fc.record({ namespaceSelector, podSelector }) }));
+/** Policies meet where their subjects do: everything, often. */
+const often = <T, U>(everything: T, of: fc.Arbitrary<U>): fc.Arbitrary<T | U> => fc.oneof(fc.constant(everything), of);
+const HOMES = ["a", "a", "b", "b", "c"];
+const subject = often(
+  { namespaces: {} },
+  fc.oneof(fc.record({ namespaces: namespaceSelector }), fc.record({ pods: fc.record({ namespaceSelector, podSelector }) })),
+);
 
 function adminSpec(words: AdminWords, actions: readonly string[]) {
   const rules = { ingress: maybe(adminRules(words, "from", actions)), egress: maybe(adminRules(words, "to", actions)) };
@@ -198,20 +204,22 @@ function ciliumPorts(isDeny: boolean): fc.Arbitrary<object> {
   );
   return fc.oneof(
     fc.constant({}),
-    fc.record({ toPorts: list(isDeny ? plain : fc.oneof({ weight: 3, arbitrary: plain }, requestPorts)) }),
+    fc.record({ toPorts: list(isDeny ? plain : fc.oneof(plain, requestPorts)) }),
     fc.record({ toPorts: list(plain) }),
     fc.record({ icmps: list(fc.record({ fields: list(icmp) })) }),
   );
 }
 
 function ciliumRules(direction: "ingress" | "egress", isDeny: boolean): fc.Arbitrary<object[] | undefined> {
-  const rule = fc.tuple(ciliumPeers(direction, isDeny), ciliumPorts(isDeny)).map(([peers, ports]) => ({ ...peers, ...ports }));
+  const general = fc.tuple(ciliumPeers(direction, isDeny), ciliumPorts(isDeny)).map(([peers, ports]) => ({ ...peers, ...ports }));
+  const ofRequests = fc.record({ toPorts: list(requestPorts) });
+  const rule = isDeny ? general : fc.oneof({ weight: 5, arbitrary: general }, ofRequests);
   return fc.option(list(rule), { nil: undefined, freq: 2 });
 }
 
 const ciliumSpec = fc
   .record({
-    endpointSelector,
+    endpointSelector: often({}, endpointSelector),
     ingress: ciliumRules("ingress", false),
     ingressDeny: ciliumRules("ingress", true),
     egress: ciliumRules("egress", false),
@@ -221,7 +229,7 @@ const ciliumSpec = fc
   .filter(({ ingress, ingressDeny, egress, egressDeny }) => [ingress, ingressDeny, egress, egressDeny].some((rules) => rules !== undefined))
   .map(given);
 
-export const ciliumPolicy: fc.Arbitrary<Named> = fc.tuple(maybe(some(NAMESPACES)), ciliumSpec).map(([namespace, spec]) => (name) => ({
+export const ciliumPolicy: fc.Arbitrary<Named> = fc.tuple(maybe(some(HOMES)), ciliumSpec).map(([namespace, spec]) => (name) => ({
   apiVersion: "cilium.io/v2",
   kind: namespace === undefined ? "CiliumClusterwideNetworkPolicy" : "CiliumNetworkPolicy",
   metadata: given({ name, namespace }),
@@ -351,7 +359,7 @@ export const TIER_NAMES = ["t0", "t1"];
 const calicoSpec = {
   tier: maybe(some(["default", ...TIER_NAMES])),
   order: maybe(some([0, 10, 10.5, 1000, 2000])),
-  selector: maybe(ofPods),
+  selector: often(undefined, ofPods),
   serviceAccountSelector: fc.oneof({ weight: 5, arbitrary: fc.constant(undefined) }, ofAccounts),
   types: maybe(some([["Ingress"], ["Egress"], ["Ingress", "Egress"]])),
   ingress: maybe(list(calicoRule("ingress"), 3)),
@@ -359,7 +367,7 @@ const calicoSpec = {
 };
 
 export const calicoPolicy: fc.Arbitrary<Named> = fc
-  .tuple(maybe(some(NAMESPACES)), fc.record(calicoSpec), maybe(ofNamespaces), fc.nat(9))
+  .tuple(maybe(some(HOMES)), fc.record(calicoSpec), often(undefined, ofNamespaces), fc.nat(9))
   .map(([namespace, spec, namespaces, staged]) => (name) => ({
     apiVersion: "projectcalico.org/v3",
     kind: `${staged === 0 ? "Staged" : ""}${namespace === undefined ? "Global" : ""}NetworkPolicy`,

@@ -117,6 +117,12 @@ function judgeSide(side: Side): ModelAnswer {
   const { subject, peer, profile } = side;
   // Nodes, pods on their network and the outside are no subjects; what a pod sends itself never leaves it.
   if (subject.pod === undefined || subject.pod === peer.pod) return ALLOWED;
+  const { protocol, port, icmpType, icmpCode } = side.question;
+  // Cilium looks for "fragmentation needed" before it looks at policies (bpf/lib/policy.h, ALLOW_ICMP_FRAG_NEEDED).
+  if (profile === "cilium" && protocol === "ICMP" && icmpType === 3 && icmpCode === 4) return ALLOWED;
+  // felix drops what pods encapsulate (README of the calico vectors).
+  const isTunnel = (protocol === "UDP" && port === 4789) || protocolNumber(protocol) === 4;
+  if (profile === "calico" && side.direction === "egress" && isTunnel) return DENIED;
   if (profile === "calico") return judgeCalico(side);
   return profile === "cilium" ? judgeCilium(side) : judgeGeneric(side);
 }

@@ -120,7 +120,7 @@ const SPEC: [expected: string, ...lines: string[]][] = [
     "egress: [{action: Deny, to: [{nodes: {}}], protocols: [{}]}]",
   ],
   [
-    "error 8:59 spec.egress[0].protocols[0].tcp: `tcp` must have `destinationPort`",
+    "warning 8:59 spec.egress[0].protocols[0].tcp: an empty protocol is refused by the CRD: it is read as every port, written as the range 1 to 65535",
     ...HEAD,
     "egress: [{action: Deny, to: [{nodes: {}}], protocols: [{tcp: {}}]}]",
   ],

@@ -43,11 +43,19 @@ function readTier(reader: ObjectReader, spec: Fields): PolicyTier {
   return { kind: TIERS[tier ?? "Admin"], order: readPriority(reader, spec) };
 }
 
-/** Returns one entry of `protocols`. The CRD takes no `tcp: {}`: every port of a protocol is the range 1 to 65535. */
+/**
+ * Returns one entry of `protocols`. The API's guide calls `destinationPort` optional, its CRD takes no `tcp: {}`: where it stands all the
+ * same it is every port.
+ */
 function readProtocolMatch(reader: ObjectReader, value: unknown, path: Path): readonly PortMatch[] {
   const one = readOneOf(reader, value, path, ["tcp", "udp", "sctp", "destinationNamedPort"], "a protocol");
   if (!one) return [];
   if (one.name === "destinationNamedPort") return readNamedPort(reader, one.value, one.path);
+  const fields = reader.mapping(one.value, one.path);
+  if (fields !== undefined && Object.keys(fields).length === 0) {
+    reader.warning(one.path, "an empty protocol is refused by the CRD: it is read as every port, written as the range 1 to 65535");
+    return [{ protocol: PROTOCOLS[one.name], ports: { first: 1, last: 65535 } }];
+  }
   const destination = readOneOf(reader, one.value, one.path, ["destinationPort"], quote(one.name));
   const port = destination && readOneOf(reader, destination.value, destination.path, ["number", "range"], "a `destinationPort`");
   if (!port) return [];

@@ -36,6 +36,8 @@ export const readEndpoint: PeerReader = (reader, value, path, namespace) => [
 export const readEntity: PeerReader = (reader, value, path) => {
   const text = reader.text(value, path) ?? "";
   const entity = ENTITIES.find((each) => each === text);
+  if (entity === "world-ipv4" || entity === "world-ipv6")
+    reader.warning(path, `${quote(entity)} is refused by the CRD's schema: write \`world\`, or a CIDR`);
   if (entity !== undefined) return [{ kind: "entities", entities: [entity] }];
   if (text === CLUSTER_MESH) {
     reader.warning(path, `\`${CLUSTER_MESH}\` is the pods of other clusters: none is known here, so it matches nothing`);

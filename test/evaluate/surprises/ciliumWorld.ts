@@ -5,7 +5,7 @@ const pod = (title: string, ip: string, labels: Readonly<Record<string, string>>
   return { namespace, name, labels, ip, ports };
 };
 
-/** The namespaces and pods of the probes in oracle/cilium and oracle/cilium-mixed; `init` is added. */
+/** The namespaces and pods of the probes in oracle/cilium and oracle/cilium-mixed; `init` and the port dns-tcp are added. */
 export const CILIUM_WORLD: Resources = {
   namespaces: [
     { name: "shop", labels: { env: "prod", team: "retail" } },
@@ -18,7 +18,13 @@ export const CILIUM_WORLD: Resources = {
     pod("shop/db", "10.244.0.12", { app: "db" }),
     pod("payments/web", "10.244.1.10", { app: "web", tier: "front" }, { name: "http", containerPort: 3000, protocol: "TCP" }),
     pod("payments/api", "10.244.1.11", { app: "api" }),
-    pod("kube-system/coredns", "10.244.9.2", { "k8s-app": "kube-dns" }, { name: "dns", containerPort: 53, protocol: "UDP" }),
+    pod(
+      "kube-system/coredns",
+      "10.244.9.2",
+      { "k8s-app": "kube-dns" },
+      { name: "dns", containerPort: 53, protocol: "UDP" },
+      { name: "dns-tcp", containerPort: 53, protocol: "TCP" },
+    ),
   ],
   fqdns: {
     "example.com": ["192.0.2.9"],
