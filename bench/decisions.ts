@@ -1,6 +1,7 @@
 import { Evaluator, type Participant } from "../src/evaluate/evaluator.ts";
 import { profileOf } from "../src/evaluate/profile.ts";
 import { SCTP, TCP, UDP } from "../src/net/protocol.ts";
+import { loadRegexEngine } from "../src/policy/regex.ts";
 import { MIXED, type MixedName, makeMixedSet, namesOf } from "./mixedPolicies.ts";
 import { makePolicyWorld, outsideAddresses, type Size } from "./policyWorld.ts";
 import { Random } from "./random.ts";
@@ -8,6 +9,8 @@ import { Random } from "./random.ts";
 /** NetworkPolicies alone, or those mixed with a plugin's own kinds and judged as it does. */
 export type SetName = "plain" | MixedName;
 export const SETS: readonly SetName[] = ["plain", ...MIXED];
+
+await loadRegexEngine();
 
 /** One end in eleven is outside the cluster, besides its nodes. */
 const outsideOf = (size: Size): number => size.pods / 10;

@@ -20,7 +20,7 @@ import { type CapturePaths, makeCaptures, mixedPackets, samplePackets } from "./
 /*
  * Compares us with a plain C libpcap loop and with other readers, on captures that it makes itself.
  *
- *   npm run bench [-- NAME…] [--rounds N]     NAME: read, simulate, startup; all of them if none is given
+ *   npm run bench [-- NAME…] [--rounds N]     NAME: read, simulate, startup, decide (bench/decide.ts); all of them if none is given
  *
  * A peer that is not installed is named and left out. Exit code 1: one of our own programs failed. Targets missed are shown in
  * the table and do not change the exit code: a busy machine misses them too.
@@ -41,6 +41,7 @@ const benches: Readonly<Record<string, Bench>> = {
   read: { rounds: 5, run: benchRead },
   simulate: { rounds: 5, run: benchSimulate },
   startup: { rounds: 21, run: benchStartup },
+  decide: { rounds: 5, run: benchDecide },
 };
 
 function say(text: string): void {
@@ -188,6 +189,11 @@ function benchStartup(rounds: number): void {
   process.stdout.write(renderTable([["", "median ms", "least ms", "ratio to node"], ...rows]));
 }
 
+function benchDecide(rounds: number): void {
+  const { status } = spawnSync(process.execPath, [join(here, "decide.ts"), `--rounds=${rounds}`], { stdio: "inherit" });
+  if (status !== 0) fail(`decide failed: exit code ${status}`);
+}
+
 function main(): void {
   const { values, positionals } = parseArgs({ options: { rounds: { type: "string" } }, allowPositionals: true });
   const names = positionals.length > 0 ? positionals : Object.keys(benches);
@@ -201,7 +207,7 @@ function main(): void {
   }
   mkdirSync(build, { recursive: true });
   for (const name of names) {
-    if (name !== "startup" && !canMeasure()) {
+    if (name !== "startup" && name !== "decide" && !canMeasure()) {
       fail(`${name} needs /usr/bin/time, which is missing: apt-get install time, or ${install}`);
       continue;
     }

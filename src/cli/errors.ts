@@ -7,13 +7,19 @@ export const FOUND = 1;
 export const USAGE_ERROR = 2;
 export const INTERNAL_ERROR = 3;
 
-/** A mistake in flags or inputs, said in one line with what to do. */
+/** A mistake in flags or inputs, said in one line with what to do; `others` are further ones of the same kind, a line each. */
 export class UsageError extends Error {
-  constructor(message: string) {
+  readonly others: readonly string[];
+
+  constructor(message: string, others: readonly string[] = []) {
     super(message);
     this.name = "UsageError";
+    this.others = others;
   }
 }
+
+/** Further mistakes that are listed: who has a hundred mends the first ones first. */
+const LISTED = 20;
 
 /** What a failed run prints and exits with. */
 export interface Failure {
@@ -24,7 +30,8 @@ export interface Failure {
 /** Turns whatever a run threw into one line and an exit code. `command` is what `--help` is suggested of. */
 export function failureOf(error: unknown, command: string): Failure {
   if (error instanceof ManifestError) return failure(error.text);
-  if (error instanceof CaptureError || error instanceof UsageError) return failure(error.message);
+  if (error instanceof UsageError) return failure(error.message, error.others);
+  if (error instanceof CaptureError) return failure(error.message);
   if (isParseError(error)) return failure(`${parseMessage(error.message)}; see \`${command} --help\``);
   const text = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
   return {
@@ -33,8 +40,10 @@ export function failureOf(error: unknown, command: string): Failure {
   };
 }
 
-function failure(message: string): Failure {
-  return { message: `error: ${printable(message)}`, exitCode: USAGE_ERROR };
+function failure(message: string, others: readonly string[] = []): Failure {
+  const listed = others.slice(0, LISTED).map((other) => `       ${printable(other)}`);
+  if (others.length > LISTED) listed.push(`       and ${others.length - LISTED} more`);
+  return { message: [`error: ${printable(message)}`, ...listed].join("\n"), exitCode: USAGE_ERROR };
 }
 
 /** Errors of oclif's own parser carry their exit code; ours do not. */

@@ -179,16 +179,6 @@ export interface PolicyFlags {
   readonly namespace: string;
 }
 
-/** Policies that are refused, with every problem's place; the first one is the message. */
-export class PolicyRefusal extends UsageError {
-  readonly others: readonly string[];
-
-  constructor(errors: readonly string[]) {
-    super(errors[0] + (errors.length > 1 ? ` (and ${errors.length - 1} more: see the lines above)` : ""));
-    this.others = errors.slice(1);
-  }
-}
-
 /** Policies of one origin; `warnings` are for the report. */
 export interface LoadedPolicies extends Omit<PolicyReading, "problems" | "ignored"> {
   readonly warnings: readonly string[];
@@ -216,7 +206,14 @@ export async function loadCandidates(flags: PolicyFlags, cluster: Cluster): Prom
 /** Reads the policies that the cluster holds already. Audit policies only report: they are not in force. */
 export async function existingPolicies(cluster: Cluster, namespace: string): Promise<LoadedPolicies> {
   await prepareFor(cluster.policyObjects);
-  const { problems, ignored: _, ...read } = readPolicies(cluster.policyObjects, { defaultNamespace: namespace });
+  const {
+    problems,
+    ignored: _,
+    ...read
+  } = readPolicies(cluster.policyObjects, {
+    defaultNamespace: namespace,
+    namespaces: [...cluster.namespaces.values()],
+  });
   refuse(problems);
   const audits = read.policies.filter(({ ref }) => ref.apiVersion.startsWith("kguardian.dev/"));
   const warnings = problems.map(problemText);
@@ -235,7 +232,7 @@ async function prepareFor(objects: readonly ManifestObject[]): Promise<void> {
 
 function refuse(problems: readonly Problem[]): void {
   const errors = problems.filter(({ severity }) => severity === "error").map(problemText);
-  if (errors.length > 0) throw new PolicyRefusal(errors);
+  if (errors.length > 0) throw new UsageError(errors[0], errors.slice(1));
 }
 
 function problemText({ file, line, column, path, message }: Problem): string {

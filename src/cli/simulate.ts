@@ -93,7 +93,13 @@ export async function simulate(flags: SimulateFlags): Promise<SimulationResult> 
     );
   const candidateRefs = new Set(candidates.policies.map(({ ref }) => ref));
   for (const policy of judged.policies) {
-    if (candidateRefs.has(policy.ref) && policy.staged === undefined && policy.nodes === undefined && evaluator.selectsNoPod(policy))
+    if (
+      candidateRefs.has(policy.ref) &&
+      policy.staged === undefined &&
+      policy.nodes === undefined &&
+      !evaluator.ignored.includes(policy) &&
+      evaluator.selectsNoPod(policy)
+    )
       warnings.push(
         `${policyLabel(policy)} selects no pod of the snapshot${placeLabel(policy.ref) === "" ? "" : ` (${placeLabel(policy.ref)})`}`,
       );

@@ -16,7 +16,7 @@ export function cautionsOf(set: PolicySet, evaluator: Evaluator, world: World): 
 }
 
 function titleOf({ ref }: Policy): string {
-  const place = ref.file === undefined ? "" : ` (${ref.file}:${ref.line})`;
+  const place = ref.file === undefined ? "" : ` (${ref.file.replace(/^.*\//, "")}:${ref.line})`;
   return `${ref.kind} ${ref.namespace === undefined ? "" : `${ref.namespace}/`}${ref.name}${place}`;
 }
 

@@ -68,7 +68,8 @@ export class DecisionTable {
     this.#peers.push(...parties);
     this.#peerNumbers.set(key, number);
     if (this.#peers.length > this.#stride) {
-      while (this.#peers.length > this.#stride) this.#stride *= 2;
+      // An odd number of cache lines: rows that lie a power of two apart compete for the same places in the cache.
+      this.#stride = (Math.ceil((this.#peers.length * 1.25) / 64) | 1) * 64;
       this.#growRows(this.#capacity);
     }
     return number;

@@ -320,6 +320,8 @@ export class Evaluator {
       decision.verdict,
       decision.reason,
       decision.notes.join(),
+      // Decisions on the same rules may differ in what becomes of a request that none of them wants.
+      decision.l7?.deny.verdict,
       decision.isolatedBy.map((policy) => this.#policyNumbers.get(policy)).join(),
       refs.join(),
     ].join("|");

@@ -123,7 +123,8 @@ export class Identities {
 
   /** Returns the identity of a node as the subject's own one or another; of one that no object describes by whether it is the API server. */
   numberOfNode(node: Node, relation: NodeRelation, isApiServer: Truth): number {
-    const known = this.#numberOfNode.get(node);
+    // A log may know better than the snapshot which node the API server is on: of such a node nothing else is known here.
+    const known = this.#population.isApiServer(node) === isApiServer ? this.#numberOfNode.get(node) : undefined;
     const first = known ?? FIRST_NODE + [false, true, "unknown"].indexOf(isApiServer) * RELATIONS.length;
     return first + RELATIONS.indexOf(relation);
   }

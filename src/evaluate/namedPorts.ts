@@ -64,6 +64,11 @@ export class NamedPorts {
     return 0;
   }
 
+  /** Reports whether a name means a port of any pod. */
+  isMeant({ protocol, name }: NamedPort): boolean {
+    return this.#sets.some((set) => set.has(`${protocol}/${name}`));
+  }
+
   /** Reports whether a set holds a name. */
   holds(set: number, { protocol, name }: NamedPort): boolean {
     return this.#sets[set].has(`${protocol}/${name}`);

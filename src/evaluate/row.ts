@@ -54,7 +54,7 @@ export class Row {
     this.portGroups = portGroups;
     this.portCount = portCount;
     this.#namedPorts = namedPorts;
-    this.#names = namesOf(clauses);
+    this.#names = namesOf(clauses).filter((name) => namedPorts.isMeant(name));
     // A set of names is, to this row, the subset of them that its rules use.
     this.variantCount = Math.min(2 ** this.#names.length, namedPorts.setCount);
     this.#variants = new Uint8Array(this.variantCount > 1 ? namedPorts.setCount : 0).fill(UNASKED);

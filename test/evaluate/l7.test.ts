@@ -2,7 +2,11 @@ import { describe, expect, test } from "vitest";
 import type { Truth } from "../../src/cluster/selector.ts";
 import type { Decision } from "../../src/evaluate/decision.ts";
 import { decideByRequests, matchTruth, type Request } from "../../src/evaluate/l7.ts";
+import { profileOf } from "../../src/evaluate/profile.ts";
 import type { L7Match, Policy } from "../../src/policy/model.ts";
+import { compile } from "../oracle/compiled.ts";
+import { ciliumPolicy } from "./dialects.ts";
+import { SHOP } from "./shop.ts";
 
 type Http = Omit<Extract<L7Match, { kind: "http" }>, "kind">;
 const http = (match: Http): L7Match => ({ kind: "http", ...match });
@@ -100,5 +104,27 @@ describe("several requests of one connection", () => {
   ])("%s", (_what, decision, requests, expected) => {
     const { verdict, reason } = decideByRequests(decision, requests);
     expect(`${verdict} ${reason}`).toBe(expected);
+  });
+});
+
+describe("rules on requests beside one that is open", () => {
+  // Everybody may GET; the API server may do what it likes, and where that is nobody knows.
+  const port = "ports: [{port: '80', protocol: TCP}]";
+  const policy = ciliumPolicy(
+    "shop/p",
+    `endpointSelector: {matchLabels: {app: api}}, ingress: [{fromEntities: [all], toPorts: [{${port}, rules: {http: [{method: GET}]}}]}, {fromEntities: [kube-apiserver], toPorts: [{${port}}]}]`,
+  );
+  const posting = (...sources: string[]) => {
+    const { ask } = compile(SHOP, policy, { profile: profileOf("cilium"), outside: true, world: { apiServers: undefined } });
+    return sources
+      .map((source) => ask({ source, destination: "10.0.0.2", protocol: "TCP", port: 80 }).ingress)
+      .map((decision) => decideByRequests(decision, [request("POST", "/")]).verdict)
+      .join(" ");
+  };
+  test("a pod is not the API server: denied", () => expect(posting("10.0.0.1")).toBe("deny"));
+  test("an outside address may be it: open", () => expect(posting("8.8.8.8")).toBe("unknown"));
+
+  test("what one of them is told does not hang on who was asked before", () => {
+    expect([posting("10.0.0.1", "8.8.8.8"), posting("8.8.8.8", "10.0.0.1")]).toEqual(["deny unknown", "unknown deny"]);
   });
 });

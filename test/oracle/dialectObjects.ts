@@ -21,7 +21,9 @@ export type Named = (name: string) => { readonly apiVersion: string; readonly ki
 
 const list = <T>(of: fc.Arbitrary<T>, maxLength = 2, minLength = 1) => fc.array(of, { minLength, maxLength });
 const unique = <T>(values: readonly T[], maxLength = 2) => fc.uniqueArray(some(values), { minLength: 1, maxLength });
-const maybe = <T>(of: fc.Arbitrary<T>) => fc.option(of, { nil: undefined });
+/** Fields that are there every second time, and every fourth. */
+const maybe = <T>(of: fc.Arbitrary<T>) => fc.option(of, { nil: undefined, freq: 2 });
+const seldom = <T>(of: fc.Arbitrary<T>) => fc.oneof({ weight: 3, arbitrary: fc.constant(undefined) }, of);
 /** Leaves out fields without a value, as objects are written. */
 const given = (fields: Readonly<Record<string, unknown>>) =>
   Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined));
@@ -29,8 +31,14 @@ const given = (fields: Readonly<Record<string, unknown>>) =>
 export const NODE_LABELS = { role: ["control", "worker"] };
 export const ACCOUNTS = ["sa-a", "sa-b"];
 export const ACCOUNT_LABELS = { grade: ["x", "y"] };
-export const NAMES_OF_HOSTS = ["example.com", "a.example.com", "x.a.example.com", "api.other.org"];
-export const SERVICE_NAMES = ["s0", "s1"];
+/** As DNS answers write them, in whatever case and with a final dot or without. */
+export const NAMES_OF_HOSTS = ["example.com", "A.Example.com.", "x.a.example.com", "api.other.org"];
+/** Services by name and namespace; rules refer to one that is not there, too. */
+export const SERVICES = [
+  { name: "s0", namespace: "a" },
+  { name: "s1", namespace: "b" },
+] as const;
+const servicePlace = some([...SERVICES, ...SERVICES, { name: "s0", namespace: "b" }]);
 export const SERVICE_LABELS = { exposed: ["yes"] };
 const NAME_PATTERNS = ["example.com", "*.example.com", "a.example.com", "*.other.org", "api.other.org"];
 const nodeSelector = selectorOf(NODE_LABELS);
@@ -150,11 +158,11 @@ const cidrSet = fc.oneof(
   selectorOf({ zone: ["1"] }).map((cidrGroupSelector) => ({ cidrGroupSelector })),
 );
 const service = fc.oneof(
-  fc.record({ k8sService: fc.record({ serviceName: some(SERVICE_NAMES), namespace: some(NAMESPACES) }) }),
+  servicePlace.map(({ name, namespace }) => ({ k8sService: { serviceName: name, namespace } })),
   fc.record({ k8sServiceSelector: fc.record({ selector: selectorOf(SERVICE_LABELS) }) }),
 );
 const fqdn = fc.oneof(
-  fc.record({ matchName: some(NAMES_OF_HOSTS) }),
+  fc.record({ matchName: some(["example.com", "a.example.com"]) }),
   fc.record({ matchPattern: some(["*.example.com", "**.example.com", "*", "a*.example.com"]) }),
 );
 
@@ -278,11 +286,9 @@ const ofAccounts = joined([...testsOf(ACCOUNT_LABELS), "projectcalico.org/name =
 const BLOCKS_OF = { 4: BLOCKS.filter((block) => !block.includes(":")), 6: BLOCKS.filter((block) => block.includes(":")) };
 
 function calicoEntity(family: 4 | 6): fc.Arbitrary<object> {
-  const rarely = <T>(of: fc.Arbitrary<T>) => fc.option(of, { nil: undefined, freq: 1 });
-  const seldom = <T>(of: fc.Arbitrary<T>) => fc.oneof({ weight: 4, arbitrary: fc.constant(undefined) }, of);
   return fc
     .record({
-      selector: rarely(ofPods),
+      selector: maybe(ofPods),
       notSelector: seldom(ofPods),
       namespaceSelector: seldom(fc.oneof({ weight: 4, arbitrary: ofNamespaces }, some(["all()", "global()"]))),
       serviceAccounts: seldom(fc.record({ names: maybe(unique([...ACCOUNTS, "default"])), selector: maybe(ofAccounts) }).map(given)),
@@ -305,9 +311,9 @@ const calicoProtocol = fc.oneof(
     .record({
       protocol: some(PROTOCOLS),
       ports: maybe(list(namedOrNumber)),
-      notPorts: maybe(list(namedOrNumber)),
-      from: maybe(list(calicoPort)),
-      notFrom: maybe(list(calicoPort)),
+      notPorts: seldom(list(namedOrNumber)),
+      from: seldom(list(calicoPort)),
+      notFrom: seldom(list(calicoPort)),
     })
     .map(({ protocol, ports, notPorts, from, notFrom }) => ({
       rule: { protocol },
@@ -344,15 +350,15 @@ function calicoRule(direction: "ingress" | "egress"): fc.Arbitrary<object> {
         destination: { ...to, ...protocol.destination },
       });
     });
-  const ofService = fc.tuple(some(["Allow", "Deny"]), some(SERVICE_NAMES), some(NAMESPACES)).map(([action, name, namespace]) => ({
+  const ofService = fc.tuple(some(["Allow", "Deny"]), servicePlace).map(([action, services]) => ({
     action,
-    [direction === "ingress" ? "source" : "destination"]: { services: { name, namespace } },
+    [direction === "ingress" ? "source" : "destination"]: { services },
   }));
   const ofRequest = fc.tuple(list(some(["GET", "POST"]), 1), some(HTTP_PATHS)).map(([methods, exact]) => ({
     action: "Allow",
     http: { methods, paths: [{ exact }] },
   }));
-  return fc.oneof({ weight: 10, arbitrary: plain }, ofService, ...(direction === "ingress" ? [ofRequest] : []));
+  return fc.oneof({ weight: 7, arbitrary: plain }, ofService, ...(direction === "ingress" ? [ofRequest] : []));
 }
 
 export const TIER_NAMES = ["t0", "t1"];

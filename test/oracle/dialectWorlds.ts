@@ -4,7 +4,7 @@ import type { PolicySet } from "../../src/policy/model.ts";
 import type { FlowQuestion } from "./cases.ts";
 import type { PlainObject } from "./compiled.ts";
 import * as objects from "./dialectObjects.ts";
-import type { OracleService, Resources } from "./obviousEvaluator.ts";
+import type { OraclePod, OracleService, Resources } from "./obviousEvaluator.ts";
 import type { ObviousProfile } from "./obviousModel.ts";
 import * as worlds from "./worlds.ts";
 
@@ -30,6 +30,8 @@ const podWithAccount = fc.record({
   pod: worlds.pod,
   account: fc.option(worlds.some(objects.ACCOUNTS), { nil: undefined }),
   isNameServer: fc.nat(5).map((n) => n === 0),
+  /** Like the pod before it, but for its account or its ports. */
+  twin: worlds.some([undefined, undefined, undefined, "account", "ports"]),
 });
 
 const NAME_SERVER_PORTS = [
@@ -37,20 +39,26 @@ const NAME_SERVER_PORTS = [
   { name: "dns-tcp", containerPort: 53, protocol: "TCP" },
 ];
 
-const pods = fc.array(podWithAccount, { minLength: 2, maxLength: 7 }).map((list) =>
-  list.map(({ pod, account, isNameServer }, index) => {
-    // Where a pod's node is not known, nobody can say whether a node is its own.
-    // Two namespaces hold most pods, so that policies meet.
+const pods = fc.array(podWithAccount, { minLength: 3, maxLength: 7 }).map((list) => {
+  const made: OraclePod[] = [];
+  for (const [index, { pod, account, isNameServer, twin }] of list.entries()) {
+    // Two namespaces hold most pods, so that policies meet. Where a pod's node is not known, nobody can say whether a node is its own.
     const namespace = index % 3 === 2 ? pod.namespace : worlds.NAMESPACES[index % 2];
     const plain = worlds.podOf({ ...pod, namespace, node: pod.node ?? worlds.nodes[index % 2] }, index);
-    const withAccount = account === undefined ? plain : { ...plain, serviceAccount: account };
-    if (!isNameServer) return withAccount;
-    return { ...withAccount, labels: { ...plain.labels, "k8s-app": "kube-dns" }, ports: [...plain.ports, ...NAME_SERVER_PORTS] };
-  }),
-);
+    const before = made.at(-1);
+    const own = { ...plain, ...(account === undefined ? {} : { serviceAccount: account }) };
+    if (before !== undefined && twin !== undefined) {
+      const { labels, ports, serviceAccount } = before;
+      const same = { ...own, namespace: before.namespace, labels };
+      made.push(twin === "account" ? { ...same, ports } : { ...same, ...(serviceAccount === undefined ? {} : { serviceAccount }) });
+    } else if (isNameServer)
+      made.push({ ...own, labels: { ...plain.labels, "k8s-app": "kube-dns" }, ports: [...plain.ports, ...NAME_SERVER_PORTS] });
+    else made.push(own);
+  }
+  return made;
+});
 
 const service = fc.record({
-  namespace: worlds.some(worlds.NAMESPACES),
   labels: worlds.labelsOf(objects.SERVICE_LABELS),
   selector: fc.option(worlds.labelsOf({ app: worlds.POD_LABELS.app }), { nil: undefined }),
   ports: fc.array(fc.record({ port: worlds.some(worlds.PORTS), protocol: worlds.some(worlds.PROTOCOLS) }), { minLength: 1, maxLength: 2 }),
@@ -61,17 +69,21 @@ const service = fc.record({
 type RandomService = typeof service extends fc.Arbitrary<infer T> ? T : never;
 
 /** Endpoints are the selected pods', those on the host network too; without a selector whatever was written down. */
-function serviceOf({ selector, numbers, others, ...own }: RandomService, name: string, all: Resources["pods"]): OracleService {
+function serviceOf(
+  { selector, numbers, others, ...rest }: RandomService,
+  place: { name: string; namespace: string },
+  all: Resources["pods"],
+): OracleService {
+  const own = { ...rest, ...place };
   const addresses = (list: Resources["pods"]) => list.flatMap(({ ip, ips = [ip] }) => ips);
   const isSelected = ({ namespace, labels }: Resources["pods"][number]) =>
     namespace === own.namespace && Object.entries(selector ?? {}).every(([key, value]) => labels[key] === value);
   if (selector === undefined || Object.keys(selector).length === 0)
     return {
       ...own,
-      name,
       endpoints: [...new Set([...others, ...addresses(all.filter((_, index) => numbers.includes(index)))])],
     };
-  return { ...own, name, selector, endpoints: [...new Set(addresses(all.filter(isSelected)))] };
+  return { ...own, selector, endpoints: [...new Set(addresses(all.filter(isSelected)))] };
 }
 
 const ROLES: Readonly<Record<string, string>> = {
@@ -92,7 +104,7 @@ const resources = (profile: ObviousProfile): fc.Arbitrary<Resources> =>
       pods,
       nodes: fc.tuple(...worlds.nodes.map(() => worlds.labelsOf(objects.NODE_LABELS))),
       accounts: fc.tuple(...worlds.NAMESPACES.map(() => fc.tuple(...objects.ACCOUNTS.map(() => worlds.labelsOf(objects.ACCOUNT_LABELS))))),
-      services: fc.tuple(...objects.SERVICE_NAMES.map(() => service)),
+      services: fc.tuple(...objects.SERVICES.map(() => service)),
       fqdns: fc.tuple(
         ...objects.NAMES_OF_HOSTS.map(() =>
           fc.uniqueArray(worlds.some([...worlds.OUTSIDE, "10.244.0.3", "192.168.0.1"]), { maxLength: 2 }),
@@ -107,7 +119,7 @@ const resources = (profile: ObviousProfile): fc.Arbitrary<Resources> =>
       serviceAccounts: worlds.NAMESPACES.flatMap((namespace, i) =>
         objects.ACCOUNTS.map((name, j) => ({ namespace, name, labels: random.accounts[i][j] })),
       ),
-      services: random.services.map((each, i) => serviceOf(each, objects.SERVICE_NAMES[i], random.pods)),
+      services: random.services.map((each, i) => serviceOf(each, objects.SERVICES[i], random.pods)),
       fqdns: Object.fromEntries(objects.NAMES_OF_HOSTS.map((name, i) => [name, random.fqdns[i]])),
       ...(profile === "cilium" ? { entities: ROLES } : {}),
     }));
@@ -182,15 +194,18 @@ const SOURCE_PORTS = [40000, 1, 80, 81, 443, 8080, 65535];
 
 /** Turns numbers into flows between ends, at ports, that matter in a world. */
 export function flowsIn(
-  { resources: { pods: all, nodes = [], entities = {}, fqdns = {} }, picks }: DialectWorld,
+  { resources: { pods: all, nodes = [], services = [], entities = {}, fqdns = {} }, picks }: DialectWorld,
   set: PolicySet,
 ): FlowQuestion[] {
   const edges = edgesOf(set);
   const inside = all.flatMap(({ ip, ips = [ip] }) => ips);
   const special = [...nodes.flatMap(({ ips }) => ips), ...Object.keys(entities), ...Object.values(fqdns).flat(), ...worlds.OUTSIDE];
-  const known = [...special, ...edges.addresses];
+  const known = [...special, ...edges.addresses, ...services.flatMap(({ endpoints }) => endpoints)];
   const pick = <T>(from: readonly T[], n: number): T => from[n % from.length];
-  const ports = [...new Set([...edges.ports, 53, 4789, ...all.flatMap((pod) => pod.ports.map(({ containerPort }) => containerPort))])];
+  const ofServices = services.flatMap((each) => each.ports.map(({ port }) => port));
+  const ports = [
+    ...new Set([...edges.ports, 53, 4789, ...ofServices, ...all.flatMap((pod) => pod.ports.map(({ containerPort }) => containerPort))]),
+  ];
   return picks.map(([source, destination, protocol, port]) => {
     const name = pick(QUESTIONS, protocol);
     // One end is a pod, unless it is on the host network: what has no pod at either end is judged by nobody.

@@ -19,13 +19,14 @@ import { judgeModel, type ModelAnswer, type ObviousProfile } from "./obviousMode
 /**
  * Mistakes of the program that are known (dialectMistakes.test.ts): what they touch is not asked. Whoever mends one strikes it out.
  * - attribution: the wrong policy is named where Cilium reads policies otherwise than they are written
+ * - exemption: the own node's exception is certain though another stage, which may decide, is not
  * - fragmentation: ICMP 3/4 under Cilium
  * - home: whether a node is the pod's own, where the pod's is not known
  * - names: pods and nodes match by DNS names only while these are known
  * - services: endpoints that are nodes or, of a Service without a selector, pods
  * - sets: those of other plugins
  */
-const KNOWN: ReadonlySet<string> = new Set(["attribution", "fragmentation", "home", "names", "services", "sets"]);
+const KNOWN: ReadonlySet<string> = new Set(["attribution", "exemption", "fragmentation", "home", "names", "services", "sets"]);
 
 /** Leaves out of a world what known mistakes touch. */
 function withoutKnown(world: DialectWorld): DialectWorld {
@@ -111,7 +112,8 @@ function compare(world: DialectWorld, profile: ObviousProfile): void {
     const question = { ...flow, source: flow.src.ip!, destination: flow.dst.ip!, sourcePort: flow.srcPort! };
     const judge = (holds: (alternatives: readonly L7Match[]) => boolean) =>
       judgeModel(set, world.resources, profile, { ...question, holds });
-    const [always, never] = [judge(() => true), judge(() => false)];
+    // Rules that want nothing of a request match every one.
+    const [always, never] = [judge(() => true), judge((alternatives) => alternatives.some((match) => matchTruth(match, {}) === true))];
     const answer = ask(flow);
     const request = REQUESTS[index % REQUESTS.length];
     for (const side of SIDES) {
@@ -192,12 +194,12 @@ function laterCopy(object: PlainObject): PlainObject[] {
 
 /** Facts that a snapshot or a record may lack; `n` picks which of them. */
 const FORGETTING: Readonly<Record<string, (world: World, n: number) => World>> = {
-  "the labels of a namespace": (world, n) => {
-    const name = [...world.namespaces.keys()][n % world.namespaces.size];
-    const unknown = { name, labels: { "kubernetes.io/metadata.name": name }, labelsKnown: false };
-    return { ...world, namespaces: new Map([...world.namespaces, [name, unknown]]) };
+  "the labels of namespaces": (world, n) => {
+    const unknown = (name: string) => ({ name, labels: { "kubernetes.io/metadata.name": name }, labelsKnown: false });
+    const entries = [...world.namespaces].map(([name, known], index) => [name, index % 2 === n % 3 ? known : unknown(name)] as const);
+    return { ...world, namespaces: new Map(entries) };
   },
-  "a pod": (world, n) => ({ ...world, pods: world.pods.filter((_, index) => index !== n % world.pods.length) }),
+  "some pods": (world, n) => ({ ...world, pods: world.pods.filter((_, index) => index % 2 === n % 2) }),
   "the service accounts": (world) => ({ ...world, serviceAccounts: new Map() }),
   "the names of addresses": (world) => ({ ...world, names: { entries: () => [] } }),
   "a node": (world, n) => ({ ...world, nodes: world.nodes.filter((_, index) => index !== n % world.nodes.length) }),
@@ -209,7 +211,9 @@ describe.each(PROFILES)("three values: %s", (profile) => {
     const podOf = (address: string | undefined) => world.resources.pods.find(({ ip, ips = [ip] }) => ips.includes(address!));
     // A pod that is forgotten is nobody to itself either.
     const isSelf = ({ src, dst }: FlowQuestion) => podOf(src.ip) !== undefined && podOf(src.ip) === podOf(dst.ip);
-    const flows = flowsIn(world, policySetOf(world.policies)).filter((flow) => !isSelf(flow));
+    const nodes = new Set(world.resources.nodes?.flatMap(({ ips }) => ips));
+    const isExempt = ({ src, dst }: FlowQuestion) => KNOWN.has("exemption") && (nodes.has(src.ip!) || nodes.has(dst.ip!));
+    const flows = flowsIn(world, policySetOf(world.policies)).filter((flow) => !isSelf(flow) && !isExempt(flow));
     const before = answersTo(world, flows, profile, { outside: true }).ask;
     const after = answersTo(world, flows, profile, { outside: true, change }).ask;
     const isRight = (knowing: Decision, forgetting: Decision) => forgetting.verdict === "unknown" || forgetting.verdict === knowing.verdict;
@@ -228,11 +232,12 @@ describe.each(PROFILES)("three values: %s", (profile) => {
           (flow) => flow,
         ),
       ),
-      runs(25),
+      runs(60),
     );
   });
 
-  test("without the initiator's port a verdict stays or is unknown", () => {
+  // Of the dialects here Calico alone looks at that port.
+  test.runIf(profile === "calico")("without the initiator's port a verdict stays or is unknown", () => {
     fc.assert(
       fc.property(worldsOf(profile, 30), (world) =>
         check(
@@ -242,7 +247,7 @@ describe.each(PROFILES)("three values: %s", (profile) => {
           (flow) => ({ ...flow, srcPort: -1 }),
         ),
       ),
-      runs(25),
+      runs(150),
     );
   });
 });
