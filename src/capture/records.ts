@@ -1,3 +1,4 @@
+import { NOT_TOLD } from "../flow/connections.ts";
 import {
   type FlowTable,
   icmpKind,
@@ -194,7 +195,10 @@ function readCount(record: Record<string, unknown>, field: string): number | und
 
 /** Returns source port, destination port and kind of the row's key. */
 function readPorts(record: Record<string, unknown>, protocol: number): [number, number, number] {
-  if (isIcmp(protocol)) return [0, 0, icmpKind(protocol, readByte(record, "icmpType") ?? 0, readByte(record, "icmpCode") ?? 0)];
+  if (isIcmp(protocol)) {
+    const [type, code] = [readByte(record, "icmpType"), readByte(record, "icmpCode")];
+    return [0, 0, type === undefined ? icmpKind(protocol, NOT_TOLD, NOT_TOLD) : icmpKind(protocol, type, code ?? 0)];
+  }
   if (!hasPorts(protocol)) return [0, 0, protocol];
   const destinationPort = readPort(record, "dstPort");
   if (destinationPort === undefined) throw new BadRecord("dstPort is missing");
@@ -227,7 +231,11 @@ function verdictBits(value: unknown): number {
 
 function readHint(value: unknown): L7Hint | undefined {
   if (typeof value !== "object" || value === null) return undefined;
-  const http = (value as Record<string, unknown>).http;
+  const { http, dns } = value as Record<string, unknown>;
+  if (typeof dns === "object" && dns !== null) {
+    const { query } = dns as Record<string, unknown>;
+    return typeof query === "string" ? { dns: { query: query.toLowerCase().replace(/\.$/, "") } } : undefined;
+  }
   if (typeof http !== "object" || http === null) return undefined;
   const { method, path, host, headers } = http as Record<string, unknown>;
   if (typeof method !== "string" || typeof path !== "string") return undefined;

@@ -69,8 +69,9 @@ export async function simulate(flags: SimulateFlags): Promise<SimulationResult> 
     const rows = connections.hintRows(i);
     const requests = rows.flatMap((row) => traffic.hints.all(row));
     const seen = rows.reduce((sum, row) => sum + traffic.hints.countOf(row), 0);
-    // Of a connection that was established without a request in sight, nobody knows what it said.
-    const isWhole = seen >= connections.attempts[i][OUTCOMES.indexOf("established")] && !rows.some((row) => traffic.hints.isCut(row));
+    // Of a connection that was (or may have been) established without a request in sight, nobody knows what it said.
+    const [established, unknown] = [OUTCOMES.indexOf("established"), OUTCOMES.indexOf("unknown")].map((k) => connections.attempts[i][k]);
+    const isWhole = seen >= established + unknown && !rows.some((row) => traffic.hints.isCut(row));
     return isWhole ? requests : [...requests, {}];
   };
   const simulation = new Simulation(connections, traffic.table.addresses, resolver, evaluator, baseline, requestsOf, (done) =>

@@ -195,7 +195,9 @@ export function inferCni(objects: readonly ManifestObject[]): CniGuess {
   const { settings, warnings } = settingsOf(chosen.name, objects, agents);
   const rival = candidates.find((sign) => sign.name !== chosen.name);
   if (rival)
-    warnings.unshift(`two network plugins are in the snapshot (${chosen.because}; ${rival.because}): give --cni to say which one decides`);
+    warnings.unshift(
+      `two network plugins are in the snapshot (${chosen.because}; ${rival.because}): ${chosen.name} is taken, give --cni to say which one decides`,
+    );
   return { name: chosen.name, because: chosen.because, warnings, settings };
 }
 

@@ -7,6 +7,7 @@ import { dialectOf, peersOf } from "./honoured.ts";
 export function cautionsOf(set: PolicySet, evaluator: Evaluator, world: World): string[] {
   return [
     ...evaluator.ignored.map((policy) => `${titleOf(policy)} is ignored: ${evaluator.profile.name} ${whyIgnored(policy, evaluator)}`),
+    ...assumedCautions(set, evaluator),
     ...stagedCautions(set),
     ...priorityCautions(set),
     ...tierCautions(set, evaluator),
@@ -21,8 +22,19 @@ function titleOf({ ref }: Policy): string {
 }
 
 function whyIgnored(policy: Policy, { profile }: Evaluator): string {
+  if (profile.name === "ovn-kubernetes" && profile.dialects.includes(dialectOf(policy))) return "refuses priorities above 99";
   if (profile.dialects.includes(dialectOf(policy))) return "refuses a policy with nodes peers while enable-node-selector-labels is off";
   return `does not honour ${policy.ref.kind} of ${policy.ref.apiVersion.replace(/\/.*/, "")}`;
+}
+
+/** Both kinds are off by default in the plugins that need switching on. */
+function assumedCautions({ policies }: PolicySet, { profile, ignored }: Evaluator): string[] {
+  const kinds = new Set(
+    policies.filter((policy) => profile.assumed.includes(dialectOf(policy)) && !ignored.includes(policy)).map(({ ref }) => ref.kind),
+  );
+  return [...kinds].map(
+    (kind) => `${kind} is taken to be switched on in ${profile.name}, where it is off by default: its configuration is not in the snapshot`,
+  );
 }
 
 function stagedCautions({ policies }: PolicySet): string[] {

@@ -4,7 +4,16 @@ import { hasPorts } from "../net/protocol.ts";
 import type { Direction, Policy, PortMatch } from "../policy/model.ts";
 import type { AddressClasses } from "./addressClasses.ts";
 import { type Clause, type CompiledPolicy, cutOf } from "./clauses.ts";
-import type { Decision, L7Condition, Match, Note, UnknownReason, Verdict } from "./decision.ts";
+import {
+  COMMON_DECISIONS,
+  type Decision,
+  type L7Condition,
+  type Match,
+  type Note,
+  UNSELECTED_DENIED,
+  type UnknownReason,
+  type Verdict,
+} from "./decision.ts";
 import { negate } from "./expression.ts";
 import { ANYTHING, type Identities, isOutside } from "./identities.ts";
 import type { PortSample } from "./portClasses.ts";
@@ -166,7 +175,7 @@ export function decideCell(rules: Rules, selecting: readonly CompiledPolicy[], q
     allowPossible: false,
     denyPossible: false,
     passPossible: false,
-    later: false,
+    later: rules.profile.enforcement === "always",
     ignored: selecting.some(({ stage }) => stage < 0),
   };
   let at = 0;
@@ -359,7 +368,7 @@ function endOfStage(
     return undefined;
   }
   if (progress.allowPossible || progress.passPossible) return undecided(rules, question, progress);
-  return isolated(rules, stage, selecting, question, progress);
+  return isolated(rules, stage, selecting, question);
 }
 
 /** No stage decided for certain: what isolation left to the end denies, the rest is allowed. */
@@ -372,7 +381,10 @@ function decideAtLast(rules: Rules, selecting: readonly CompiledPolicy[], questi
       return progress.denyPossible ? undecided(rules, question, progress) : EXEMPT;
     }
     const mayBeHost = isHost && (question.peer.identity === ANYTHING || identities.isUnsureNode(question.peer.identity));
-    if (progress.later === true && !progress.allowPossible && !mayBeHost) return isolated(rules, undefined, selecting, question, progress);
+    if (progress.later === true && !progress.allowPossible && !mayBeHost) {
+      if (certain.length === 0) return COMMON_DECISIONS[UNSELECTED_DENIED];
+      return isolated(rules, undefined, selecting, question);
+    }
     return undecided(rules, question, progress);
   }
   if (progress.denyPossible) return undecided(rules, question, progress);
@@ -424,12 +436,11 @@ function isolated(
   stage: Stage | undefined,
   selecting: readonly CompiledPolicy[],
   { subject, peer, sample }: Question,
-  { certain }: Progress,
 ): Decision {
   const notes: Note[] = [];
-  const clauses = selecting
-    .filter((compiled) => selectionTruth(rules, compiled.subject, subject) === true)
-    .flatMap((compiled) => compiled.clauses);
+  const own = selecting.filter((compiled) => selectionTruth(rules, compiled.subject, subject) === true);
+  const clauses = own.flatMap((compiled) => compiled.clauses);
+  const certain = own.filter(({ isolates }) => isolates).map(({ policy }) => policy);
   // Portless traffic that a rule's peers admit but its ports cannot name: the API leaves it to the plugin.
   const isKubernetes = certain.every(({ tier }) => tier.kind === "networkpolicy");
   if (

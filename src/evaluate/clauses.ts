@@ -3,8 +3,9 @@ import { makePrefix } from "../net/prefix.ts";
 import type { Direction, L7Match, Peer, Policy, PortMatch, Rule, RuleRef } from "../policy/model.ts";
 import type { Identities } from "./identities.ts";
 import type { PortCut } from "./portClasses.ts";
+import type { CniProfile } from "./profile.ts";
 import type { ServiceBackends } from "./serviceBackends.ts";
-import type { Stage } from "./stages.ts";
+import { rulesUnder, type Stage } from "./stages.ts";
 import type { Term, TermCompiler } from "./terms.ts";
 
 /** One alternative of a clause's peers. `isAddress`: it looks at nothing but addresses. */
@@ -36,10 +37,7 @@ export interface CompiledPolicy {
   readonly stage: number;
 }
 
-/**
- * Compiles one direction of the policies that govern it, stage by stage. Those that the plugin ignores come last. `hostPods`: see
- * TermCompiler.
- */
+/** Compiles one direction of the policies that govern it, stage by stage. Those that the plugin ignores come last. */
 export function compileDirection(
   stages: readonly Stage[],
   ignored: readonly Policy[],
@@ -47,11 +45,12 @@ export function compileDirection(
   identities: Identities,
   compiler: TermCompiler,
   services: ServiceBackends,
-  hostPods: boolean,
+  profile: CniProfile,
 ): CompiledPolicy[] {
+  const hostPods = profile.selectsHostPods[direction];
   const compiled: CompiledPolicy[] = [];
   const add = (policy: Policy, stage: number) => {
-    const list = policy[direction];
+    const list = rulesUnder(profile, policy, direction);
     if (list === undefined) return;
     const clauses =
       stage < 0 ? [] : list.rules.flatMap((rule) => (rule.action === "log" ? [] : compileRule(policy, rule, compiler, services, hostPods)));

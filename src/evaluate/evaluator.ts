@@ -13,6 +13,7 @@ import {
   DROPPED_TO_OWN_NODE,
   NO_POLICY,
   NOT_SELECTABLE,
+  OWN_NODE,
   SELF,
   SELF_THROUGH_SERVICE,
   UNSELECTED_DENIED,
@@ -72,6 +73,9 @@ export type Participant =
 /** Rows of subjects that no policy can select, or that none does. */
 const ROW_NOT_SELECTABLE = -1;
 const ROW_NO_POLICY = -2;
+/** What traffic from its own node meets at a pod that no policy selects, by what other traffic meets. */
+const OWN_NODE_OF_UNSELECTED: Readonly<Record<number, number>> = { [NO_POLICY]: NO_POLICY, [UNSELECTED_DENIED]: OWN_NODE };
+
 /** Number of a node that no object describes: nobody's home. */
 const NO_NODE = -0x7fffffff;
 
@@ -137,7 +141,7 @@ export class Evaluator {
     this.#apiServers = world.apiServers;
     const services = new ServiceBackends(world.services ?? [], world.serviceIndex);
     const compileFor = (direction: Direction, identities: Identities, compiler: TermCompiler) =>
-      compileDirection(stages, ignored, direction, identities, compiler, services, profile.selectsHostPods[direction]);
+      compileDirection(stages, ignored, direction, identities, compiler, services, profile);
     const identities = new Identities({
       ...world,
       serviceAccounts: world.serviceAccounts ?? new Map(),
@@ -230,8 +234,13 @@ export class Evaluator {
     if (self !== 0 && self === this.#self[source] && !(throughService && this.#judgesSelf.ingress))
       return throughService ? SELF_THROUGH_SERVICE : SELF;
     if (this.#dropped.ingress[portClass] === 1) return DROPPED_BY_PLUGIN;
-    if (row < 0) return this.#unselected;
+    // What the pod's own node asks of it passes also where pods without policies are closed (kubelet probes).
+    if (row < 0) return this.#isOwnNode(destination, source) ? OWN_NODE_OF_UNSELECTED[this.#unselected] : this.#unselected;
     return this.#lookUp(row, this.#peerSeenBy(destination, source), destination, portClass);
+  }
+
+  #isOwnNode(subject: number, peer: number): boolean {
+    return this.#self[peer] < 0 && this.#self[peer] === this.#home[subject];
   }
 
   /** Returns a peer's number in the table. A node is one to the pods on it and another to the rest. */

@@ -10,9 +10,13 @@ export function dialectOf({ tier, ref }: Policy): Dialect {
   return /AdminNetworkPolicy$/.test(ref.kind) ? "admin" : "clusternetworkpolicy";
 }
 
-/** Reports whether a plugin knows a policy at all. Cilium refuses admin policies with peers by node labels as a whole. */
+/**
+ * Reports whether a plugin knows a policy at all. Cilium refuses admin policies with peers by node labels as a whole, OVN-Kubernetes
+ * those of a priority above 99.
+ */
 export function honours(profile: CniProfile, policy: Policy): boolean {
   if (!profile.dialects.includes(dialectOf(policy))) return false;
+  if (profile.name === "ovn-kubernetes" && policy.tier.kind === "admin") return policy.tier.order <= 99;
   return profile.name !== "cilium" || policy.tier.kind === "cilium" || !peersOf(policy).some(({ kind }) => kind === "nodes");
 }
 

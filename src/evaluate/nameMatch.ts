@@ -1,6 +1,6 @@
 import type { Address } from "../net/address.ts";
 import type { NamePattern } from "../policy/model.ts";
-import { compileRegex } from "../policy/regex.ts";
+import { compileRegex, literalOf } from "../policy/regex.ts";
 
 /** What is known of the DNS names of addresses. */
 export interface KnownNames {
@@ -25,6 +25,11 @@ export class NamesOfAddresses {
     const byName = (this.#addressesByName ??= this.#index());
     const matching = new Set<Address>();
     for (const { regex } of patterns) {
+      const literal = literalOf(regex);
+      if (literal !== undefined) {
+        for (const address of byName.get(literal) ?? []) matching.add(address);
+        continue;
+      }
       const matches = compileRegex(regex);
       for (const [name, addresses] of byName) if (matches(name)) for (const address of addresses) matching.add(address);
     }

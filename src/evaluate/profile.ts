@@ -36,6 +36,8 @@ export interface CniProfile {
   readonly selfThroughService: { readonly egress: SelfTreatment; readonly ingress: SelfTreatment };
   /** What happens to pods that no policy selects (Cilium enable-policy): allowed, denied, or nothing is enforced at all. */
   readonly enforcement: "default" | "always" | "never";
+  /** Families that are taken to be switched on, since the snapshot does not hold the plugin's configuration. */
+  readonly assumed: readonly Dialect[];
   /** What this profile does not imitate, or had to assume, for the report's header. */
   readonly caveats: readonly string[];
 }
@@ -66,6 +68,7 @@ const GENERIC: CniProfile = {
   dropped: { egress: [], ingress: [] },
   selfThroughService: { egress: "judge-admin", ingress: "judge-admin" },
   enforcement: "default",
+  assumed: [],
   caveats: [],
 };
 
@@ -91,10 +94,11 @@ export function profileOf(name: CniName, settings: Settings = {}): CniProfile {
       return {
         ...judged,
         selfThroughService: { egress: "judge", ingress: "allow" },
+        assumed: settings.configured === undefined ? ["admin", "clusternetworkpolicy"] : [],
         dialects: [
           "networkpolicy",
           ...(isOn("AdminNetworkPolicy") ? (["admin"] as const) : []),
-          ...(isOn("ClusterNetworkPolicy") ? (["clusternetworkpolicy"] as const) : []),
+          ...(isOn("ClusterNetworkPolicy") && isFrom(settings.version, 2, 7) ? (["clusternetworkpolicy"] as const) : []),
         ],
       };
     }
@@ -132,16 +136,18 @@ function ciliumProfile(base: CniProfile, settings: Settings): CniProfile {
   const enabled = settings["enable-policy"];
   const dialects: Dialect[] = ["cilium"];
   if (settings["enable-k8s-networkpolicy"] !== "false") dialects.push("networkpolicy");
-  // Off by default; where the configuration is not in the snapshot, a ClusterNetworkPolicy in the set says that it is on.
+  // From 1.20 on, and off by default; where the configuration is not in the snapshot, a ClusterNetworkPolicy in the set says that it
+  // is on (and a caution says so).
   const isConfigured = settings.configured !== undefined;
-  if ((settings["enable-k8s-cluster-network-policy"] ?? (isConfigured ? "false" : "true")) === "true")
-    dialects.push("clusternetworkpolicy");
+  const isOn = (settings["enable-k8s-cluster-network-policy"] ?? (isConfigured ? "false" : "true")) === "true";
+  if (isOn && isFrom(settings.version, 1, 20)) dialects.push("clusternetworkpolicy");
   // SCTP is an option that is off by default: its packets are then of an unknown protocol, which is dropped.
   const isSctpOff = isConfigured && settings["enable-sctp"] !== "true";
   const sctp = isSctpOff ? [{ protocol: SCTP }] : [];
   return {
     ...base,
     dialects,
+    assumed: isConfigured ? [] : ["clusternetworkpolicy"],
     icmpAlwaysPasses: settings["allow-icmp-frag-needed"] === "false" ? [] : [FRAGMENTATION_NEEDED],
     dropped: { egress: sctp, ingress: sctp },
     caveats: isSctpOff ? ["cilium drops SCTP, since enable-sctp is not true in its configuration (read in its code, not measured)"] : [],
@@ -149,6 +155,12 @@ function ciliumProfile(base: CniProfile, settings: Settings): CniProfile {
     blocksMatchPods: mode.includes("pods"),
     blocksMatchNodes: mode.includes("nodes"),
   };
+}
+
+/** Reports whether a version is that one or a later one; of an unknown version, that it is. */
+function isFrom(version: string | undefined, major: number, minor: number): boolean {
+  const [, a, b] = /^(\d+)\.(\d+)/.exec(version ?? "") ?? [];
+  return a === undefined || Number(a) > major || (Number(a) === major && Number(b) >= minor);
 }
 
 /** ClusterNetworkPolicy from 3.32 on, AdminNetworkPolicy from 3.29 to 3.31 (tigera/docs); of an unknown version, both. */

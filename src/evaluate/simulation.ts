@@ -2,6 +2,7 @@ import type { AddressTable } from "../flow/addressTable.ts";
 import type { Connections } from "../flow/connections.ts";
 import { type ObservedOutcome, OUTCOMES } from "../flow/outcome.ts";
 import type { Address } from "../net/address.ts";
+import { isIcmp } from "../net/protocol.ts";
 import { combine, type Decision, type UnknownReason, type Verdict } from "./decision.ts";
 import type { Endpoint, EndpointResolver } from "./endpoints.ts";
 import type { Evaluator, Participant } from "./evaluator.ts";
@@ -212,10 +213,18 @@ export class Simulation {
   /** Judges connection `i` with an evaluator. */
   judge(i: number, evaluator: Evaluator, ends: Ends = this.ends(i)): Judgement {
     const { targets } = ends;
+    const protocol = this.connections.protocol(i);
+    // A log that does not tell ICMP's type: what all types agree on holds.
+    if (isIcmp(protocol) && !this.connections.hasIcmpType(i) && targets.length === 1) {
+      const types = evaluator.ports.samples.filter((sample) => sample.protocol === protocol);
+      return nameUnknown(
+        agree(types.map(({ port }) => this.#judgeTarget(i, evaluator, ends, targets[0].participant, port))),
+        "unknown-port-name",
+      );
+    }
     if (targets.length === 1) return this.#judgeTarget(i, evaluator, ends, targets[0].participant, targets[0].port);
     // A Service without backends leads nowhere that is known, on a port that nobody knows.
     if (targets.length === 0) {
-      const protocol = this.connections.protocol(i);
       const ports = evaluator.ports.samples
         .filter((sample) => sample.protocol === protocol)
         .map(({ port }) => this.#judgeTarget(i, evaluator, ends, { type: "unknown" }, port));
@@ -251,12 +260,12 @@ function judgeArrivals(evaluator: Evaluator, arriving: readonly Participant[], d
 }
 
 /** Neither the backend nor its port is known: what all ports agree on holds, the rest hangs on an end that nobody knows. */
-function nameUnknown({ egress, ingress, verdict }: Judgement): Judgement {
-  return { egress: nameUnknownEnd(egress), ingress: nameUnknownEnd(ingress), verdict };
+function nameUnknown({ egress, ingress, verdict }: Judgement, reason: UnknownReason = "unknown-endpoint"): Judgement {
+  return { egress: nameUnknownEnd(egress, reason), ingress: nameUnknownEnd(ingress, reason), verdict };
 }
 
-function nameUnknownEnd(decision: Decision): Decision {
-  return decision.reason === "several-backends" ? { ...decision, reason: "unknown-endpoint" } : decision;
+function nameUnknownEnd(decision: Decision, reason: UnknownReason = "unknown-endpoint"): Decision {
+  return decision.reason === "several-backends" ? { ...decision, reason } : decision;
 }
 
 /** Joins the judgements of a Service's candidate backends: what all say, else unknown (semantics 3). */

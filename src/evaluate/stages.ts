@@ -1,6 +1,6 @@
 import { EVERYTHING } from "../cluster/selector.ts";
 import { SCTP, TCP, UDP } from "../net/protocol.ts";
-import type { PodMatch, Policy, PolicySet, Rule, Tier } from "../policy/model.ts";
+import type { Direction, PodMatch, Policy, PolicySet, Rule, RuleList, Tier } from "../policy/model.ts";
 import { honours } from "./honoured.ts";
 import type { CniProfile } from "./profile.ts";
 
@@ -32,7 +32,6 @@ const KUBERNETES_POLICY_ORDER = 1000;
 
 /** Sorts a set's policies into the stages in which a plugin asks them. Staged policies and those that do nothing to pods are left out. */
 export function stagesOf(set: PolicySet, profile: CniProfile): Staging {
-  if (profile.name === "cilium") set = { ...set, policies: set.policies.map(asCiliumReads) };
   const inForce = set.policies.filter(({ staged, inert, nodes }) => staged === undefined && inert === undefined && nodes === undefined);
   const known = inForce.filter((policy) => honours(profile, policy));
   const ignored = inForce.filter((policy) => !known.includes(policy));
@@ -60,13 +59,15 @@ function byOrder(policies: readonly Policy[]): Policy[] {
   return policies.toSorted((a, b) => orderOf(a) - orderOf(b) || compare(a.ref.name, b.ref.name));
 }
 
-/** Cilium's quirks with policies of others (measured: oracle/cilium-mixed): rule lists count though policyTypes leaves them out. */
-function asCiliumReads(policy: Policy): Policy {
-  if (policy.unlisted !== undefined) {
-    const { unlisted, ...rest } = policy;
-    return { ...rest, ...unlisted };
-  }
-  return policy.tier.kind === "admin" || policy.tier.kind === "baseline" ? withNameServers(policy) : policy;
+/**
+ * Returns what a policy says of a direction under a plugin. Cilium's quirks with policies of others (measured: oracle/cilium-mixed):
+ * rule lists count though policyTypes leaves them out, and names open the name servers.
+ */
+export function rulesUnder(profile: CniProfile, policy: Policy, direction: Direction): RuleList | undefined {
+  const list = policy[direction];
+  if (profile.name !== "cilium") return list;
+  const isAdmin = policy.tier.kind === "admin" || policy.tier.kind === "baseline";
+  return isAdmin && list !== undefined && direction === "egress" ? withNameServers(list) : (list ?? policy.unlisted?.[direction]);
 }
 
 /** The ports of DNS servers as their pods name them. */
@@ -77,13 +78,12 @@ const NAME_SERVERS: PodMatch = {
 };
 
 /** A rule that allows by DNS name also opens the cluster's name servers, through the DNS proxy. */
-function withNameServers(policy: Policy): Policy {
-  if (policy.egress === undefined) return policy;
-  const rules = policy.egress.rules.flatMap((rule): Rule[] => {
+function withNameServers(list: RuleList): RuleList {
+  const rules = list.rules.flatMap((rule): Rule[] => {
     if (rule.action !== "allow" || rule.peers === "any" || !rule.peers.some(({ kind }) => kind === "names")) return [rule];
     return [rule, { ...rule, peers: [{ kind: "pods", match: NAME_SERVERS, ref: rule.ref }], ports: DNS_PORTS }];
   });
-  return { ...policy, egress: { ...policy.egress, rules } };
+  return { ...list, rules };
 }
 
 /** Tiers by order, then name; policies by order, then by "name/namespace/kind" (felix: PolicySorter). */

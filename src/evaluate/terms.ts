@@ -138,7 +138,7 @@ export class TermCompiler {
       case "services": {
         const { selections, addresses } = services.find(peer.match);
         const terms: Term[] = selections.map((match) => ({ op: "selection", number: identities.intern(match, hostPods) }));
-        if (addresses.length > 0) terms.push(this.#block(addresses.map(wholeAddress)));
+        if (addresses.length > 0) terms.push(this.#addressed(addresses.map(wholeAddress), []));
         return { op: "some", terms };
       }
       case "all":

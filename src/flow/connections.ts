@@ -26,6 +26,8 @@ const PORT_PAIR = 5; // dialled port in the high half, destination port (or ICMP
 const PROTOCOL = 6;
 const KEY_WIDTH = 7;
 
+/** Stands for an ICMP type and code that a log does not tell; 255 is reserved for them (IANA ICMP parameters). */
+export const NOT_TOLD = 255;
 /** No connection was counted yet. */
 const NO_PORT = -2;
 const SEVERAL_PORTS = -1;
@@ -87,6 +89,11 @@ export class Connections {
   /** The destination port of TCP, UDP and SCTP. */
   port(i: number): number {
     return this.#keys.get(i, PORT_PAIR) & 0xffff;
+  }
+
+  /** Reports whether type and code of an ICMP connection are known. */
+  hasIcmpType(i: number): boolean {
+    return (this.#keys.get(i, PORT_PAIR) & 0xffff) !== (NOT_TOLD << 8) + NOT_TOLD;
   }
 
   icmpType(i: number): number {

@@ -199,12 +199,12 @@ function identityOf({ apiVersion, kind, namespace, name }: PolicyRef): string {
 
 /**
  * Returns the policies in force once candidates meet the existing ones. `overlay`: as `kubectl apply` does, the same
- * kind, namespace and name is replaced and the rest stays; `replace`: the candidates alone.
+ * kind, namespace and name is replaced and the rest stays; `replace`: the candidates alone, with the cluster's tiers and sets that
+ * they refer to.
  */
 export function overlay(existing: PolicySet, candidates: PolicySet, mode: "overlay" | "replace"): PolicySet {
-  const { policies, tiers, sets } = candidates;
-  if (mode === "replace") return { policies, tiers, sets };
-  return { policies: merge(existing.policies, policies), tiers: merge(existing.tiers, tiers), sets: merge(existing.sets, sets) };
+  const [tiers, sets] = [merge(existing.tiers, candidates.tiers), merge(existing.sets, candidates.sets)];
+  return { policies: mode === "replace" ? candidates.policies : merge(existing.policies, candidates.policies), tiers, sets };
 }
 
 function merge<T extends { readonly ref: PolicyRef }>(existing: readonly T[], candidates: readonly T[]): T[] {

@@ -30,11 +30,16 @@ export function regexFault(regex: string): string | undefined {
   }
 }
 
+/** Returns the one text that an expression without operators matches; undefined for others. */
+export function literalOf(regex: string): string | undefined {
+  return /^(?:[\w-]|\\\.)+$/.test(regex) ? regex.replaceAll("\\.", ".") : undefined;
+}
+
 /** Returns a test of whether a text matches an expression as a whole. */
 export function compileRegex(regex: string): (text: string) => boolean {
   let test = known.get(regex);
   if (test === undefined) {
-    const literal = /^(?:[\w-]|\\\.)+$/.test(regex) ? regex.replaceAll("\\.", ".") : undefined;
+    const literal = literalOf(regex);
     if (literal !== undefined) test = (text) => text === literal;
     else {
       const pattern = loaded().compile(regex);

@@ -52,7 +52,10 @@ export class ConnectionWriter {
     text += `,"destination":${this.#endpoint(ends.destinationEndpoint)}`;
     if (ends.targets.length > 1) text += `,"backends":[${this.#backends(i, ends)}]`;
     text += `,"protocol":"${protocolName(protocol)}","port":${hasPorts(protocol) ? ends.port : null}`;
-    if (isIcmp(protocol)) text += `,"icmpType":${connections.icmpType(i)},"icmpCode":${connections.icmpCode(i)}`;
+    if (isIcmp(protocol))
+      text += connections.hasIcmpType(i)
+        ? `,"icmpType":${connections.icmpType(i)},"icmpCode":${connections.icmpCode(i)}`
+        : ',"icmpType":null,"icmpCode":null';
     if (hint) text += `,"l7":${safeJson(hint)}`;
     text += `,"count":${connections.count[i]},"packets":${isCounted ? connections.packets[i] : null},"bytes":${isCounted ? connections.bytes[i] : null}`;
     text += `,"firstSeen":${timeJson(connections.firstSeconds[i], connections.firstNanoseconds[i])}`;

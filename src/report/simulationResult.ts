@@ -3,6 +3,7 @@ import type { Decision, Match } from "../evaluate/decision.ts";
 import type { Endpoint } from "../evaluate/endpoints.ts";
 import { peersOf } from "../evaluate/honoured.ts";
 import type { Ends, Simulation } from "../evaluate/simulation.ts";
+import { NOT_TOLD } from "../flow/connections.ts";
 import type { L7Hints } from "../flow/hints.ts";
 import { hasPorts, isIcmp, protocolName } from "../net/protocol.ts";
 import { endpointLabel, placeLabel, policyLabel } from "./labels.ts";
@@ -54,6 +55,7 @@ export function portLabel(protocol: number, port: number): string {
   if (hasPorts(protocol)) return `${port}/${protocolName(protocol)}`;
   if (!isIcmp(protocol)) return `protocol ${protocol}`;
   const type = port >> 8;
+  if (type === NOT_TOLD && (port & 255) === NOT_TOLD) return `${protocolName(protocol)}, type not told`;
   const isEcho = type === (protocol === 1 ? 8 : 128);
   return isEcho ? `${protocolName(protocol)} echo` : `${protocolName(protocol)} type ${type} code ${port & 255}`;
 }

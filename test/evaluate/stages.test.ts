@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { CNI_NAMES, type CniName, profileOf } from "../../src/evaluate/profile.ts";
-import { stagesOf } from "../../src/evaluate/stages.ts";
+import { rulesUnder, stagesOf } from "../../src/evaluate/stages.ts";
 import type { Policy } from "../../src/policy/model.ts";
 import { policySetOf } from "../oracle/compiled.ts";
 import { ALL_KINDS, adminPolicy, calico, ciliumPolicy, clusterPolicy, networkPolicy } from "./dialects.ts";
@@ -152,7 +152,7 @@ describe("what is not asked", () => {
 describe("how Cilium reads others' policies", () => {
   const rules = (text: string, direction: "ingress" | "egress", cni: CniName = "cilium") =>
     stagesOf(policySetOf(text), profileOf(cni)).stages.flatMap(({ policies }) =>
-      policies.flatMap((policy) => policy[direction]?.rules ?? []),
+      policies.flatMap((policy) => rulesUnder(profileOf(cni), policy, direction)?.rules ?? []),
     );
 
   test("rules for a direction that policyTypes leaves out count; Kubernetes ignores them", () => {

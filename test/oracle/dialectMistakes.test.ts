@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { answersTo, type FlowQuestion } from "./cases.ts";
 import type { PlainObject } from "./compiled.ts";
 import type { Resources } from "./obviousEvaluator.ts";
-import type { ObviousProfile } from "./obviousModel.ts";
+import type { ObviousProfile } from "./obviousTerms.ts";
 
 /*
  * Mistakes that the random worlds of dialectsDifferential.test.ts found in the program, each as small as it can be.

@@ -1,11 +1,14 @@
 import fc from "fast-check";
 import { type Address, formatAddress } from "../../src/net/address.ts";
 import type { PolicySet } from "../../src/policy/model.ts";
+import { adminPolicy, baselinePolicy, clusterPolicy } from "./adminObjects.ts";
+import { calicoPolicy, calicoSet, calicoTiers } from "./calicoObjects.ts";
 import type { FlowQuestion } from "./cases.ts";
+import { cidrGroup, ciliumPolicy } from "./ciliumObjects.ts";
 import type { PlainObject } from "./compiled.ts";
-import * as objects from "./dialectObjects.ts";
+import * as pools from "./dialectPools.ts";
 import type { OraclePod, OracleService, Resources } from "./obviousEvaluator.ts";
-import type { ObviousProfile } from "./obviousModel.ts";
+import type { ObviousProfile } from "./obviousTerms.ts";
 import * as worlds from "./worlds.ts";
 
 /*
@@ -28,7 +31,7 @@ const MOST = {
 
 const podWithAccount = fc.record({
   pod: worlds.pod,
-  account: fc.option(worlds.some(objects.ACCOUNTS), { nil: undefined }),
+  account: fc.option(worlds.some(pools.ACCOUNTS), { nil: undefined }),
   isNameServer: fc.nat(5).map((n) => n === 0),
   /** Like the pod before it, but for its account or its ports. */
   twin: worlds.some([undefined, undefined, undefined, "account", "ports"]),
@@ -59,7 +62,7 @@ const pods = fc.array(podWithAccount, { minLength: 3, maxLength: 7 }).map((list)
 });
 
 const service = fc.record({
-  labels: worlds.labelsOf(objects.SERVICE_LABELS),
+  labels: worlds.labelsOf(pools.SERVICE_LABELS),
   selector: fc.option(worlds.labelsOf({ app: worlds.POD_LABELS.app }), { nil: undefined }),
   ports: fc.array(fc.record({ port: worlds.some(worlds.PORTS), protocol: worlds.some(worlds.PROTOCOLS) }), { minLength: 1, maxLength: 2 }),
   others: fc.uniqueArray(worlds.some([...worlds.OUTSIDE, "192.168.0.1"]), { maxLength: 2 }),
@@ -102,13 +105,11 @@ const resources = (profile: ObviousProfile): fc.Arbitrary<Resources> =>
     .record({
       namespaces: fc.tuple(...worlds.NAMESPACES.map(() => worlds.labelsOf(worlds.NAMESPACE_LABELS))),
       pods,
-      nodes: fc.tuple(...worlds.nodes.map(() => worlds.labelsOf(objects.NODE_LABELS))),
-      accounts: fc.tuple(...worlds.NAMESPACES.map(() => fc.tuple(...objects.ACCOUNTS.map(() => worlds.labelsOf(objects.ACCOUNT_LABELS))))),
-      services: fc.tuple(...objects.SERVICES.map(() => service)),
+      nodes: fc.tuple(...worlds.nodes.map(() => worlds.labelsOf(pools.NODE_LABELS))),
+      accounts: fc.tuple(...worlds.NAMESPACES.map(() => fc.tuple(...pools.ACCOUNTS.map(() => worlds.labelsOf(pools.ACCOUNT_LABELS))))),
+      services: fc.tuple(...pools.SERVICES.map(() => service)),
       fqdns: fc.tuple(
-        ...objects.NAMES_OF_HOSTS.map(() =>
-          fc.uniqueArray(worlds.some([...worlds.OUTSIDE, "10.244.0.3", "192.168.0.1"]), { maxLength: 2 }),
-        ),
+        ...pools.NAMES_OF_HOSTS.map(() => fc.uniqueArray(worlds.some([...worlds.OUTSIDE, "10.244.0.3", "192.168.0.1"]), { maxLength: 2 })),
       ),
     })
     .map((random) => ({
@@ -117,10 +118,10 @@ const resources = (profile: ObviousProfile): fc.Arbitrary<Resources> =>
       // A kubelet labels its node: one without any label is taken for one that no object describes.
       nodes: worlds.nodes.map((node, i) => ({ ...node, labels: { "kubernetes.io/hostname": node.name, ...random.nodes[i] } })),
       serviceAccounts: worlds.NAMESPACES.flatMap((namespace, i) =>
-        objects.ACCOUNTS.map((name, j) => ({ namespace, name, labels: random.accounts[i][j] })),
+        pools.ACCOUNTS.map((name, j) => ({ namespace, name, labels: random.accounts[i][j] })),
       ),
-      services: random.services.map((each, i) => serviceOf(each, objects.SERVICES[i], random.pods)),
-      fqdns: Object.fromEntries(objects.NAMES_OF_HOSTS.map((name, i) => [name, random.fqdns[i]])),
+      services: random.services.map((each, i) => serviceOf(each, pools.SERVICES[i], random.pods)),
+      fqdns: Object.fromEntries(pools.NAMES_OF_HOSTS.map((name, i) => [name, random.fqdns[i]])),
       ...(profile === "cilium" ? { entities: ROLES } : {}),
     }));
 
@@ -135,8 +136,8 @@ const named = (lists: fc.Arbitrary<readonly (readonly Numbered[])[]>, prefix: st
     .map(([made, priorities]) => made.flat().map((make, index) => make(`${prefix}${index}`, priorities[index])));
 
 /** What policies refer to. Sets of different plugins have the same names. */
-const groups = fc.tuple(objects.cidrGroup, objects.cidrGroup).map((list) => list.map((make, index) => make(`set${index}`)));
-const sets = fc.array(objects.calicoSet, { maxLength: 3 }).map((list) => list.map((make, index) => make(`set${index}`)));
+const groups = fc.tuple(cidrGroup, cidrGroup).map((list) => list.map((make, index) => make(`set${index}`)));
+const sets = fc.array(calicoSet, { maxLength: 3 }).map((list) => list.map((make, index) => make(`set${index}`)));
 
 function policies(profile: ObviousProfile): fc.Arbitrary<PlainObject[]> {
   const most = MOST[profile];
@@ -149,17 +150,17 @@ function policies(profile: ObviousProfile): fc.Arbitrary<PlainObject[]> {
       ),
       most.networkpolicy,
     ),
-    several(objects.adminPolicy, most.admin),
-    several(objects.clusterPolicy, most.cluster),
-    several(objects.ciliumPolicy, most.cilium),
-    several(objects.calicoPolicy, most.calico),
+    several(adminPolicy, most.admin),
+    several(clusterPolicy, most.cluster),
+    several(ciliumPolicy, most.cilium),
+    several(calicoPolicy, most.calico),
   );
   const nothing = fc.constant([]);
   const others = fc.tuple(
-    fc.option(objects.baselinePolicy, { nil: undefined }).map((policy) => (policy === undefined ? [] : [policy])),
+    fc.option(baselinePolicy, { nil: undefined }).map((policy) => (policy === undefined ? [] : [policy])),
     profile === "cilium" ? groups : nothing,
     profile === "calico" ? sets : nothing,
-    profile === "calico" ? objects.calicoTiers : nothing,
+    profile === "calico" ? calicoTiers : nothing,
   );
   const ranks = fc.array(fc.nat(), { minLength: 30, maxLength: 30, size: "max" });
   // In random order: none that matters is written in it.
@@ -175,9 +176,9 @@ function policies(profile: ObviousProfile): fc.Arbitrary<PlainObject[]> {
 export function foreignObjects(profile: ObviousProfile): fc.Arbitrary<{ policies: PlainObject[]; sets: PlainObject[] }> {
   const isForeign = { admin: profile === "cilium", cilium: profile !== "cilium", calico: profile !== "calico" };
   const unknown = fc.tuple(
-    several(objects.adminPolicy, isForeign.admin ? 2 : 0),
-    several(objects.ciliumPolicy, isForeign.cilium ? 2 : 0),
-    several(objects.calicoPolicy, isForeign.calico ? 2 : 0),
+    several(adminPolicy, isForeign.admin ? 2 : 0),
+    several(ciliumPolicy, isForeign.cilium ? 2 : 0),
+    several(calicoPolicy, isForeign.calico ? 2 : 0),
   );
   const nothing = fc.constant([]);
   const foreignSets = fc.tuple(isForeign.cilium ? groups : nothing, isForeign.calico ? sets : nothing).map((lists) => lists.flat());

@@ -6,9 +6,10 @@ import { matchTruth, type Request } from "../../src/evaluate/l7.ts";
 import type { L7Match } from "../../src/policy/model.ts";
 import { type Answer, answersTo, type FlowQuestion } from "./cases.ts";
 import { type PlainObject, policySetOf } from "./compiled.ts";
-import { HTTP_PATHS } from "./dialectObjects.ts";
+import { HTTP_PATHS } from "./dialectPools.ts";
 import { type DialectWorld, dialectWorlds, flowsIn, foreignObjects } from "./dialectWorlds.ts";
-import { judgeModel, type ModelAnswer, type ObviousProfile } from "./obviousModel.ts";
+import { judgeModel, type ModelAnswer } from "./obviousModel.ts";
+import type { ObviousProfile } from "./obviousTerms.ts";
 
 /*
  * The compiled evaluator against the obvious one over the neutral model, on random policies of every dialect, and laws that hold
@@ -132,7 +133,7 @@ describe("compiled against obvious", () => {
   test.each(PROFILES)("verdict and deciding rule agree where all is known: %s", (profile) => {
     fc.assert(
       fc.property(worldsOf(profile, 60), (world) => compare(world, profile)),
-      runs(250),
+      runs(200),
     );
   });
 });

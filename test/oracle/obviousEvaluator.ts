@@ -146,9 +146,9 @@ function judgeSide(
       });
     });
   }
-  if (isolatedBy.length === 0) return { allowed: true, isolatedBy, matched };
-  // "Traffic to and from the node where a Pod is running is always allowed", and a pod cannot block access to itself.
+  // A pod cannot block access to itself, and "traffic to and from the node where a Pod is running is always allowed".
   if (peer.pod !== undefined && peer.pod.namespace === subject.pod.namespace && peer.pod.name === subject.pod.name) return free("self");
+  if (isolatedBy.length === 0) return { allowed: true, isolatedBy, matched };
   if (peer.node !== undefined && peer.node.name === subject.pod.node) return free("own-node");
   return { allowed: matched.length > 0, isolatedBy, matched };
 }

@@ -129,7 +129,8 @@ export const readService: PeerReader = (reader, value, path) => {
   }
   const namePath = [...path, "k8sService"];
   const byName = reader.mapping(fields.k8sService, namePath, ["serviceName", "namespace"]);
-  if (byName) {
+  if (byName && bySelector) reader.warning(namePath, "beside a `k8sServiceSelector` Cilium does not look at the name");
+  else if (byName) {
     const namespace = reader.text(byName.namespace, [...namePath, "namespace"]) || undefined;
     const name = reader.text(byName.serviceName, [...namePath, "serviceName"]) ?? "";
     matches.push({ name, ...(namespace === undefined ? {} : { namespace }) });

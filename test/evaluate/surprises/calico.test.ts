@@ -137,7 +137,7 @@ const tiers: Row[] = [
     {
       "shop/web > shop/db TCP/80": "allow | deny rule-deny a",
       "shop/api > shop/db TCP/80": "allow | allow rule z",
-      "data/db > shop/db TCP/80": "allow | deny tier-default a z",
+      "data/db > shop/db TCP/80": "allow | deny tier-default z",
     },
   ],
   [
@@ -159,7 +159,7 @@ const tiers: Row[] = [
     [tier("sec", "order: 10"), global("a", "tier: sec", ingress(pass())), calico("shop/p", ingress(allow(from("app == 'web'"))))],
     {
       "shop/web > shop/db TCP/80": "allow | allow rule p",
-      "shop/api > shop/db TCP/80": "allow | deny tier-default a p",
+      "shop/api > shop/db TCP/80": "allow | deny tier-default p",
       "shop/api > data/db TCP/80": "allow | allow default a",
     },
   ],

@@ -562,7 +562,8 @@ describe("a negative `namespaces` peer admits what the API says, and is told to 
   test("the caution", () => {
     const set = readPolicies(readManifest(policies.join("---\n"), "policies.yaml"), { defaultNamespace: "default" });
     const world = { pods: [], namespaces: new Map(), nodes: [] };
-    expect(cautionsOf(set, new Evaluator(set, world, profileOf("cilium")), world)).toEqual([
+    const settings = { configured: "true", "enable-k8s-cluster-network-policy": "true" };
+    expect(cautionsOf(set, new Evaluator(set, world, profileOf("cilium", settings)), world)).toEqual([
       expect.stringContaining("k (policies.yaml:1) names namespaces by what they are not"),
     ]);
     expect(cautionsOf(set, new Evaluator(set, world, profileOf("generic")), world)).toEqual([]);
