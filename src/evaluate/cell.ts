@@ -178,6 +178,10 @@ export function decideCell(rules: Rules, selecting: readonly CompiledPolicy[], q
     later: rules.profile.enforcement === "always",
     ignored: selecting.some(({ stage }) => stage < 0),
   };
+  if (rules.profile.icmpAlwaysPasses.some((match) => holdsNumber(match, question.sample))) {
+    const isolatedBy = selecting.filter(({ isolates }) => isolates).map(({ policy }) => policy);
+    return { verdict: "allow", reason: "default", notes: ["icmp-always-passes"], isolatedBy, matched: [] };
+  }
   let at = 0;
   while (at < selecting.length && selecting[at].stage >= 0) {
     let end = at + 1;
@@ -223,23 +227,26 @@ function decideStage(
   }
   progress.passPossible = false;
   const isolating = [...bySubject.values()].filter(({ isolates }) => isolates);
-  if (exempts(rules, stage, question) && isolating.length > 0) return EXEMPT;
+  const exempt = isolating.length === 0 ? false : exempts(rules, stage, question);
+  if (exempt === true) return progress.denyPossible ? undecided(rules, question, progress) : EXEMPT;
+  if (exempt === "unknown") progress.allowPossible = true;
   const ordered = stage.combine === "first-match" ? answers : denyFirst(answers);
   const decided = walk(rules, ordered, question, progress, stage.combine === "deny-first");
   if (decided === "passed") return undefined;
   if (decided !== undefined) return decided;
-  if (isolating.length > 0 && rules.profile.icmpAlwaysPasses.some((match) => holdsNumber(match, question.sample)))
-    return { verdict: "allow", reason: "default", notes: ["icmp-always-passes"], isolatedBy: progress.certain, matched: [] };
+  // Where a rule on requests may apply, the proxy may refuse what is let through otherwise.
+  if (stage.combine === "deny-first" && ordered.some(({ clause }) => clause.l7 !== undefined)) progress.denyPossible = true;
   return endOfStage(rules, stage, selecting, isolating, question, progress);
 }
 
 const EXEMPT: Decision = { verdict: "allow", reason: "own-node", notes: ["own-node-exception"], isolatedBy: [], matched: [] };
 
 /** Traffic between a pod and its node that this stage's policies do not judge (Kubernetes: NetworkPolicy; plugins differ). */
-function exempts({ profile, identities }: Rules, stage: Stage, { direction, peer }: Question): boolean {
-  if (!identities.isOwnNode(peer.identity)) return false;
-  if (direction === "ingress") return profile.ownNodeToPod === "allow";
-  return profile.podToOwnNode === "allow" && stage.name === "networkpolicy";
+function exempts({ profile, identities }: Rules, stage: Stage, { direction, peer }: Question): Truth {
+  const isExempt =
+    direction === "ingress" ? profile.ownNodeToPod === "allow" : profile.podToOwnNode === "allow" && stage.name === "networkpolicy";
+  if (!isExempt) return false;
+  return identities.isOwnNode(peer.identity) || (identities.isUnsureNode(peer.identity) ? "unknown" : false);
 }
 
 function denyFirst(answers: readonly Answer[]): Answer[] {

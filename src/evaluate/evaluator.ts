@@ -152,7 +152,8 @@ export class Evaluator {
     const compiler = new TermCompiler({
       identities,
       profile,
-      sets: given.sets,
+      // Kinds of other plugins are nobody's here, whatever their names and labels.
+      sets: given.sets.filter(({ ref }) => (profile.name === "cilium") === ref.apiVersion.startsWith("cilium.io/")),
       names: new NamesOfAddresses(world.names ?? NO_NAMES),
       services,
       namespaceLabels: (name) => world.namespaces.get(name) ?? { labels: { "kubernetes.io/metadata.name": name }, labelsKnown: false },
@@ -329,8 +330,8 @@ export class Evaluator {
       decision.verdict,
       decision.reason,
       decision.notes.join(),
-      // Decisions on the same rules may differ in what becomes of a request that none of them wants.
-      decision.l7?.deny.verdict,
+      // Rules of one peer share its place, and decisions on the same rules may differ in what becomes of a request that none wants.
+      decision.l7 === undefined ? "" : JSON.stringify([decision.l7.deny.verdict, decision.l7.alternatives.map(({ match }) => match)]),
       decision.isolatedBy.map((policy) => this.#policyNumbers.get(policy)).join(),
       refs.join(),
     ].join("|");

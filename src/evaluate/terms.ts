@@ -133,10 +133,16 @@ export class TermCompiler {
           op: "all",
           terms: [{ op: "unknown" }, this.#outside(), { op: "not", term: this.#block(named.map(wholeAddress)) }],
         };
-        return { op: "some", terms: [this.#addressed(matching.map(wholeAddress), []), this.#nameless] };
+        // Names are for the outside: what DNS answers for the cluster's own addresses is known by their objects.
+        const matched: Term = { op: "all", terms: [this.#block(matching.map(wholeAddress)), this.#outside()] };
+        return { op: "some", terms: [matched, this.#nameless] };
       }
       case "services": {
-        const { selections, addresses } = services.find(peer.match);
+        // Calico looks at the addresses of endpoints, Cilium at the Service's own selector where it has one.
+        const byAddress = this.#context.profile.name === "calico";
+        const { selections, addresses } = byAddress
+          ? { selections: [], addresses: services.endpoints(peer.match).map(({ address }) => address) }
+          : services.find(peer.match);
         const terms: Term[] = selections.map((match) => ({ op: "selection", number: identities.intern(match, hostPods) }));
         if (addresses.length > 0) terms.push(this.#addressed(addresses.map(wholeAddress), []));
         return { op: "some", terms };

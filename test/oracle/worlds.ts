@@ -142,7 +142,7 @@ export const pod = fc.record({
     { maxLength: 3 },
   ),
   family: some([4, 6, "both"] as const),
-  node: fc.option(some(nodes), { nil: undefined }),
+  node: some(nodes),
   hostNetwork: fc.nat(7).map((n) => n === 0),
 });
 
