@@ -41,7 +41,14 @@ export function readManifest(text: string, file: string): ManifestObject[] {
     (code: "syntax" | "not-an-object"): Fail =>
     (message, offset) => {
       const { line, column } = positionAt(offset);
-      throw new ManifestError(code, oneLine(message), file, line, column);
+      const isTemplate = code === "syntax" && source.includes("{{");
+      throw new ManifestError(
+        code,
+        `${oneLine(message)}${isTemplate ? " (a template? render it first: `helm template`)" : ""}`,
+        file,
+        line,
+        column,
+      );
     };
   const refuse = failAs("syntax");
   const nul = source.indexOf("\0");

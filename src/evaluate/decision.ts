@@ -23,6 +23,7 @@ export type Note =
   | "icmp-always-passes"
   | "dropped-by-plugin"
   | "self-through-service"
+  | "judged-before-translation"
   | "enforcement-always"
   | "dropped-to-own-node"
   | "several-l7-filters"

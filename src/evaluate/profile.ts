@@ -32,6 +32,8 @@ export interface CniProfile {
   readonly icmpAlwaysPasses: readonly PortMatch[];
   /** What is dropped whatever policies say: from a pod, and in both directions. */
   readonly dropped: { readonly egress: readonly PortMatch[]; readonly ingress: readonly PortMatch[] };
+  /** Whether rules on addresses judge what was dialled, not the backend that a Service leads to. */
+  readonly blocksMatchDialled: boolean;
   /** What a pod's connection to itself through a Service meets; to its own address it always passes. */
   readonly selfThroughService: { readonly egress: SelfTreatment; readonly ingress: SelfTreatment };
   /** What happens to pods that no policy selects (Cilium enable-policy): allowed, denied, or nothing is enforced at all. */
@@ -65,6 +67,7 @@ const GENERIC: CniProfile = {
   selectsHostPods: NONE,
   namedPortIsWholeProtocol: false,
   icmpAlwaysPasses: [],
+  blocksMatchDialled: false,
   dropped: { egress: [], ingress: [] },
   selfThroughService: { egress: "judge-admin", ingress: "judge-admin" },
   enforcement: "default",
@@ -115,10 +118,11 @@ export function profileOf(name: CniName, settings: Settings = {}): CniProfile {
         ...GENERIC,
         name,
         dialects: ["networkpolicy"],
+        blocksMatchDialled: true,
         selectsHostPods: { ingress: true, egress: true },
         enforcement: settings.NETWORK_POLICY_ENFORCING_MODE === "strict" ? "always" : "default",
         caveats: [
-          "aws judges egress on the dialled address and port and lets an except deny across policies, neither of which is imitated: egress to Services is judged on the backend",
+          "aws lets an except deny across policies, which is not imitated; what a pod sends to a Service under rules on addresses is unknown, since aws judges the dialled address",
         ],
       };
     case "kube-router":

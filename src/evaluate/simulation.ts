@@ -6,6 +6,7 @@ import { isIcmp } from "../net/protocol.ts";
 import { combine, type Decision, type UnknownReason, type Verdict } from "./decision.ts";
 import type { Endpoint, EndpointResolver } from "./endpoints.ts";
 import type { Evaluator, Participant } from "./evaluator.ts";
+import { peersOf } from "./honoured.ts";
 import { decideByRequests, type Request } from "./l7.ts";
 
 export type Outcome = "permitted" | "misdropped" | "would-drop" | "rejected" | "unknown";
@@ -241,7 +242,8 @@ export class Simulation {
     const destination = evaluator.classify(participant);
     const portClass = evaluator.ports.withSource(evaluator.ports.classOf(protocol, port), protocol, connections.sourcePort[i]);
     const throughService = ends.via !== undefined;
-    const egress = evaluator.decisions[evaluator.decideEgress(source, destination, portClass, throughService)];
+    const onBackend = evaluator.decisions[evaluator.decideEgress(source, destination, portClass, throughService)];
+    const egress = throughService && evaluator.profile.blocksMatchDialled ? beforeTranslation(onBackend) : onBackend;
     // Masquerade hides the client: the destination's policies see the node that translated.
     const ingress =
       ends.arrivesFrom === undefined
@@ -252,6 +254,25 @@ export class Simulation {
     const [out, into] = [decideByRequests(egress, requests), decideByRequests(ingress, requests)];
     return { egress: out, ingress: into, verdict: combine(out.verdict, into.verdict) };
   }
+}
+
+const openBeforeTranslation = new WeakMap<Decision, Decision>();
+
+/**
+ * What a plugin says of a dialled Service that judges before translation: by labels as of the backend, by addresses of another one.
+ * Only what rules on addresses could change is open.
+ */
+function beforeTranslation(decision: Decision): Decision {
+  const hasBlocks = decision.isolatedBy.some((policy) => peersOf(policy).some(({ kind }) => kind === "prefix"));
+  const hangsOnAddress =
+    decision.verdict === "allow" ? decision.notes.includes("ipblock-covers-pod") : decision.reason === "isolated" && hasBlocks;
+  if (!hangsOnAddress) return decision;
+  let open = openBeforeTranslation.get(decision);
+  if (open === undefined) {
+    open = { ...decision, verdict: "unknown", reason: "unknown-endpoint", notes: [...decision.notes, "judged-before-translation"] };
+    openBeforeTranslation.set(decision, open);
+  }
+  return open;
 }
 
 function judgeArrivals(evaluator: Evaluator, arriving: readonly Participant[], destination: number, portClass: number): Decision {

@@ -133,6 +133,11 @@ class Explainer {
     const { egress, ingress, verdict } = simulation.judgement(i);
     const denied: Direction | undefined = egress.verdict === "deny" ? "egress" : ingress.verdict === "deny" ? "ingress" : undefined;
     const ends = simulation.ends(i);
+    if (verdict === "deny" && denied === undefined) {
+      // Every backend is denied, one at the source and another at the destination.
+      const both = [...new Set([...policiesOf(egress), ...policiesOf(ingress)])];
+      return { deniedBy: listPolicies(both, "egress and ingress"), why: "every backend is denied, some at the source and some themselves" };
+    }
     if (verdict !== "deny" || denied === undefined) {
       const open = egress.verdict === "unknown" ? "egress" : "ingress";
       return { deniedBy: "", why: decisionMessage(open === "egress" ? egress : ingress, open, ends) };
@@ -182,6 +187,10 @@ class Explainer {
   }
 }
 
+function policiesOf({ matched, isolatedBy }: Decision): Policy[] {
+  return [...isolatedBy, ...matched.map(({ policy }) => policy)];
+}
+
 /** Who denies by a rule, or by isolation. */
 function deniedBy({ matched, isolatedBy, reason }: Decision, direction: Direction): string {
   const [first] = matched;
@@ -195,11 +204,15 @@ function whyRuleDenies({ matched, reason, notes }: Decision): string {
   if (first === undefined) return notes.includes("dropped-to-own-node") ? "pods may not reach their own node" : "denied by default";
   const place = placeLabel(first.rule);
   const rule = `${first.rule.path}${place === "" ? "" : ` (${place})`}`;
-  return reason === "l7-deny" ? `${rule} allows other requests only` : `${rule} denies it`;
+  return reason === "l7-deny" ? `a request was seen that ${rule} does not allow` : `${rule} denies it`;
 }
 
 /** Returns the policy that came nearest to allowing, with its place and how many more isolate: `shop/orders ingress (orders.yaml:7) +1`. */
-function listPolicies(policies: readonly Policy[], direction: Direction, nearest: Policy | undefined = policies[0]): string {
+function listPolicies(
+  policies: readonly Policy[],
+  direction: Direction | "egress and ingress",
+  nearest: Policy | undefined = policies[0],
+): string {
   const shown = nearest !== undefined && policies.includes(nearest) ? nearest : policies[0];
   if (shown === undefined) return direction;
   const place = placeLabel(shown.ref);

@@ -74,7 +74,11 @@ function openEnd({ matched }: Decision, { sourceEndpoint, destinationEndpoint }:
   const isByName = matched.some(({ policy }) => peersOf(policy).some(({ kind }) => kind === "names"));
   const outside = [destinationEndpoint, sourceEndpoint].find(({ type }) => type === "external");
   if (isByName && outside !== undefined) return `${by} is for DNS names, and no answer that gave ${outside.ip} was seen (--dns tells more)`;
-  if (outside !== undefined) return `whether ${outside.ip} is the API server, for which ${by} is, is not known`;
+  const isForApiServer = matched.some(({ policy }) =>
+    peersOf(policy).some((term) => term.kind === "entities" && term.entities.includes("kube-apiserver")),
+  );
+  const possible = outside ?? (isForApiServer ? [destinationEndpoint, sourceEndpoint].find(({ type }) => type === "node") : undefined);
+  if (possible !== undefined) return `whether ${possible.ip} is the API server, for which ${by} is, is not known`;
   return `${by} is for the pod's own node or for others, and which node the pod runs on is not known`;
 }
 
@@ -91,9 +95,9 @@ function sentence(decision: Decision, direction: "egress" | "ingress", subject: 
     case "rule-deny":
       return first === undefined ? `a rule denies this ${direction}` : `${matchLabel(first)} denies it`;
     case "l7-deny":
-      return first === undefined ? "no rule allows the request" : `${matchLabel(first)} allows other requests only`;
+      return first === undefined ? "no rule allows the request" : `a request was seen that ${matchLabel(first)} does not allow`;
     case "no-l7-data":
-      return `${first === undefined ? "a rule" : matchLabel(first)} looks at the request, ${decision.notes.includes("several-l7-filters") ? "and which of several port filters decides on it is open" : "and none was seen whole"}`;
+      return `${first === undefined ? "a rule" : matchLabel(first)} looks at the request, ${decision.notes.includes("several-l7-filters") ? "and which of several port filters decides on it is open" : "and not every one was seen"}`;
     case "tier-default":
       return decision.notes.includes("dropped-to-own-node")
         ? "the plugin drops what pods send to their own node (defaultEndpointToHostAction)"
@@ -122,6 +126,8 @@ function sentence(decision: Decision, direction: "egress" | "ingress", subject: 
     case "several-backends":
       return `the backends of ${subject === other ? subject : endpointLabel(ends.destinationEndpoint)} do not agree: which one was reached is not known`;
     case "unknown-endpoint": {
+      if (decision.notes.includes("judged-before-translation"))
+        return `the plugin judges rules on addresses by the dialled address of ${other}, which this program does not`;
       const unknown = [ends.sourceEndpoint, ends.destinationEndpoint].find((endpoint) => endpoint.type === "unknown");
       if (ends.targets.length === 0) return `${endpointLabel(ends.destinationEndpoint)} has no known backend, so which rules apply is open`;
       if (unknown === undefined && ends.arrivesFrom !== undefined) {

@@ -1,5 +1,7 @@
+import type { Decision } from "../evaluate/decision.ts";
 import { OUTCOME_NAMES, type Outcome } from "../evaluate/simulation.ts";
 import { formatDuration } from "../net/time.ts";
+import type { Policy } from "../policy/model.ts";
 import { type Cause, findCauses } from "./causes.ts";
 import { shortWorkload } from "./labels.ts";
 import type { SimulationResult, Window } from "./simulationResult.ts";
@@ -128,14 +130,21 @@ export function simulationNames(result: SimulationResult): string {
   for (const i of result.order) {
     if (simulation.verdicts[i] !== 1) continue;
     const { egress, ingress } = simulation.judgement(i);
-    for (const decision of [egress, ingress]) {
-      if (decision.verdict === "deny")
-        for (const { ref } of decision.isolatedBy)
-          names.add(`${ref.kind.toLowerCase()}.${ref.apiVersion.split("/")[0]}/${printable(ref.name)}`);
+    const denying = [egress, ingress].filter((decision) => decision.verdict === "deny");
+    // Where every backend is denied, some at the source and some themselves, neither side denies all.
+    for (const decision of denying.length > 0 ? denying : [egress, ingress]) {
+      for (const { ref } of denyingPolicies(decision))
+        names.add(`${ref.kind.toLowerCase()}.${ref.apiVersion.split("/")[0]}/${printable(ref.name)}`);
     }
   }
   return [...names]
     .sort()
     .map((name) => `${name}\n`)
     .join("");
+}
+
+/** Policies that a denial comes from: by a rule, by what a rule wants of requests, or by isolation. */
+function denyingPolicies({ reason, matched, isolatedBy }: Decision): readonly Policy[] {
+  if (reason === "rule-deny") return matched.slice(0, 1).map(({ policy }) => policy);
+  return reason === "l7-deny" ? matched.map(({ policy }) => policy) : isolatedBy;
 }

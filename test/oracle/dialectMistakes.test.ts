@@ -123,12 +123,9 @@ describe("three values", () => {
   // Pods that only records tell of are on a node that nobody knows.
   const nowhere = { ...WORLD, pods: [{ ...POD, node: undefined }] } as unknown as Resources;
 
-  test.each(["generic", "calico"] as const)(
-    "whether a node is the pod's own is not known where the pod's node is not: %s",
-    (profile) => {
-      expect(ask(profile, [isolating], FROM_NODE, nowhere).ingress.verdict).toBe("unknown");
-    },
-  );
+  test.each(["generic", "calico"] as const)("whether a node is the pod's own is not known where the pod's node is not: %s", (profile) => {
+    expect(ask(profile, [isolating], FROM_NODE, nowhere).ingress.verdict).toBe("unknown");
+  });
 
   test("whether a node is the pod's own is not known where the pod's node is not: egress", () => {
     expect(ask("generic", [isolating], TO_NODE, nowhere).egress.verdict).toBe("unknown");

@@ -19,7 +19,6 @@ import type { ObviousProfile } from "./obviousTerms.ts";
 
 /**
  * Mistakes of the program that are known (dialectMistakes.test.ts): what they touch is not asked. Whoever mends one strikes it out.
- * - attribution: the wrong policy is named where Cilium reads policies otherwise than they are written
  * - exemption: the own node's exception is certain though another stage, which may decide, is not
  * - fragmentation: ICMP 3/4 under Cilium
  * - home: whether a node is the pod's own, where the pod's is not known
@@ -30,7 +29,6 @@ import type { ObviousProfile } from "./obviousTerms.ts";
  * - sets: those of other plugins
  */
 const KNOWN: ReadonlySet<string> = new Set([
-  "attribution",
   "exemption",
   "fragmentation",
   "home",
@@ -111,7 +109,6 @@ function faultOf(decision: Decision, always: ModelAnswer, never: ModelAnswer): s
   if (isByRule !== never.by.length > 0)
     return always.by.length === never.by.length ? `${reason}, but ${never.by.length} rules decide` : undefined;
   if (!isByRule) return undefined;
-  if (KNOWN.has("attribution")) return undefined;
   const [first] = matched;
   const isThere = [...always.by, ...never.by].some(
     ({ policy, rule: { ref, peers } }) =>
