@@ -17,51 +17,6 @@ import type { ObviousProfile } from "./obviousTerms.ts";
  * one line of JSON.
  */
 
-/**
- * Mistakes of the program that are known (dialectMistakes.test.ts): what they touch is not asked. Whoever mends one strikes it out.
- * - exemption: the own node's exception is certain though another stage, which may decide, is not
- * - fragmentation: ICMP 3/4 under Cilium
- * - home: whether a node is the pod's own, where the pod's is not known
- * - names: pods and nodes match by DNS names only while these are known
- * - openness: a rule on requests that may match, where nothing isolates
- * - requests: decisions that hang on different requests are taken for one
- * - services: endpoints that are nodes or, of a Service without a selector, pods
- * - sets: those of other plugins
- */
-const KNOWN: ReadonlySet<string> = new Set([
-  "exemption",
-  "fragmentation",
-  "home",
-  "names",
-  "openness",
-  "requests",
-  "services",
-  "sets",
-]);
-
-const isFragmentation = ({ icmpType, icmpCode }: FlowQuestion) => KNOWN.has("fragmentation") && icmpType === 3 && icmpCode === 4;
-
-/** Leaves out of a world what known mistakes touch. */
-function withoutKnown(world: DialectWorld): DialectWorld {
-  const { pods, nodes = [], services = [], fqdns = {} } = world.resources;
-  const ofNodes = new Set(nodes.flatMap(({ ips }) => ips));
-  const ofPods = new Set(pods.flatMap(({ ip, ips = [ip] }) => ips));
-  const isOutside = (ip: string) => !ofNodes.has(ip) && !ofPods.has(ip);
-  const kept = services.map((service) => ({
-    ...service,
-    endpoints: service.endpoints.filter((ip) => (service.selector === undefined ? isOutside(ip) : !ofNodes.has(ip))),
-  }));
-  const named = Object.fromEntries(Object.entries(fqdns).map(([name, ips]) => [name, ips.filter(isOutside)]));
-  const resources = {
-    ...world.resources,
-    ...(KNOWN.has("services") ? { services: kept } : {}),
-    ...(KNOWN.has("names") ? { fqdns: named } : {}),
-  };
-  return { ...world, resources };
-}
-
-const worldsOf = (profile: ObviousProfile, flows: number) => dialectWorlds(profile, flows).map(withoutKnown);
-
 const PROFILES: readonly ObviousProfile[] = ["generic", "cilium", "calico"];
 const seed = process.env.FC_SEED === undefined ? 20260103 : Number(process.env.FC_SEED);
 const factor = Number(process.env.FC_RUNS ?? 1);
@@ -101,7 +56,6 @@ const REQUESTS: readonly Request[] = HTTP_PATHS.flatMap((path) =>
 /** Says what is wrong with a decision where the obvious evaluator answers so whether or not requests are those that rules want. */
 function faultOf(decision: Decision, always: ModelAnswer, never: ModelAnswer): string | undefined {
   const { verdict, reason, matched } = decision;
-  if (KNOWN.has("requests") && [...always.by, ...never.by].some(({ rule }) => rule.l7 !== undefined)) return undefined;
   if (always.allowed !== never.allowed)
     return verdict === "unknown" && reason === "no-l7-data" ? undefined : `${verdict} (${reason}), but it hangs on the request`;
   if (verdict !== word(always.allowed)) return `${verdict} (${reason}) instead of ${word(always.allowed)}`;
@@ -121,7 +75,6 @@ function compare(world: DialectWorld, profile: ObviousProfile): void {
   const flows = flowsIn(world, policySetOf(world.policies));
   const { set, ask } = answersTo(world, flows, profile, { outside: true });
   flows.forEach((flow, index) => {
-    if (isFragmentation(flow)) return;
     const question = { ...flow, source: flow.src.ip!, destination: flow.dst.ip!, sourcePort: flow.srcPort! };
     const judge = (holds: (alternatives: readonly L7Match[]) => boolean) =>
       judgeModel(set, world.resources, profile, { ...question, holds });
@@ -132,7 +85,7 @@ function compare(world: DialectWorld, profile: ObviousProfile): void {
     for (const side of SIDES) {
       const fault = faultOf(answer[side], always[side], never[side]);
       if (fault !== undefined) fail(side, world, flow, fault);
-      if (answer[side].l7 === undefined || KNOWN.has("requests")) continue;
+      if (answer[side].l7 === undefined) continue;
       // What the proxy refuses may be left open; what it lets pass is certain where nothing else is.
       const expected = word(judge((alternatives) => alternatives.some((match) => matchTruth(match, request) === true))[side].allowed);
       const seen = ask({ ...flow, l7: { type: "http", ...request.http! } })[side];
@@ -144,7 +97,7 @@ function compare(world: DialectWorld, profile: ObviousProfile): void {
 describe("compiled against obvious", () => {
   test.each(PROFILES)("verdict and deciding rule agree where all is known: %s", (profile) => {
     fc.assert(
-      fc.property(worldsOf(profile, 60), (world) => compare(world, profile)),
+      fc.property(dialectWorlds(profile, 60), (world) => compare(world, profile)),
       runs(200),
     );
   });
@@ -160,7 +113,7 @@ function compareWith(what: string, world: DialectWorld, profile: ObviousProfile,
 }
 
 describe.each(PROFILES)("laws: %s", (profile) => {
-  const world = worldsOf(profile, 30);
+  const world = dialectWorlds(profile, 30);
 
   test("the order in which policies are written changes no verdict", () => {
     fc.assert(
@@ -178,7 +131,7 @@ describe.each(PROFILES)("laws: %s", (profile) => {
     );
   });
 
-  test.skipIf(KNOWN.has("sets"))("sets of other plugins change no verdict", () => {
+  test("sets of other plugins change no verdict", () => {
     fc.assert(
       fc.property(world, foreignObjects(profile), (each, foreign) =>
         compareWith("foreign sets", each, profile, [...each.policies, ...foreign.sets]),
@@ -224,23 +177,16 @@ describe.each(PROFILES)("three values: %s", (profile) => {
     const podOf = (address: string | undefined) => world.resources.pods.find(({ ip, ips = [ip] }) => ips.includes(address!));
     // A pod that is forgotten is nobody to itself either.
     const isSelf = ({ src, dst }: FlowQuestion) => podOf(src.ip) !== undefined && podOf(src.ip) === podOf(dst.ip);
-    const nodes = new Set(world.resources.nodes?.flatMap(({ ips }) => ips));
-    const isExempt = ({ src, dst }: FlowQuestion) => KNOWN.has("exemption") && (nodes.has(src.ip!) || nodes.has(dst.ip!));
-    const flows = flowsIn(world, policySetOf(world.policies)).filter((flow) => !isSelf(flow) && !isExempt(flow) && !isFragmentation(flow));
+    const flows = flowsIn(world, policySetOf(world.policies)).filter((flow) => !isSelf(flow));
     const before = answersTo(world, flows, profile, { outside: true }).ask;
     const after = answersTo(world, flows, profile, { outside: true, change }).ask;
-    const isRight = (knowing: Decision, forgetting: Decision) =>
-      forgetting.verdict === "unknown" ||
-      forgetting.verdict === knowing.verdict ||
-      (KNOWN.has("openness") && knowing.reason === "no-l7-data");
+    const isRight = (knowing: Decision, forgetting: Decision) => forgetting.verdict === "unknown" || forgetting.verdict === knowing.verdict;
     sameVerdicts(what, world, before, (flow) => after(without(flow)), flows, isRight);
   };
 
-  const facts = Object.entries(FORGETTING).filter(([what]) => what !== "a node" || !KNOWN.has("home"));
-
-  test.each(facts)("without %s a verdict stays or is unknown", (what, forget) => {
+  test.each(Object.entries(FORGETTING))("without %s a verdict stays or is unknown", (what, forget) => {
     fc.assert(
-      fc.property(worldsOf(profile, 30), fc.nat(), (world, n) =>
+      fc.property(dialectWorlds(profile, 30), fc.nat(), (world, n) =>
         check(
           `forgot ${what}`,
           world,
@@ -255,7 +201,7 @@ describe.each(PROFILES)("three values: %s", (profile) => {
   // Of the dialects here Calico alone looks at that port.
   test.runIf(profile === "calico")("without the initiator's port a verdict stays or is unknown", () => {
     fc.assert(
-      fc.property(worldsOf(profile, 30), (world) =>
+      fc.property(dialectWorlds(profile, 30), (world) =>
         check(
           "forgot the port",
           world,

@@ -129,7 +129,8 @@ export function termHolds(side: Side, policy: Policy, term: PeerTerm, end: End):
       const names = Object.entries(resources.fqdns ?? {}).flatMap(([name, ips]) =>
         ips.some((ip) => parseAddress(ip) === end.address) ? [name.toLowerCase().replace(/\.$/, "")] : [],
       );
-      return isAddressed(side, end) && term.patterns.some(({ regex }) => names.some((name) => new RegExp(`^(?:${regex})$`).test(name)));
+      // Domain names are for destinations outside of the cluster.
+      return end.kind === "outside" && term.patterns.some(({ regex }) => names.some((name) => new RegExp(`^(?:${regex})$`).test(name)));
     }
     case "services":
       return (resources.services ?? [])
