@@ -228,8 +228,12 @@ function decideStage(
   progress.passPossible = false;
   const isolating = [...bySubject.values()].filter(({ isolates }) => isolates);
   const exempt = isolating.length === 0 ? false : exempts(rules, stage, question);
-  if (exempt === true) return progress.denyPossible ? undecided(rules, question, progress) : EXEMPT;
-  if (exempt === "unknown") progress.allowPossible = true;
+  if (exempt !== false) progress.allowPossible = true;
+  if (exempt === true) {
+    // Exempt is what the stage would judge: where it may not select the subject at all, later stages are asked.
+    if (!isolating.some(({ selected }) => selected === true)) return undefined;
+    return progress.denyPossible ? undecided(rules, question, progress) : EXEMPT;
+  }
   const ordered = stage.combine === "first-match" ? answers : denyFirst(answers);
   const decided = walk(rules, ordered, question, progress, stage.combine === "deny-first");
   if (decided === "passed") return undefined;
