@@ -98,7 +98,7 @@ describe("compiled against obvious", () => {
   test.each(PROFILES)("verdict and deciding rule agree where all is known: %s", (profile) => {
     fc.assert(
       fc.property(dialectWorlds(profile, 60), (world) => compare(world, profile)),
-      runs(200),
+      runs(150),
     );
   });
 });
@@ -118,7 +118,7 @@ describe.each(PROFILES)("laws: %s", (profile) => {
   test("the order in which policies are written changes no verdict", () => {
     fc.assert(
       fc.property(world, (each) => compareWith("reversed", each, profile, each.policies.toReversed())),
-      runs(40),
+      runs(30),
     );
   });
 
@@ -127,7 +127,7 @@ describe.each(PROFILES)("laws: %s", (profile) => {
       fc.property(world, foreignObjects(profile), (each, foreign) =>
         compareWith("foreign policies", each, profile, [...each.policies, ...foreign.policies]),
       ),
-      runs(40),
+      runs(30),
     );
   });
 
@@ -136,14 +136,14 @@ describe.each(PROFILES)("laws: %s", (profile) => {
       fc.property(world, foreignObjects(profile), (each, foreign) =>
         compareWith("foreign sets", each, profile, [...each.policies, ...foreign.sets]),
       ),
-      runs(40),
+      runs(30),
     );
   });
 
   test("policies written twice, the second asked later in its tier, change no verdict", () => {
     fc.assert(
       fc.property(world, (each) => compareWith("twice", each, profile, [...each.policies, ...each.policies.flatMap(laterCopy)])),
-      runs(40),
+      runs(30),
     );
   });
 });
@@ -194,7 +194,7 @@ describe.each(PROFILES)("three values: %s", (profile) => {
           (flow) => flow,
         ),
       ),
-      runs(60),
+      runs(45),
     );
   });
 
