@@ -1,6 +1,7 @@
 import { type Address, parseAddress } from "../net/address.ts";
 import { type Prefix, parsePrefix } from "../net/prefix.ts";
 import type { ManifestObject } from "./manifest.ts";
+import { apiGroup } from "./objects.ts";
 
 /** The network plugin that a snapshot shows. `settings` holds what it was told and changes verdicts, by the plugin's own names. */
 export interface CniGuess {
@@ -83,8 +84,7 @@ function entriesAt(value: unknown, ...path: readonly string[]): readonly (readon
 
 /** Returns the API group of an object, "" for the core group. */
 export function groupOf(object: ManifestObject): string {
-  const version = textAt(object.value, "apiVersion");
-  return version.includes("/") ? version.slice(0, version.indexOf("/")) : "";
+  return apiGroup(textAt(object.value, "apiVersion"));
 }
 
 /** Reports whether an object is a policy or something that policies refer to, and not a record that a plugin keeps for itself. */

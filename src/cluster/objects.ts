@@ -3,6 +3,19 @@ import type { Prefix } from "../net/prefix.ts";
 
 export type Labels = Readonly<Record<string, string>>;
 
+/** The label that the API server sets on every namespace, with its name (Kubernetes documentation: Well-Known Labels). */
+export const NAMESPACE_NAME = "kubernetes.io/metadata.name";
+
+/** Returns the API group of an apiVersion, "" for the core group. */
+export function apiGroup(apiVersion: string): string {
+  return apiVersion.includes("/") ? apiVersion.slice(0, apiVersion.indexOf("/")) : "";
+}
+
+/** Returns a namespace; one that the snapshot does not hold has its name and labels that nobody knows. */
+export function namespaceIn(namespaces: ReadonlyMap<string, Namespace>, name: string): Namespace {
+  return namespaces.get(name) ?? { name, labels: { [NAMESPACE_NAME]: name }, labelsKnown: false };
+}
+
 /** A namespace. `labelsKnown` is false where pods or policies name it but the snapshot holds no Namespace object for it. */
 export interface Namespace {
   readonly name: string;

@@ -3,7 +3,7 @@ import { parsePrefix } from "../net/prefix.ts";
 import { parseRfc3339 } from "../net/time.ts";
 import * as cni from "./cni.ts";
 import type { ManifestObject } from "./manifest.ts";
-import type { Labels, Namespace, Node, Pod, Service } from "./objects.ts";
+import { type Labels, NAMESPACE_NAME, type Namespace, type Node, type Pod, type Service } from "./objects.ts";
 import * as services from "./services.ts";
 import { assembleNodes, ClusterTimeline, type NodeRecord } from "./timeline.ts";
 import { assignWorkloads, type ObjectFields, ownedKey, type PodRecord, readAddress, readOwners, readPod } from "./workloads.ts";
@@ -207,7 +207,7 @@ function readNamespaces(reader: Reader, named: readonly string[]): ReadonlyMap<s
   const names = [...new Set([...labelsOf.keys(), ...named])].filter((name) => name !== "");
   return new Map(
     names.map((name) => {
-      const labels = { ...labelsOf.get(name), "kubernetes.io/metadata.name": name };
+      const labels = { ...labelsOf.get(name), [NAMESPACE_NAME]: name };
       return [name, { name, labels, labelsKnown: labelsOf.has(name) }];
     }),
   );

@@ -1,7 +1,7 @@
 import type { Truth } from "../cluster/selector.ts";
 import { rangeContains } from "../net/portRange.ts";
 import { hasPorts } from "../net/protocol.ts";
-import type { Direction, Policy, PortMatch } from "../policy/model.ts";
+import { type Direction, type Policy, type PortMatch, portNameOf } from "../policy/model.ts";
 import type { AddressClasses } from "./addressClasses.ts";
 import { type Clause, type CompiledPolicy, cutOf } from "./clauses.ts";
 import {
@@ -10,16 +10,17 @@ import {
   type L7Condition,
   type Match,
   type Note,
+  OWN_NODE,
   UNSELECTED_DENIED,
   type UnknownReason,
   type Verdict,
 } from "./decision.ts";
-import { negate } from "./expression.ts";
 import { ANYTHING, type Identities, isOutside } from "./identities.ts";
 import type { PortSample } from "./portClasses.ts";
 import type { CniProfile } from "./profile.ts";
 import type { Stage } from "./stages.ts";
 import { coversInVain, type Party, type Term, termTruth } from "./terms.ts";
+import { and, negate, someTruth } from "./truth.ts";
 
 /** Everything that a cell of the decision table is worked out from. */
 export interface Rules {
@@ -38,8 +39,6 @@ export interface Question {
   readonly destination: Party;
   readonly sample: PortSample;
 }
-
-const and = (a: Truth, b: Truth): Truth => (a === false || b === false ? false : a === true && b === true ? true : "unknown");
 
 /** How a clause's peers answer, and what that hangs on. */
 export interface PeerAnswer {
@@ -69,21 +68,9 @@ function truthOf({ identities, addresses }: Rules, term: Term, party: Party): Tr
   return termTruth(term, identities, addresses, party);
 }
 
-function selectionTruth({ identities }: Rules, selection: number, { identity }: Party): Truth {
-  const { must, may } = identities.selection(selection);
-  return must.has(identity) ? true : may.has(identity) ? "unknown" : false;
-}
-
 /** Returns whether a clause asks for more of its subject than to be selected, and whether that holds. */
 export function nearTruth(rules: Rules, { near }: Clause, subject: Party): Truth {
-  if (near === undefined) return true;
-  let truth: Truth = false;
-  for (const term of near) {
-    const answer = truthOf(rules, term, subject);
-    if (answer === true) return true;
-    if (answer === "unknown") truth = answer;
-  }
-  return truth;
+  return near === undefined || someTruth(near, (term) => truthOf(rules, term, subject));
 }
 
 /**
@@ -100,13 +87,7 @@ export function matchPorts(rules: Rules, clause: Clause, sample: PortSample, des
 }
 
 function somePort(rules: Rules, matches: readonly PortMatch[], sample: PortSample, destination: Party): Truth {
-  let truth: Truth = false;
-  for (const match of matches) {
-    const answer = matchPort(rules, match, sample, destination);
-    if (answer === true) return true;
-    if (answer === "unknown") truth = answer;
-  }
-  return truth;
+  return someTruth(matches, (match) => matchPort(rules, match, sample, destination));
 }
 
 /** Reports whether a match without names holds a protocol and number. */
@@ -115,14 +96,13 @@ export function holdsNumber(match: PortMatch, { protocol, port }: Pick<PortSampl
   return match.protocol === protocol && (cut === undefined || rangeContains(cut, port));
 }
 
-function matchPort(rules: Rules, match: PortMatch, { protocol, port }: PortSample, destination: Party): Truth {
+function matchPort(rules: Rules, match: PortMatch, sample: PortSample, destination: Party): Truth {
+  const name = portNameOf(match);
+  if (name === undefined) return holdsNumber(match, sample);
+  const { protocol, port } = sample;
   if (match.protocol !== protocol) return false;
-  const cut = cutOf(match);
-  if (cut !== undefined) return rangeContains(cut, port);
-  if (match.ports === undefined || !("name" in match.ports)) return true;
   if (rules.profile.namedPortIsWholeProtocol) return true;
   if (destination.identity === ANYTHING) return "unknown";
-  const { name } = match.ports;
   return (
     rules.identities.get(destination.identity)?.ports.some((own) => own.name === name && own.protocol === protocol && own.port === port) ??
     false
@@ -210,7 +190,7 @@ function decideStage(
   const bySubject = new Map<number, { selected: Truth; isolates: boolean; decides: boolean }>();
   const answers: Answer[] = [];
   for (const compiled of selecting) {
-    const selected = selectionTruth(rules, compiled.subject, question.subject);
+    const selected = rules.identities.truthOf(compiled.subject, question.subject.identity);
     if (selected === false) continue;
     if (compiled.isolates) (selected === true ? progress.certain : progress.possible).push(compiled.policy);
     let together = bySubject.get(compiled.subject);
@@ -243,7 +223,7 @@ function decideStage(
   return endOfStage(rules, stage, selecting, isolating, question, progress);
 }
 
-const EXEMPT: Decision = { verdict: "allow", reason: "own-node", notes: ["own-node-exception"], isolatedBy: [], matched: [] };
+const EXEMPT = COMMON_DECISIONS[OWN_NODE];
 
 /** Traffic between a pod and its node that this stage's policies do not judge (Kubernetes: NetworkPolicy; plugins differ). */
 function exempts({ profile, identities }: Rules, stage: Stage, { direction, peer }: Question): Truth {
@@ -336,11 +316,9 @@ function isOneFilter(
 ): boolean {
   const hasNames = asked.some(
     (compiled) =>
-      selectionTruth(rules, compiled.subject, subject) !== false &&
+      rules.identities.truthOf(compiled.subject, subject.identity) !== false &&
       compiled.clauses.some(
-        ({ ports }) =>
-          ports !== "any" &&
-          ports.some((match) => match.protocol === sample.protocol && match.ports !== undefined && "name" in match.ports),
+        ({ ports }) => ports !== "any" && ports.some((match) => match.protocol === sample.protocol && portNameOf(match) !== undefined),
       ),
   );
   const filters = sure.flatMap(({ clause }) =>
@@ -436,7 +414,7 @@ function notesOf(rules: Rules, sure: readonly Answer[], { peer, direction }: Que
   else if (isOnlyByAddress && !isOutside(peer.identity)) notes.push("ipblock-covers-pod");
   if (
     rules.profile.namedPortIsWholeProtocol &&
-    sure.every(({ clause }) => clause.ports !== "any" && clause.ports.every(({ ports }) => ports !== undefined && "name" in ports))
+    sure.every(({ clause }) => clause.ports !== "any" && clause.ports.every((match) => portNameOf(match) !== undefined))
   )
     notes.push("named-port-is-whole-protocol");
   return notes;
@@ -449,7 +427,7 @@ function isolated(
   { subject, peer, sample }: Question,
 ): Decision {
   const notes: Note[] = [];
-  const own = selecting.filter((compiled) => selectionTruth(rules, compiled.subject, subject) === true);
+  const own = selecting.filter((compiled) => rules.identities.truthOf(compiled.subject, subject.identity) === true);
   const clauses = own.flatMap((compiled) => compiled.clauses);
   const certain = own.filter(({ isolates }) => isolates).map(({ policy }) => policy);
   // Portless traffic that a rule's peers admit but its ports cannot name: the API leaves it to the plugin.

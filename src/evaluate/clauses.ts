@@ -1,6 +1,13 @@
-import { isIPv4 } from "../net/address.ts";
-import { makePrefix } from "../net/prefix.ts";
-import type { Direction, L7Match, Peer, Policy, PortMatch, Rule, RuleRef } from "../policy/model.ts";
+import {
+  type Direction,
+  type L7Match,
+  type Peer,
+  type Policy,
+  type PortMatch,
+  portNameOf,
+  type Rule,
+  type RuleRef,
+} from "../policy/model.ts";
 import type { Identities } from "./identities.ts";
 import type { PortCut } from "./portClasses.ts";
 import type { CniProfile } from "./profile.ts";
@@ -64,31 +71,26 @@ export function compileDirection(
 }
 
 function compileRule(policy: Policy, rule: Rule, compiler: TermCompiler, services: ServiceBackends, hostPods: boolean): Clause[] {
+  // A Service may stand for its endpoints each on its own port: a clause for every port.
+  const bound = rule.peers === "any" ? [] : rule.peers.filter((peer) => peer.kind === "services").filter(({ ports }) => ports);
+  const rest = rule.peers === "any" ? "any" : rule.peers.filter((peer) => !bound.some((one) => one === peer));
   const clause: Clause = {
     policy,
     rule,
-    peers: rule.peers === "any" ? "any" : rule.peers.map((peer) => compilePeer(peer, compiler, hostPods)),
+    peers: rest === "any" ? "any" : rest.map((peer) => compilePeer(peer, compiler, hostPods)),
     ports: rule.ports,
     ...(rule.near === undefined ? {} : { near: rule.near.map((peer) => compiler.compile(peer)) }),
     ...(rule.l7 === undefined ? {} : { l7: rule.l7 }),
   };
-  const peers = rule.peers === "any" ? [] : rule.peers;
-  const bound = peers.filter((peer) => peer.kind === "services" && peer.ports);
-  if (bound.length === 0) return [clause];
-  // A Service stands for its endpoints each on its own port: a clause for every port.
-  const rest = peers.filter((peer) => !bound.includes(peer));
-  const split = rest.length === 0 ? [] : [{ ...clause, peers: rest.map((peer) => compilePeer(peer, compiler, hostPods)) }];
+  const split = bound.length > 0 && rest.length === 0 ? [] : [clause];
   for (const peer of bound) {
-    if (peer.kind !== "services") continue;
     const byPort = Map.groupBy(services.endpoints(peer.match), ({ protocol, port }) => `${protocol}/${port}`);
     for (const endpoints of byPort.values()) {
-      const terms = endpoints.map(
-        ({ address }): Term => compiler.compile({ kind: "prefix", prefix: makePrefix(address, isIPv4(address) ? 32 : 128), except: [] }),
-      );
+      const term = compiler.compileAddresses(endpoints.map(({ address }) => address));
       const [{ protocol, port }] = endpoints;
       split.push({
         ...clause,
-        peers: [{ term: { op: "some", terms }, isAddress: true, ref: peer.ref }],
+        peers: [{ term, isAddress: true, ref: peer.ref }],
         ports: [{ protocol, ports: { first: port, last: port } }],
       });
     }
@@ -112,8 +114,7 @@ export function sourcePortMatchesOf({ rule }: Clause): PortMatch[] {
 /** Returns the port names that clauses use. */
 export function portNames(clauses: Iterable<Clause>): Set<string> {
   const names = new Set<string>();
-  for (const clause of clauses)
-    for (const { ports } of portMatchesOf(clause)) if (ports !== undefined && "name" in ports) names.add(ports.name);
+  for (const clause of clauses) for (const name of portMatchesOf(clause).map(portNameOf)) if (name !== undefined) names.add(name);
   return names;
 }
 

@@ -23,6 +23,7 @@ import { peersOf } from "./honoured.ts";
 import {
   ANYTHING,
   Identities,
+  NODE_RELATIONS,
   type NodeRelation,
   OUTSIDE,
   OUTSIDE_API_SERVER,
@@ -156,7 +157,7 @@ export class Evaluator {
       sets: given.sets.filter(({ ref }) => (profile.name === "cilium") === ref.apiVersion.startsWith("cilium.io/")),
       names: new NamesOfAddresses(world.names ?? NO_NAMES),
       services,
-      namespaceLabels: (name) => world.namespaces.get(name) ?? { labels: { "kubernetes.io/metadata.name": name }, labelsKnown: false },
+      namespaces: world.namespaces,
     });
     this.#directions = { ingress: compileFor("ingress", identities, compiler), egress: compileFor("egress", identities, compiler) };
     this.#rules = { identities, addresses: new AddressClasses(compiler.blocks.list), profile, stages };
@@ -382,7 +383,7 @@ export class Evaluator {
 
   #nodeParties(node: Node, addressClass: number, isApiServer: Truth): Party[] {
     const { identities } = this.#rules;
-    return (["other", "own", "unsure"] as const).map((relation) => ({
+    return NODE_RELATIONS.map((relation) => ({
       identity: identities.numberOfNode(node, relation, isApiServer),
       addressClass,
     }));

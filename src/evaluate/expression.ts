@@ -1,6 +1,7 @@
-import type { Labels } from "../cluster/objects.ts";
-import { matchesRequirement, selectsPartly, type Truth } from "../cluster/selector.ts";
-import type { Expression, LabelSource } from "../policy/model.ts";
+import { type Labels, NAMESPACE_NAME } from "../cluster/objects.ts";
+import { matchesRequirement, selects, selectsPartly, type Truth } from "../cluster/selector.ts";
+import type { Expression, LabelSource, NamespaceMatch, PodMatch } from "../policy/model.ts";
+import { and, everyTruth, negate, someTruth } from "./truth.ts";
 
 /** What expressions look at: a pod or an address set, as far as it is known. */
 export interface Labelled {
@@ -29,21 +30,24 @@ export function expressionTruth(expression: Expression, object: Labelled): Truth
     case "not":
       return negate(expressionTruth(expression.term, object));
     case "all":
-    case "some": {
-      const stops = expression.op === "some";
-      let truth: Truth = !stops;
-      for (const term of expression.terms) {
-        const answer = expressionTruth(term, object);
-        if (answer === stops) return answer;
-        if (answer === "unknown") truth = answer;
-      }
-      return truth;
-    }
+      return everyTruth(expression.terms, (term) => expressionTruth(term, object));
+    case "some":
+      return someTruth(expression.terms, (term) => expressionTruth(term, object));
   }
 }
 
-export function negate(truth: Truth): Truth {
-  return truth === "unknown" ? truth : !truth;
+/** Returns whether a match selects an object, by its own labels, its namespace and whatever else it wants. */
+export function podMatchTruth({ namespaces, pods, where }: PodMatch, object: Labelled): Truth {
+  if (!selects(pods, object.labels)) return false;
+  const inNamespace = namespaceTruth(namespaces, object.namespace);
+  return where === undefined || inNamespace === false ? inNamespace : and(inNamespace, expressionTruth(where, object));
+}
+
+/** Returns whether a match holds for a namespace; none is in no namespace of a name, and has no labels. */
+export function namespaceTruth(match: NamespaceMatch, namespace: Labelled["namespace"]): Truth {
+  const { labels, labelsKnown } = namespace ?? { labels: {}, labelsKnown: true };
+  if ("name" in match) return labels[NAMESPACE_NAME] === match.name;
+  return labelsKnown ? selects(match.selector, labels) : selectsPartly(match.selector, labels);
 }
 
 function labelsOf({ labels, namespace, serviceAccount }: Labelled, source: LabelSource): { labels: Labels; known: boolean } {

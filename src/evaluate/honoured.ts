@@ -1,4 +1,4 @@
-import type { PeerTerm, Policy } from "../policy/model.ts";
+import { type PeerTerm, type Policy, rulesOf } from "../policy/model.ts";
 import type { CniProfile } from "./profile.ts";
 
 /** A family of policies that plugins know or not. */
@@ -21,14 +21,15 @@ export function honours(profile: CniProfile, policy: Policy): boolean {
 }
 
 /** Every condition in a policy's rules, those inside others included. */
-export function peersOf({ ingress, egress }: Policy): PeerTerm[] {
-  const rules = [...(ingress?.rules ?? []), ...(egress?.rules ?? [])];
-  return rules.flatMap(({ peers, near = [] }) => [...(peers === "any" ? [] : peers), ...near]).flatMap(flatten);
+export function peersOf(policy: Policy): PeerTerm[] {
+  return rulesOf(policy)
+    .flatMap(({ peers, near = [] }) => [...(peers === "any" ? [] : peers), ...near])
+    .flatMap(flatten);
 }
 
 /** Reports whether a policy has rules on requests. */
-export function looksAtRequests({ ingress, egress }: Policy): boolean {
-  return [...(ingress?.rules ?? []), ...(egress?.rules ?? [])].some(({ l7 }) => l7 !== undefined);
+export function looksAtRequests(policy: Policy): boolean {
+  return rulesOf(policy).some(({ l7 }) => l7 !== undefined);
 }
 
 function flatten(term: PeerTerm): PeerTerm[] {

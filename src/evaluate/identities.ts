@@ -1,8 +1,9 @@
-import type { ContainerPort, Labels, Namespace, Node, Pod } from "../cluster/objects.ts";
+import { type ContainerPort, type Labels, type Namespace, type Node, namespaceIn, type Pod } from "../cluster/objects.ts";
 import { type LabelSelector, type Requirement, selectorKey, selects, selectsPartly, type Truth } from "../cluster/selector.ts";
 import type { Entity, Expression, NamespaceMatch, PodMatch } from "../policy/model.ts";
 import { BitSet } from "./bitSet.ts";
-import { expressionKey, expressionTruth } from "./expression.ts";
+import { expressionKey, expressionTruth, type Labelled, namespaceTruth, podMatchTruth } from "./expression.ts";
+import { someTruth } from "./truth.ts";
 
 /** What policies select pods by. Pods that agree in all of it are one identity. */
 export interface Identity {
@@ -40,7 +41,8 @@ export const OUTSIDE_PERHAPS_API_SERVER = 3;
 /** Addresses in the cluster that are no pod's whose labels count (Cilium: reserved identities). */
 const RESERVED: readonly Entity[] = ["health", "ingress", "init", "unmanaged"];
 const FIRST_NODE = 4 + RESERVED.length;
-const RELATIONS: readonly NodeRelation[] = ["other", "own", "unsure"];
+/** In the order in which a node's identities are numbered, and its peers in the decision table. */
+export const NODE_RELATIONS: readonly NodeRelation[] = ["other", "own", "unsure"];
 
 /** Whether an entity is that reserved one. */
 export function reservedIdentity(entity: Entity): number | undefined {
@@ -75,6 +77,8 @@ export class Identities {
   /** Number of the first identity that is a pod's. */
   readonly firstPod: number;
   readonly size: number;
+  /** The identities that are no pod's, in groups that rules without selectors of nodes answer alike. */
+  readonly specials: readonly (readonly number[])[];
   readonly #identities: Identity[] = [];
   readonly #nodes: NodeIdentity[] = [];
   readonly #numberOfPod = new Map<Pod, number>();
@@ -102,6 +106,8 @@ export class Identities {
       this.#numberOfNode.set(node, this.#addNode({ labels, isApiServer: population.isApiServer(node), hostPods: own }));
     }
     this.firstPod = FIRST_NODE + this.#nodes.length;
+    const nodes = NODE_RELATIONS.map((relation) => this.#nodes.flatMap((node, i) => (node.relation === relation ? [FIRST_NODE + i] : [])));
+    this.specials = [...Array.from({ length: FIRST_NODE }, (_, number) => [number]), ...nodes];
     const numbers = new Map<string, number>();
     for (const pod of population.pods) {
       // Pods on the host network are their node: no selector selects them.
@@ -125,17 +131,8 @@ export class Identities {
   numberOfNode(node: Node, relation: NodeRelation, isApiServer: Truth): number {
     // A log may know better than the snapshot which node the API server is on: of such a node nothing else is known here.
     const known = this.#population.isApiServer(node) === isApiServer ? this.#numberOfNode.get(node) : undefined;
-    const first = known ?? FIRST_NODE + [false, true, "unknown"].indexOf(isApiServer) * RELATIONS.length;
-    return first + RELATIONS.indexOf(relation);
-  }
-
-  /** Returns the identities that are no pod's, in groups that rules without selectors of nodes answer alike. */
-  specials(): number[][] {
-    const single = Array.from({ length: FIRST_NODE }, (_, number) => [number]);
-    const nodes = RELATIONS.map((_, relation) =>
-      this.#nodes.flatMap((_, i) => (i % RELATIONS.length === relation ? [FIRST_NODE + i] : [])),
-    );
-    return [...single, ...nodes];
+    const first = known ?? FIRST_NODE + [false, true, "unknown"].indexOf(isApiServer) * NODE_RELATIONS.length;
+    return first + NODE_RELATIONS.indexOf(relation);
   }
 
   /** Reports whether an identity is a node's. */
@@ -191,16 +188,22 @@ export class Identities {
     return this.#selections[number];
   }
 
+  /** Returns whether a selection holds an identity. */
+  truthOf(selection: number, identity: number): Truth {
+    const { must, may } = this.#selections[selection];
+    return must.has(identity) ? true : may.has(identity) ? "unknown" : false;
+  }
+
   #addNode(identity: Omit<NodeIdentity, "relation">): number {
     const pods = identity.hostPods.map(({ namespace, labels }) => [namespace, Object.entries(labels).sort()]);
     // The first ones stand for nodes whose labels nobody knows: no node of the snapshot is one of them.
-    const known = this.#nodes.length >= 3 * RELATIONS.length;
+    const known = this.#nodes.length >= 3 * NODE_RELATIONS.length;
     const key = JSON.stringify([known, Object.entries(identity.labels).sort(), identity.isApiServer, pods]);
     let number = this.#nodeNumbers.get(key);
     if (number === undefined) {
       number = FIRST_NODE + this.#nodes.length;
       this.#nodeNumbers.set(key, number);
-      for (const relation of RELATIONS) this.#nodes.push({ ...identity, relation });
+      for (const relation of NODE_RELATIONS) this.#nodes.push({ ...identity, relation });
     }
     return number;
   }
@@ -227,7 +230,7 @@ export class Identities {
   #nodeTruth(number: number, selector: LabelSelector): Truth {
     const { labels } = this.#nodes[number - FIRST_NODE];
     // Nodes that only records tell of have labels that nobody knows.
-    return number < FIRST_NODE + 3 * RELATIONS.length ? selectsPartly(selector, {}) : selects(selector, labels);
+    return number < FIRST_NODE + 3 * NODE_RELATIONS.length ? selectsPartly(selector, {}) : selects(selector, labels);
   }
 
   #entityTruth(number: number, entity: Entity): Truth {
@@ -270,8 +273,9 @@ export class Identities {
     selection.may.add(ANYTHING);
     if (!withHostPods) return selection;
     this.#nodes.forEach(({ hostPods }, i) => {
-      if (hostPods.some((pod) => this.#selectsPod(match, pod) !== false)) selection.may.add(FIRST_NODE + i);
-      if (hostPods.some((pod) => this.#selectsPod(match, pod) === true)) selection.must.add(FIRST_NODE + i);
+      const truth = someTruth(hostPods, (pod) => podMatchTruth(match, this.#labelled(pod)));
+      if (truth !== false) selection.may.add(FIRST_NODE + i);
+      if (truth === true) selection.must.add(FIRST_NODE + i);
     });
     return selection;
   }
@@ -279,7 +283,7 @@ export class Identities {
   #narrow({ must, may }: Selection, where: Expression): void {
     const drop = { must: new BitSet(this.size), may: new BitSet(this.size) };
     may.forEach((number) => {
-      const truth = this.#expressionTruth(where, this.get(number)!);
+      const truth = expressionTruth(where, this.#labelled(this.get(number)!));
       if (truth !== true) drop.must.add(number);
       if (truth === false) drop.may.add(number);
     });
@@ -287,27 +291,16 @@ export class Identities {
     may.removeAll(drop.may);
   }
 
-  /** Whether a match selects a pod, asked of it alone. */
-  #selectsPod(match: PodMatch, pod: Pod): Truth {
-    if (!selects(match.pods, pod.labels)) return false;
-    const namespace =
-      "name" in match.namespaces
-        ? match.namespaces.name === pod.namespace
-        : this.#matchesNamespace(match.namespaces.selector, pod.namespace);
-    if (namespace === false || match.where === undefined) return namespace;
-    const truth = this.#expressionTruth(match.where, pod);
-    return truth === true ? namespace : truth;
-  }
-
-  #expressionTruth(expression: Expression, { namespace, labels, serviceAccountName }: Identity): Truth {
+  /** What is known of a pod's labels, its namespace's and its service account's. */
+  #labelled({ namespace, labels, serviceAccountName }: Identity): Labelled {
     // Every namespace has the account `default`, which hardly anybody labels: one that the snapshot lacks has no labels.
     const account =
       this.#population.serviceAccounts.get(`${namespace}/${serviceAccountName}`) ?? (serviceAccountName === "default" ? {} : undefined);
-    return expressionTruth(expression, {
+    return {
       labels,
-      namespace: this.#population.namespaces.get(namespace) ?? unknownNamespace(namespace),
+      namespace: namespaceIn(this.#population.namespaces, namespace),
       serviceAccount: { name: serviceAccountName, ...(account === undefined ? {} : { labels: account }) },
-    });
+    };
   }
 
   #selectPods(selector: LabelSelector): BitSet {
@@ -349,21 +342,12 @@ export class Identities {
   #findNamespaces(match: NamespaceMatch): Selection {
     const selection = { must: new BitSet(this.size), may: new BitSet(this.size) };
     for (const [name, members] of this.#byNamespace) {
-      const truth = "name" in match ? match.name === name : this.#matchesNamespace(match.selector, name);
+      const truth = namespaceTruth(match, namespaceIn(this.#population.namespaces, name));
       if (truth === true) selection.must.addAll(members);
       if (truth !== false) selection.may.addAll(members);
     }
     return selection;
   }
-
-  #matchesNamespace(selector: LabelSelector, name: string): Truth {
-    const { labels, labelsKnown } = this.#population.namespaces.get(name) ?? unknownNamespace(name);
-    return labelsKnown ? selects(selector, labels) : selectsPartly(selector, labels);
-  }
-}
-
-function unknownNamespace(name: string): Namespace {
-  return { name, labels: { "kubernetes.io/metadata.name": name }, labelsKnown: false };
 }
 
 function append(map: Map<string, number[]>, key: string, number: number): void {

@@ -3,6 +3,7 @@ import type { L7Hint } from "../flow/hints.ts";
 import type { L7Match, TextMatch } from "../policy/model.ts";
 import { compileRegex } from "../policy/regex.ts";
 import type { Decision, L7Condition } from "./decision.ts";
+import { everyTruth, someTruth } from "./truth.ts";
 
 /** What was seen of one of a connection's requests; empty: one of which nothing was seen. */
 export type Request = Pick<L7Hint, "http" | "dns">;
@@ -20,13 +21,7 @@ export function decideByRequests(decision: Decision, requests: readonly Request[
 }
 
 function requestTruth({ alternatives }: L7Condition, request: Request): Truth {
-  let truth: Truth = false;
-  for (const { match } of alternatives) {
-    const answer = matchTruth(match, request);
-    if (answer === true) return true;
-    if (answer === "unknown") truth = answer;
-  }
-  return truth;
+  return someTruth(alternatives, ({ match }) => matchTruth(match, request));
 }
 
 /** Whether a request is what a rule wants. "unknown": what it looks at was not seen. */
@@ -38,7 +33,7 @@ export function matchTruth(match: L7Match, { http, dns }: Request): Truth {
       if (http === undefined) return "unknown";
       const truths = [textTruth(method, http.method), textTruth(path, http.path), textTruth(host, http.host)];
       truths.push(...headers.map(({ name, value }) => headerTruth(name, value, http.headers)));
-      return truths.includes(false) ? false : truths.includes("unknown") ? "unknown" : true;
+      return everyTruth(truths, (truth) => truth);
     }
     case "dns": {
       const test = compileRegex(match.names.regex);

@@ -1,4 +1,4 @@
-import type { Direction, PortMatch } from "../policy/model.ts";
+import { type Direction, type PortMatch, portNameOf } from "../policy/model.ts";
 import type { Rules } from "./cell.ts";
 import { type Clause, type CompiledPolicy, cutOf, portMatchesOf, sourcePortMatchesOf } from "./clauses.ts";
 import type { NamedPort, NamedPorts } from "./namedPorts.ts";
@@ -132,7 +132,7 @@ function atomsOf(clauses: readonly Clause[]): { selections: ReadonlySet<number>;
 function groupIdentities({ identities }: Rules, selections: ReadonlySet<number>): Partition {
   const partition = new Partition(identities.size);
   // Whatever is no pod of the snapshot is judged by rules of its own. Nodes of one relation to the subject are alike but for selections.
-  for (const special of identities.specials()) splitBy(partition, special);
+  for (const special of identities.specials) splitBy(partition, special);
   for (const number of selections) {
     const { must, may } = identities.selection(number);
     partition.next();
@@ -165,8 +165,11 @@ function groupAddresses({ addresses }: Rules, blocks: ReadonlySet<number>): Part
 function namesOf(clauses: readonly Clause[]): NamedPort[] {
   const names = new Map<string, NamedPort>();
   for (const clause of clauses) {
-    for (const { protocol, ports } of portMatchesOf(clause))
-      if (ports !== undefined && "name" in ports) names.set(`${protocol}/${ports.name}`, { protocol, name: ports.name });
+    for (const match of portMatchesOf(clause)) {
+      const { protocol } = match;
+      const name = portNameOf(match);
+      if (name !== undefined) names.set(`${protocol}/${name}`, { protocol, name });
+    }
   }
   return [...names.values()];
 }

@@ -1,13 +1,15 @@
-import { selects, selectsPartly, type Truth } from "../cluster/selector.ts";
-import { type Address, isIPv4 } from "../net/address.ts";
-import { makePrefix, type Prefix, parsePrefix } from "../net/prefix.ts";
-import type { AddressSet, Peer, PeerTerm, PodMatch, SetMatch } from "../policy/model.ts";
+import { type Namespace, namespaceIn } from "../cluster/objects.ts";
+import type { Truth } from "../cluster/selector.ts";
+import type { Address } from "../net/address.ts";
+import { type Prefix, parsePrefix, wholeAddress } from "../net/prefix.ts";
+import type { AddressSet, Peer, PeerTerm, SetMatch } from "../policy/model.ts";
 import type { AddressClasses, Block } from "./addressClasses.ts";
-import { expressionTruth, negate } from "./expression.ts";
+import { podMatchTruth } from "./expression.ts";
 import { type Identities, isOutside } from "./identities.ts";
 import type { NamesOfAddresses } from "./nameMatch.ts";
 import type { CniProfile } from "./profile.ts";
 import type { ServiceBackends } from "./serviceBackends.ts";
+import { everyTruth, negate, someTruth } from "./truth.ts";
 
 /** What stands on the other side of a rule, or is a subject: an identity with an address of some class. */
 export interface Party {
@@ -29,10 +31,8 @@ export const NOTHING: Term = { op: "some", terms: [] };
 /** Returns whether a party satisfies a term (Kleene's three-valued logic). */
 export function termTruth(term: Term, identities: Identities, addresses: AddressClasses, party: Party): Truth {
   switch (term.op) {
-    case "selection": {
-      const { must, may } = identities.selection(term.number);
-      return must.has(party.identity) ? true : may.has(party.identity) ? "unknown" : false;
-    }
+    case "selection":
+      return identities.truthOf(term.number, party.identity);
     case "block":
       return party.addressClass < 0 ? "unknown" : addresses.contains(term.number, party.addressClass);
     case "unknown":
@@ -40,16 +40,9 @@ export function termTruth(term: Term, identities: Identities, addresses: Address
     case "not":
       return negate(termTruth(term.term, identities, addresses, party));
     case "all":
-    case "some": {
-      const stops = term.op === "some";
-      let truth: Truth = !stops;
-      for (const each of term.terms) {
-        const answer = termTruth(each, identities, addresses, party);
-        if (answer === stops) return answer;
-        if (answer === "unknown") truth = answer;
-      }
-      return truth;
-    }
+      return everyTruth(term.terms, (each) => termTruth(each, identities, addresses, party));
+    case "some":
+      return someTruth(term.terms, (each) => termTruth(each, identities, addresses, party));
   }
 }
 
@@ -93,8 +86,7 @@ export interface TermContext {
   readonly sets: readonly AddressSet[];
   readonly names: NamesOfAddresses;
   readonly services: ServiceBackends;
-  /** The labels of a namespace; undefined: it is not known. */
-  readonly namespaceLabels: (name: string) => { readonly labels: Readonly<Record<string, string>>; readonly labelsKnown: boolean };
+  readonly namespaces: ReadonlyMap<string, Namespace>;
 }
 
 /** Turns the peers of rules into terms. */
@@ -144,7 +136,7 @@ export class TermCompiler {
           ? { selections: [], addresses: services.endpoints(peer.match).map(({ address }) => address) }
           : services.find(peer.match);
         const terms: Term[] = selections.map((match) => ({ op: "selection", number: identities.intern(match, hostPods) }));
-        if (addresses.length > 0) terms.push(this.#addressed(addresses.map(wholeAddress), []));
+        if (addresses.length > 0) terms.push(this.compileAddresses(addresses));
         return { op: "some", terms };
       }
       case "all":
@@ -153,6 +145,11 @@ export class TermCompiler {
       case "not":
         return { op: "not", term: this.compile(peer.term, hostPods) };
     }
+  }
+
+  /** Single addresses, as prefixes of them would be. */
+  compileAddresses(addresses: readonly Address[]): Term {
+    return this.#addressed(addresses.map(wholeAddress), []);
   }
 
   #block(prefixes: readonly Prefix[], except: readonly Prefix[] = []): Term {
@@ -196,26 +193,9 @@ export class TermCompiler {
     if ("names" in match) return match.names.includes(set.ref.name);
     const { namespace } = set.ref;
     if (match.scope === (namespace === undefined ? "namespaced" : "global")) return false;
-    return this.#selectsSet(match.match, set, namespace);
+    const own = namespace === undefined ? {} : { namespace: namespaceIn(this.#context.namespaces, namespace) };
+    return podMatchTruth(match.match, { labels: set.labels, ...own });
   }
-
-  #selectsSet({ namespaces, pods, where }: PodMatch, { labels }: AddressSet, namespace: string | undefined): Truth {
-    if (!selects(pods, labels)) return false;
-    const own = namespace === undefined ? { labels: {}, labelsKnown: true } : this.#context.namespaceLabels(namespace);
-    const inNamespace =
-      "name" in namespaces
-        ? namespaces.name === namespace
-        : own.labelsKnown
-          ? selects(namespaces.selector, own.labels)
-          : selectsPartly(namespaces.selector, own.labels);
-    if (inNamespace === false || where === undefined) return inNamespace;
-    const truth = expressionTruth(where, { labels, ...(namespace === undefined ? {} : { namespace: own }) });
-    return truth === true ? inNamespace : truth;
-  }
-}
-
-function wholeAddress(address: Address): Prefix {
-  return makePrefix(address, isIPv4(address) ? 32 : 128);
 }
 
 /** Reports whether a prefix of a peer holds a party's address though the plugin's prefixes do not match such parties. */

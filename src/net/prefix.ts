@@ -22,6 +22,11 @@ export function parsePrefix(text: string): Prefix | undefined {
   return length > (family === 4 ? 32 : 128) ? undefined : makePrefix(address, length, family);
 }
 
+/** Returns the prefix that holds one address alone. */
+export function wholeAddress(address: Address): Prefix {
+  return makePrefix(address, isIPv4(address) ? 32 : 128);
+}
+
 /** Returns the prefix of the given length (in bits of its family) around an address. */
 export function makePrefix(address: Address, length: number, family: 4 | 6 = isIPv4(address) ? 4 : 6): Prefix {
   const hostMask = (1n << BigInt((family === 4 ? 32 : 128) - length)) - 1n;

@@ -131,6 +131,11 @@ export type PortMatch = {
   readonly icmp?: { readonly type: number; readonly code?: number };
 };
 
+/** Returns the port name that a match asks for; undefined where it asks for numbers, or for none. */
+export function portNameOf({ ports }: PortMatch): string | undefined {
+  return ports !== undefined && "name" in ports ? ports.name : undefined;
+}
+
 /** How a text of an HTTP request is matched. An expression (RE2) must hold the whole text. */
 export type TextMatch = { readonly regex: string } | { readonly exact: string } | { readonly prefix: string };
 
@@ -218,4 +223,9 @@ export interface PolicySet {
   readonly policies: readonly Policy[];
   readonly tiers: readonly Tier[];
   readonly sets: readonly AddressSet[];
+}
+
+/** Returns a policy's rules, those on what comes in first. */
+export function rulesOf({ ingress, egress }: Policy): Rule[] {
+  return [...(ingress?.rules ?? []), ...(egress?.rules ?? [])];
 }

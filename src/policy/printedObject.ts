@@ -1,6 +1,7 @@
+import { NAMESPACE_NAME } from "../cluster/objects.ts";
 import type { LabelSelector, Requirement } from "../cluster/selector.ts";
 import { protocolName, SCTP, TCP, UDP } from "../net/protocol.ts";
-import type { NamespaceMatch, Policy, PortMatch, Rule } from "./model.ts";
+import { type NamespaceMatch, type Policy, type PortMatch, type Rule, rulesOf } from "./model.ts";
 import { quote } from "./objectReader.ts";
 
 /** A Kubernetes object as plain data, ready for a JSON or YAML writer. */
@@ -10,9 +11,6 @@ export interface PrintedObject {
   readonly metadata: { readonly name: string; readonly namespace?: string };
   readonly spec: Readonly<Record<string, unknown>>;
 }
-
-/** The label that the API server sets on every namespace (Kubernetes documentation: Well-Known Labels). */
-const NAMESPACE_NAME = "kubernetes.io/metadata.name";
 
 /** Thrown by writers: the dialect has no words for a policy, or its API server would refuse them. The message is one line. */
 export class UnsayableError extends RangeError {
@@ -31,7 +29,7 @@ export function refuseForeignParts(kind: string, policy: Policy): void {
   if (policy.staged) throw unsayable(kind, policy, `it cannot be staged, as ${quote(policy.staged)} is`);
   if (policy.inert !== undefined) throw unsayable(kind, policy, "it would be in force, and the policy is not");
   if (policy.subject.where) throw unsayable(kind, policy, "its subject can have label selectors only");
-  for (const rule of [...(policy.ingress?.rules ?? []), ...(policy.egress?.rules ?? [])]) {
+  for (const rule of rulesOf(policy)) {
     if (rule.near) throw unsayable(kind, policy, "a rule has no conditions on the subject", rule);
     if (rule.notPorts) throw unsayable(kind, policy, "a rule cannot except ports", rule);
     if (rule.sourcePorts || rule.notSourcePorts) throw unsayable(kind, policy, "a rule has no source ports", rule);

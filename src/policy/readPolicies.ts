@@ -1,5 +1,5 @@
 import type { ManifestObject } from "../cluster/manifest.ts";
-import type { Namespace } from "../cluster/objects.ts";
+import { apiGroup, type Namespace } from "../cluster/objects.ts";
 import { readAdminNetworkPolicy, readBaselineAdminNetworkPolicy } from "./admin/adminNetworkPolicy.ts";
 import { readClusterNetworkPolicy } from "./admin/clusterNetworkPolicy.ts";
 import { readCalicoPolicy } from "./calico/calicoPolicy.ts";
@@ -97,7 +97,7 @@ export function readPolicies(objects: readonly ManifestObject[], options: Readin
       add(object, reader(object, options.defaultNamespace, options.namespaces ?? []), reading, seen);
       continue;
     }
-    if (UNEVALUATED.get(groupOf(apiVersion))?.includes(kind)) {
+    if (UNEVALUATED.get(apiGroup(apiVersion))?.includes(kind)) {
       reading.unevaluated.push(refOf(object, apiVersion, kind, options.defaultNamespace));
       continue;
     }
@@ -137,18 +137,14 @@ function add(object: ManifestObject, read: ObjectReading, reading: PolicyReading
   reading.sets.push(...(read.sets ?? []));
 }
 
-function groupOf(apiVersion: string): string {
-  return apiVersion.includes("/") ? apiVersion.slice(0, apiVersion.indexOf("/")) : "";
-}
-
 /** Returns why an object must not be left out, undefined when it decides no traffic. */
 function refusalOf(apiVersion: string, kind: string): { field: "apiVersion" | "kind"; message: string } | undefined {
-  const group = groupOf(apiVersion);
+  const group = apiGroup(apiVersion);
   if (kind === "NetworkPolicy" && (group === "networking.k8s.io" || group === "extensions")) {
     return { field: "apiVersion", message: `${quote(apiVersion)} is no longer served for NetworkPolicy: write \`networking.k8s.io/v1\`` };
   }
   const versions = Object.keys(READERS).filter((version) => Object.hasOwn(READERS[version], kind));
-  const served = versions.filter((version) => groupOf(version) === group);
+  const served = versions.filter((version) => apiGroup(version) === group);
   if (served.length > 0)
     return { field: "apiVersion", message: `${quote(apiVersion)} of ${kind} is not understood: write ${listed(served)}` };
   if (versions.length > 0 && isPolicyKind(kind))
@@ -159,7 +155,7 @@ function refusalOf(apiVersion: string, kind: string): { field: "apiVersion" | "k
   if (isPolicyKind(kind)) return { field: "kind", message: `${quote(kind)} of ${quote(apiVersion)} is no policy that is understood` };
   // Misspelt, in the wrong case, or as the resource is called: `networkpolicies`. In a group without policies only the latter.
   const kinds = Object.keys(READERS)
-    .filter((version) => groupOf(version) === group)
+    .filter((version) => apiGroup(version) === group)
     .flatMap((version) => Object.keys(READERS[version]));
   const singular = kind.replace(/ies$/i, "y");
   const near = nearest(singular, kinds) ?? (singular.toLowerCase() === "networkpolicy" ? "NetworkPolicy" : undefined);
@@ -192,8 +188,8 @@ function refOf(object: ManifestObject, apiVersion: string, kind: string, default
  * the policy that it would become.
  */
 function identityOf({ apiVersion, kind, namespace, name }: PolicyRef): string {
-  const isAudit = groupOf(apiVersion) === "kguardian.dev";
-  const group = isAudit ? "networking.k8s.io" : groupOf(apiVersion).replace(/^crd\.projectcalico\.org$/, "projectcalico.org");
+  const isAudit = apiGroup(apiVersion) === "kguardian.dev";
+  const group = isAudit ? "networking.k8s.io" : apiGroup(apiVersion).replace(/^crd\.projectcalico\.org$/, "projectcalico.org");
   return JSON.stringify([group, isAudit ? kind.replace(/^Audit/, "") : kind, namespace ?? "", name]);
 }
 

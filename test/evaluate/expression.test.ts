@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import type { Truth } from "../../src/cluster/selector.ts";
-import { expressionKey, expressionTruth, type Labelled, negate } from "../../src/evaluate/expression.ts";
+import { expressionKey, expressionTruth, type Labelled } from "../../src/evaluate/expression.ts";
+import { negate } from "../../src/evaluate/truth.ts";
 import type { Expression, LabelSource } from "../../src/policy/model.ts";
 
 type Operator = "In" | "NotIn" | "Exists" | "DoesNotExist";

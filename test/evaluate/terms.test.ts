@@ -47,7 +47,7 @@ function holders(
     sets: SETS,
     names: new NamesOfAddresses({ entries: () => [[parseAddress("8.0.0.1")!, ["a.example"]]] }),
     services: new ServiceBackends(cluster.services, cluster.serviceIndex),
-    namespaceLabels: (name) => cluster.namespaces.get(name) ?? { labels: { "kubernetes.io/metadata.name": name }, labelsKnown: false },
+    namespaces: cluster.namespaces,
   });
   const term = compiler.compile(peer);
   const addresses = new AddressClasses(compiler.blocks.list);

@@ -1,5 +1,5 @@
 import { formatPrefix } from "../../net/prefix.ts";
-import type { Direction, Peer, PodMatch, Policy, PortMatch, Rule } from "../model.ts";
+import { type Direction, type Peer, type PodMatch, type Policy, type PortMatch, portNameOf, type Rule } from "../model.ts";
 import { quote } from "../objectReader.ts";
 import {
   type PrintedObject,
@@ -173,7 +173,7 @@ function printPorts(context: Context, ports: readonly PortMatch[], peers: readon
     if (!match.ports) throw refuse(`every port of ${protocol} is the range 1 to 65535`);
     if ("name" in match.ports) {
       const { name } = match.ports;
-      const same = ports.slice(index, index + 3).filter((each) => each.ports && "name" in each.ports && each.ports.name === name);
+      const same = ports.slice(index, index + 3).filter((each) => portNameOf(each) === name);
       if (new Set(same.map(portProtocol)).size < 3) throw refuse(`the port name ${quote(name)} would be of every protocol`);
       if (name === "") throw refuse("a port name is required");
       if (kind.dialect.namedPortsNeedPods && peers.some((peer) => peer.kind !== "pods")) throw refuse("only pods have named ports");

@@ -1,5 +1,15 @@
 import type { ManifestObject } from "../../cluster/manifest.ts";
-import type { Action, Direction, Peer, Policy, PolicyTier, PortMatch, Rule, RuleList } from "../model.ts";
+import {
+  type Action,
+  type Direction,
+  type Peer,
+  type Policy,
+  type PolicyTier,
+  type PortMatch,
+  portNameOf,
+  type Rule,
+  type RuleList,
+} from "../model.ts";
 import { readHead } from "../objectHead.ts";
 import { type Fields, nearest, type ObjectReader, type Path, quote, readerOf } from "../objectReader.ts";
 import type { ObjectReading } from "../reading.ts";
@@ -101,7 +111,7 @@ function readAction({ reader, dialect }: Context, fields: Fields, path: Path): A
 
 /** Reports whether a port of a rule is given by its name. */
 function hasNamedPort(ports: readonly PortMatch[] | undefined): boolean {
-  return ports?.some((port) => port.ports !== undefined && "name" in port.ports) ?? false;
+  return ports?.some((port) => portNameOf(port) !== undefined) ?? false;
 }
 
 function isEveryPod(peer: Peer): boolean {

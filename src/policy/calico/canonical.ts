@@ -1,4 +1,4 @@
-import type { Peer, PeerTerm, Policy, PortMatch, Rule } from "../model.ts";
+import { type Peer, type PeerTerm, type Policy, type PortMatch, portNameOf, type Rule } from "../model.ts";
 import { anyOf } from "./entity.ts";
 import { combine, IN_A_NAMESPACE, ofPods } from "./expression.ts";
 import { matchExpression, objectsTerm, podMatch } from "./match.ts";
@@ -111,10 +111,10 @@ export function isNamedOfAll(ports: readonly PortMatch[]): boolean {
   const count = NAMED_PORT_PROTOCOLS.length;
   if (ports.length === 0 || ports.length % count !== 0) return false;
   return ports.every((match, index) => {
-    const first = ports[index - (index % count)].ports;
-    const isSame =
-      match.ports !== undefined && "name" in match.ports && first !== undefined && "name" in first && match.ports.name === first.name;
-    return isSame && match.protocol === NAMED_PORT_PROTOCOLS[index % count];
+    const name = portNameOf(match);
+    return (
+      name !== undefined && name === portNameOf(ports[index - (index % count)]) && match.protocol === NAMED_PORT_PROTOCOLS[index % count]
+    );
   });
 }
 

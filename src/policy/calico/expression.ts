@@ -1,6 +1,7 @@
+import { NAMESPACE_NAME } from "../../cluster/objects.ts";
 import { matchesRequirement, type Requirement } from "../../cluster/selector.ts";
 import type { Expression, LabelSource } from "../model.ts";
-import { ALWAYS, type KeyText, NAMESPACE_NAME, NEVER } from "./selector.ts";
+import { ALWAYS, type KeyText, NEVER } from "./selector.ts";
 
 /*
  * What the labels of a selector stand for. Calico gives every pod and network set labels of its own: projectcalico.org/namespace,

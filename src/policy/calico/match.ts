@@ -1,7 +1,7 @@
+import { NAMESPACE_NAME } from "../../cluster/objects.ts";
 import { EVERYTHING, type Requirement } from "../../cluster/selector.ts";
 import type { Expression, NamespaceMatch, PeerTerm, PodMatch } from "../model.ts";
 import { combine, conjuncts, inNamespace, isNever, isOfNamespaces, ofPods, without } from "./expression.ts";
-import { NAMESPACE_NAME } from "./selector.ts";
 
 /** Returns what holds in the namespace of a name. */
 export function inNamespaceNamed(name: string): Expression {

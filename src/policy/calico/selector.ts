@@ -1,3 +1,4 @@
+import { NAMESPACE_NAME } from "../../cluster/objects.ts";
 import { matchesRequirement } from "../../cluster/selector.ts";
 import type { Expression } from "../model.ts";
 import { type SelectorError, type Token, tokenizeSelector } from "./tokens.ts";
@@ -5,9 +6,6 @@ import { type SelectorError, type Token, tokenizeSelector } from "./tokens.ts";
 /** True of everything, and of nothing. */
 export const ALWAYS: Expression = { op: "all", terms: [] };
 export const NEVER: Expression = { op: "some", terms: [] };
-
-/** The label that holds the name of a namespace, on the Namespace itself. */
-export const NAMESPACE_NAME = "kubernetes.io/metadata.name";
 
 /** What `global()` says: an object that is in no namespace. */
 export const IN_NO_NAMESPACE: Expression = {

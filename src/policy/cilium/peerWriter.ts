@@ -1,7 +1,8 @@
+import { NAMESPACE_NAME } from "../../cluster/objects.ts";
 import type { LabelSelector, Requirement } from "../../cluster/selector.ts";
 import { formatPrefix, type Prefix } from "../../net/prefix.ts";
 import type { Direction, Expression, NamespaceMatch, Peer, PeerTerm, PodMatch, SetMatch } from "../model.ts";
-import { NAMESPACE_KEY, NAMESPACE_LABELS, NAMESPACE_NAME, RESERVED, SERVICE_ACCOUNT_KEY } from "./selector.ts";
+import { NAMESPACE_KEY, NAMESPACE_LABELS, RESERVED, SERVICE_ACCOUNT_KEY } from "./selector.ts";
 
 /** Plain data, as JSON.stringify takes it. */
 export type Plain = Readonly<Record<string, unknown>>;

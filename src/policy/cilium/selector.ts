@@ -1,3 +1,4 @@
+import { NAMESPACE_NAME } from "../../cluster/objects.ts";
 import { EVERYTHING, type LabelSelector, matchesRequirement, type Requirement } from "../../cluster/selector.ts";
 import { checkLabel, readLabelSelector } from "../labelSelector.ts";
 import type { Entity, Expression, NamespaceMatch, PeerTerm, PodMatch } from "../model.ts";
@@ -9,7 +10,6 @@ export const NAMESPACE_LABELS = "io.cilium.k8s.namespace.labels.";
 export const SERVICE_ACCOUNT_KEY = "io.cilium.k8s.policy.serviceaccount";
 const CLUSTER_KEY = "io.cilium.k8s.policy.cluster";
 const CLUSTER_NAME = "default"; // Cilium's own default; a snapshot does not say it
-export const NAMESPACE_NAME = "kubernetes.io/metadata.name";
 
 /** A condition that nothing satisfies. */
 export const NEVER: Expression = { op: "some", terms: [] };

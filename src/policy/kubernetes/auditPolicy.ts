@@ -1,5 +1,5 @@
 import type { ManifestObject } from "../../cluster/manifest.ts";
-import type { Namespace } from "../../cluster/objects.ts";
+import { NAMESPACE_NAME, type Namespace } from "../../cluster/objects.ts";
 import { EVERYTHING, type LabelSelector, selects, selectsPartly, type Truth } from "../../cluster/selector.ts";
 import { readLabelSelector } from "../labelSelector.ts";
 import type { Direction, NamespaceMatch, Peer, Policy, Rule, RuleList } from "../model.ts";
@@ -12,8 +12,6 @@ import { type NetworkPolicySpec, readNetworkPolicySpec } from "./networkPolicy.t
  * The kinds of kguardian.dev/v1alpha1 (kguardian: charts/kguardian/crds). They are not enforced; they are read as the
  * NetworkPolicies that promoting them makes, under their own names.
  */
-
-const NAMESPACE_NAME = "kubernetes.io/metadata.name";
 
 /** Stands for the namespace of each subject until that is known. No namespace is called so. */
 const OWN = "";
