@@ -1,5 +1,5 @@
 import { EVERYTHING } from "../cluster/selector.ts";
-import { SCTP, TCP, UDP } from "../net/protocol.ts";
+import { TRANSPORTS } from "../net/protocol.ts";
 import type { Direction, PodMatch, Policy, PolicySet, Rule, RuleList, Tier } from "../policy/model.ts";
 import { honours } from "./honoured.ts";
 import type { CniProfile } from "./profile.ts";
@@ -51,7 +51,8 @@ export function stagesOf(set: PolicySet, profile: CniProfile): Staging {
 
 function orderOf({ tier }: Policy): number {
   if (tier.kind === "networkpolicy") return KUBERNETES_POLICY_ORDER;
-  return !("order" in tier) ? (tier.kind === "calico" ? Number.POSITIVE_INFINITY : 0) : (tier.order ?? Number.POSITIVE_INFINITY);
+  if (tier.kind === "calico") return tier.order ?? Number.POSITIVE_INFINITY;
+  return "order" in tier ? tier.order : 0;
 }
 
 /** Equal orders are undefined by the API of admin policies: by name, as everything that must be the same on each run. */
@@ -71,7 +72,7 @@ export function rulesUnder(profile: CniProfile, policy: Policy, direction: Direc
 }
 
 /** The ports of DNS servers as their pods name them. */
-const DNS_PORTS = ["dns", "dns-tcp"].flatMap((name) => [TCP, UDP, SCTP].map((protocol) => ({ protocol, ports: { name } })));
+const DNS_PORTS = ["dns", "dns-tcp"].flatMap((name) => TRANSPORTS.map((protocol) => ({ protocol, ports: { name } })));
 const NAME_SERVERS: PodMatch = {
   namespaces: { selector: EVERYTHING },
   pods: { requirements: [{ key: "k8s-app", operator: "In", values: ["kube-dns"] }] },
@@ -90,18 +91,15 @@ function withNameServers(list: RuleList): RuleList {
 function calicoStages(tiers: readonly Tier[], policies: readonly Policy[], admin: Stage, baseline: Stage): Stage[] {
   const known = new Map(tiers.map((tier) => [tier.name, tier]));
   const byTier = Map.groupBy(policies, ({ tier }) => (tier.kind === "calico" ? tier.name : "default"));
-  const stages = [...byTier].map(([name, own]) => ({
-    name,
-    order: name === "default" ? DEFAULT_TIER_ORDER : (known.get(name)?.order ?? DEFAULT_TIER_ORDER),
-    stage: {
-      name: `tier ${name}`,
-      combine: "first-match",
-      end: known.get(name)?.end ?? "deny",
-      policies: own.toSorted((a, b) => compareOrders(orderOf(a), orderOf(b)) || compare(tieText(a), tieText(b))),
-    } satisfies Stage,
-  }));
-  stages.push({ name: "kube-admin", order: KUBE_ADMIN_ORDER, stage: admin as (typeof stages)[number]["stage"] });
-  stages.push({ name: "kube-baseline", order: KUBE_BASELINE_ORDER, stage: baseline as (typeof stages)[number]["stage"] });
+  const stages: { name: string; order: number; stage: Stage }[] = [];
+  for (const [name, own] of byTier) {
+    const order = name === "default" ? DEFAULT_TIER_ORDER : (known.get(name)?.order ?? DEFAULT_TIER_ORDER);
+    const ordered = own.toSorted((a, b) => compareOrders(orderOf(a), orderOf(b)) || compare(tieText(a), tieText(b)));
+    const end = known.get(name)?.end ?? "deny";
+    stages.push({ name, order, stage: { name: `tier ${name}`, combine: "first-match", end, policies: ordered } });
+  }
+  stages.push({ name: "kube-admin", order: KUBE_ADMIN_ORDER, stage: admin });
+  stages.push({ name: "kube-baseline", order: KUBE_BASELINE_ORDER, stage: baseline });
   return stages
     .filter(({ stage }) => stage.policies.length > 0)
     .sort((a, b) => compareOrders(a.order, b.order) || compare(a.name, b.name))

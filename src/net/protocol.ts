@@ -7,6 +7,9 @@ export const ICMPV6 = 58;
 export const SCTP = 132;
 export const UDPLITE = 136;
 
+/** The protocols whose ports policies and Services can name (Kubernetes API: Protocol). */
+export const TRANSPORTS: readonly number[] = [TCP, UDP, SCTP];
+
 const NAMES = new Map([
   [ICMP, "ICMP"],
   [TCP, "TCP"],

@@ -1,6 +1,6 @@
 import type { LabelSelector, Requirement } from "../cluster/selector.ts";
 import { labelKeyFault, labelValueFault } from "./names.ts";
-import { nearest, type ObjectReader, type Path, quote } from "./objectReader.ts";
+import { instead, type ObjectReader, type Path, quote } from "./objectReader.ts";
 
 const OPERATORS = ["In", "NotIn", "Exists", "DoesNotExist"] as const;
 
@@ -61,6 +61,5 @@ function readRequirement(reader: ObjectReader, value: unknown, path: Path): Requ
 
 function operatorFault(written: string | undefined): string {
   if (written === undefined) return `an \`operator\` is required: ${OPERATORS.join(", ")}`;
-  const near = nearest(written, OPERATORS);
-  return `${quote(written)} is no operator${near ? `, did you mean \`${near}\`` : `: it is one of ${OPERATORS.join(", ")}`}`;
+  return `${quote(written)} is no operator${instead(written, OPERATORS, `one of ${OPERATORS.join(", ")}`)}`;
 }

@@ -49,8 +49,7 @@ export function readerOf(object: ManifestObject): ObjectReader {
       const read = expect<Fields>(value, path, "a mapping", (each) => typeof each === "object" && !Array.isArray(each));
       for (const key of fields && read ? Object.keys(read) : []) {
         if (fields?.includes(key)) continue;
-        const near = nearest(key, fields ?? []);
-        error([...path, key], `unknown field "${short(pathText([...path, key]))}"${near ? `, did you mean \`${near}\`` : ""}`);
+        error([...path, key], `unknown field "${short(pathText([...path, key]))}"${instead(key, fields ?? [])}`);
       }
       return read;
     },
@@ -95,6 +94,13 @@ function describe(value: unknown): string {
   if (Array.isArray(value)) return "a list";
   if (typeof value === "object") return "a mapping";
   return typeof value === "string" ? `the text ${quote(value)}` : `the ${typeof value} ${quote(value)}`;
+}
+
+/** Returns the end of a message on a word that is none of the candidates: the one it is like, else `otherwise`, which lists them. */
+export function instead(word: string, candidates: readonly string[], otherwise?: string): string {
+  const near = nearest(word, candidates);
+  if (near !== undefined) return `, did you mean \`${near}\``;
+  return otherwise === undefined ? "" : `: it is ${otherwise}`;
 }
 
 /** Returns the candidate that a word is most likely a misspelling of, if one is near enough. */

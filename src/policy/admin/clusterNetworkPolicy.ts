@@ -1,7 +1,7 @@
 import type { ManifestObject } from "../../cluster/manifest.ts";
 import { SCTP, TCP, UDP } from "../../net/protocol.ts";
 import type { PolicyTier, PortMatch } from "../model.ts";
-import { type Fields, nearest, type ObjectReader, type Path, quote } from "../objectReader.ts";
+import { type Fields, instead, type ObjectReader, type Path, quote } from "../objectReader.ts";
 import type { ObjectReading } from "../reading.ts";
 import { type AdminDialect, alternatives, readNamedPort, readOneOf, readPortIn, readPriority, readRange } from "./dialect.ts";
 import { readAdminPolicy } from "./rules.ts";
@@ -36,10 +36,7 @@ function readTier(reader: ObjectReader, spec: Fields): PolicyTier {
   if ((spec.tier ?? null) === null) reader.error(path, `a \`tier\` is required: ${alternatives(names)}`);
   const text = reader.text(spec.tier, path);
   const tier = names.find((name) => name === text);
-  if (text !== undefined && tier === undefined) {
-    const near = nearest(text, names);
-    reader.error(path, `${quote(text)} is no tier${near ? `, did you mean \`${near}\`` : `: it is ${alternatives(names)}`}`);
-  }
+  if (text !== undefined && tier === undefined) reader.error(path, `${quote(text)} is no tier${instead(text, names, alternatives(names))}`);
   return { kind: TIERS[tier ?? "Admin"], order: readPriority(reader, spec) };
 }
 

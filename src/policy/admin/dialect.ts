@@ -1,5 +1,5 @@
 import type { PortRange } from "../../net/portRange.ts";
-import { SCTP, TCP, UDP } from "../../net/protocol.ts";
+import { TRANSPORTS } from "../../net/protocol.ts";
 import { readPortNumber } from "../kubernetes/networkPolicy.ts";
 import type { Action, PolicyTier, PortMatch } from "../model.ts";
 import { portNameFault } from "../names.ts";
@@ -75,7 +75,7 @@ export function readNamedPort(reader: ObjectReader, value: unknown, path: Path):
   // The CRDs take any text here, but no container can declare such a port.
   if (fault && name !== "") reader.warning(path, `${quote(name)} ${fault}; it matches nothing`);
   else if (fault) reader.error(path, "a port name is required");
-  return [TCP, UDP, SCTP].map((protocol) => ({ protocol, ports: { name } }));
+  return TRANSPORTS.map((protocol) => ({ protocol, ports: { name } }));
 }
 
 /** Returns the port in a required field of a mapping; undefined where it is missing. */

@@ -11,7 +11,7 @@ import {
   type RuleList,
 } from "../model.ts";
 import { readHead } from "../objectHead.ts";
-import { type Fields, nearest, type ObjectReader, type Path, quote, readerOf } from "../objectReader.ts";
+import { type Fields, instead, type ObjectReader, type Path, quote, readerOf } from "../objectReader.ts";
 import type { ObjectReading } from "../reading.ts";
 import { type AdminDialect, alternatives, readItems } from "./dialect.ts";
 import { readPeer, readSubject } from "./peers.ts";
@@ -101,11 +101,7 @@ function readAction({ reader, dialect }: Context, fields: Fields, path: Path): A
   if ((fields.action ?? null) === null) reader.error(path, `an \`action\` is required: ${alternatives(names)}`);
   if (text === undefined) return undefined;
   if (names.includes(text)) return dialect.actions[text];
-  const near = nearest(text, names);
-  reader.error(
-    [...path, "action"],
-    `${quote(text)} is no action here${near ? `, did you mean \`${near}\`` : `: it is ${alternatives(names)}`}`,
-  );
+  reader.error([...path, "action"], `${quote(text)} is no action here${instead(text, names, alternatives(names))}`);
   return undefined;
 }
 

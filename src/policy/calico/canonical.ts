@@ -1,8 +1,8 @@
+import { TRANSPORTS } from "../../net/protocol.ts";
 import { type Peer, type PeerTerm, type Policy, type PortMatch, portNameOf, type Rule } from "../model.ts";
 import { anyOf } from "./entity.ts";
 import { combine, IN_A_NAMESPACE, ofPods } from "./expression.ts";
 import { matchExpression, objectsTerm, podMatch } from "./match.ts";
-import { NAMED_PORT_PROTOCOLS } from "./rules.ts";
 
 /*
  * Policies as Calico can write them: one peer and one protocol a rule. What is not of this shape though it means something that
@@ -108,13 +108,11 @@ function portAlternatives(ports: Rule["ports"]): Rule["ports"][] {
 
 /** Reports whether ports are names without a protocol, which are read as one port of each protocol that has names. */
 export function isNamedOfAll(ports: readonly PortMatch[]): boolean {
-  const count = NAMED_PORT_PROTOCOLS.length;
+  const count = TRANSPORTS.length;
   if (ports.length === 0 || ports.length % count !== 0) return false;
   return ports.every((match, index) => {
     const name = portNameOf(match);
-    return (
-      name !== undefined && name === portNameOf(ports[index - (index % count)]) && match.protocol === NAMED_PORT_PROTOCOLS[index % count]
-    );
+    return name !== undefined && name === portNameOf(ports[index - (index % count)]) && match.protocol === TRANSPORTS[index % count];
   });
 }
 

@@ -1,7 +1,7 @@
 import { parseAddress } from "../../net/address.ts";
 import { formatPrefix, makePrefix, type Prefix, parsePrefix } from "../../net/prefix.ts";
 import type { Expression } from "../model.ts";
-import { type Fields, nearest, type ObjectReader, type Path, pathText, quote } from "../objectReader.ts";
+import { type Fields, instead, type ObjectReader, type Path, pathText, quote } from "../objectReader.ts";
 import { type SelectorField, translateSelector } from "./expression.ts";
 import { parseSelector } from "./selector.ts";
 
@@ -17,8 +17,7 @@ export function readFields(reader: ObjectReader, value: unknown, path: Path, kno
   const fields = reader.mapping(value, path);
   for (const key of Object.keys(fields ?? {})) {
     if (known.includes(key)) continue;
-    const near = nearest(key, known);
-    const hint = near ? `, did you mean \`${near}\`` : "";
+    const hint = instead(key, known);
     reader.warning([...path, key], `unknown field ${quote(pathText([...path, key]))} is dropped by Calico and does nothing${hint}`);
   }
   return fields;
@@ -57,8 +56,7 @@ export function readWord<T extends string>(reader: ObjectReader, value: unknown,
   const text = reader.text(value, path);
   const word = words.find((each) => each === text);
   if (text === undefined || word !== undefined) return word;
-  const near = nearest(text, words);
-  reader.error(path, `${quote(text)} is not known here${near ? `, did you mean \`${near}\`` : `: it is one of ${words.join(", ")}`}`);
+  reader.error(path, `${quote(text)} is not known here${instead(text, words, `one of ${words.join(", ")}`)}`);
   return undefined;
 }
 

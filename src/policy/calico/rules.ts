@@ -1,6 +1,6 @@
-import { ICMP, ICMPV6, protocolNumber, SCTP, TCP, UDP } from "../../net/protocol.ts";
+import { ICMP, ICMPV6, protocolNumber, TRANSPORTS } from "../../net/protocol.ts";
 import type { Action, Direction, Peer, PeerTerm, PortMatch, Rule } from "../model.ts";
-import { type Fields, nearest, type ObjectReader, type Path, quote } from "../objectReader.ts";
+import { type Fields, instead, type ObjectReader, type Path, quote } from "../objectReader.ts";
 import { type Entity, type RuleContext, type RulePort, readEntity } from "./entity.ts";
 import { readFields, readItems, readWord } from "./fields.ts";
 import { readHttp } from "./http.ts";
@@ -17,9 +17,6 @@ const ACTIONS: ReadonlyMap<string, Action> = new Map([
 ]);
 const PROTOCOLS = ["TCP", "UDP", "SCTP", "UDPLite", "ICMP", "ICMPv6"];
 const MAX_RULES = 1024;
-
-/** Whose ports can be named without saying the protocol: the pod's own protocol counts. */
-export const NAMED_PORT_PROTOCOLS = [TCP, UDP, SCTP];
 
 /** Returns the rules of a direction, in their order. */
 export function readCalicoRules(context: RuleContext, value: unknown, direction: Direction): Rule[] {
@@ -85,9 +82,7 @@ function readProtocol(reader: ObjectReader, value: unknown, path: Path): number 
   if ((value ?? null) === null) return undefined;
   if (typeof value === "string" && !/^\d+$/.test(value)) {
     if (PROTOCOLS.includes(value)) return protocolNumber(value);
-    const near = nearest(value, PROTOCOLS);
-    const hint = near ? `, did you mean \`${near}\`` : `: it is one of ${PROTOCOLS.join(", ")} or a number`;
-    reader.error(path, `${quote(value)} is no protocol${hint}`);
+    reader.error(path, `${quote(value)} is no protocol${instead(value, PROTOCOLS, `one of ${PROTOCOLS.join(", ")} or a number`)}`);
     return undefined;
   }
   const number = reader.integer(typeof value === "string" ? Number(value) : value, path);
@@ -123,7 +118,7 @@ function checkPorts(reader: ObjectReader, { path, ports, notPorts }: Entity, fie
     if (listed.length === 0) continue;
     if ((fields.protocol ?? null) === null) {
       if (listed.some((port) => !("name" in port))) reader.error([...path, field], `port numbers without a protocol: ${needed}`);
-    } else if (protocol !== undefined && !NAMED_PORT_PROTOCOLS.includes(protocol)) {
+    } else if (protocol !== undefined && !TRANSPORTS.includes(protocol)) {
       reader.error([...path, field], `the protocol ${quote(fields.protocol)} has no ports that rules can name: ${needed}`);
     }
   }
@@ -175,7 +170,8 @@ function readPortMatches(
 }
 
 function portMatches(listed: readonly RulePort[], protocol: number | undefined): PortMatch[] {
-  const protocols = protocol === undefined ? NAMED_PORT_PROTOCOLS : [protocol];
+  // Without a protocol a name is of whichever the pod's own port has.
+  const protocols = protocol === undefined ? TRANSPORTS : [protocol];
   return listed.flatMap((ports) => protocols.map((each) => ({ protocol: each, ports })));
 }
 

@@ -1,21 +1,14 @@
 import type { ManifestObject } from "../../cluster/manifest.ts";
-import { OBJECT_FIELDS, readMetadata } from "../metadata.ts";
-import { type Fields, quote, readerOf } from "../objectReader.ts";
+import { readHead } from "../objectHead.ts";
+import { type Fields, readerOf } from "../objectReader.ts";
 import type { ObjectReading } from "../reading.ts";
 import { readPrefix } from "./peers.ts";
 
 /** Returns the addresses of a CiliumCIDRGroup (cilium.io/v2 and v2alpha1), which policies name or select by its labels. */
 export function readCidrGroup(object: ManifestObject): ObjectReading {
   const reader = readerOf(object);
-  const kind = String(object.value.kind);
-  const fields = reader.mapping(object.value, [], OBJECT_FIELDS) ?? {};
-  const { name } = readMetadata(reader, fields.metadata, "default");
-  const metadata = reader.mapping(fields.metadata, ["metadata"]) ?? {};
-  if ((metadata.namespace ?? "") !== "") {
-    reader.error(["metadata", "namespace"], `${quote(kind)} is cluster-scoped: leave the namespace out`);
-  }
-  if ((fields.spec ?? null) === null) reader.error(["spec"], "a `spec` is required");
-  const spec = reader.mapping(fields.spec, ["spec"], ["externalCIDRs"]) ?? {};
+  const { ref, spec: written } = readHead(reader, object);
+  const spec = reader.mapping(written, ["spec"], ["externalCIDRs"]) ?? {};
   const path = ["spec", "externalCIDRs"];
   const prefixes = (reader.list(spec.externalCIDRs, path) ?? []).flatMap((each, index) => {
     const at = [...path, index];
@@ -23,7 +16,7 @@ export function readCidrGroup(object: ManifestObject): ObjectReading {
     return prefix ? [prefix] : [];
   });
   if (reader.hasErrors()) return { problems: reader.problems };
-  const labels = Object.fromEntries(Object.entries((metadata.labels ?? {}) as Fields).map(([key, value]) => [key, String(value ?? "")]));
-  const ref = { apiVersion: String(object.value.apiVersion), kind, name, file: object.file, line: reader.lineOf([]) };
+  const { labels: ownLabels } = object.value.metadata as Fields;
+  const labels = Object.fromEntries(Object.entries((ownLabels ?? {}) as Fields).map(([key, value]) => [key, String(value ?? "")]));
   return { sets: [{ ref, labels, prefixes }], problems: reader.problems };
 }

@@ -1,7 +1,8 @@
 import type { ManifestObject } from "../../cluster/manifest.ts";
 import { EVERYTHING } from "../../cluster/selector.ts";
-import { OBJECT_FIELDS, readMetadata } from "../metadata.ts";
+import { OBJECT_FIELDS } from "../metadata.ts";
 import type { Direction, Policy, PolicyRef, Rule, RuleList } from "../model.ts";
+import { readRef } from "../objectHead.ts";
 import { type Fields, type ObjectReader, type Path, quote, readerOf } from "../objectReader.ts";
 import type { ObjectReading } from "../reading.ts";
 import { type RuleContext, readEntry } from "./rules.ts";
@@ -24,20 +25,8 @@ const SELECTS_NO_POD = "its `endpointSelector` selects no pods";
 export function readCiliumNetworkPolicy(object: ManifestObject, defaultNamespace = "default"): ObjectReading {
   const reader = readerOf(object);
   const fields = reader.mapping(object.value, [], [...OBJECT_FIELDS, "specs"]) ?? {};
-  const { name, namespace: written } = readMetadata(reader, fields.metadata, defaultNamespace);
   const isClusterwide = object.value.kind === CLUSTERWIDE;
-  if (isClusterwide && ((fields.metadata as Fields | undefined)?.namespace ?? "") !== "") {
-    reader.error(["metadata", "namespace"], `${quote(CLUSTERWIDE)} is cluster-scoped: leave the namespace out`);
-  }
-  const namespace = isClusterwide ? undefined : written;
-  const ref: PolicyRef = {
-    apiVersion: String(object.value.apiVersion),
-    kind: String(object.value.kind),
-    ...(namespace === undefined ? {} : { namespace }),
-    name,
-    file: object.file,
-    line: reader.lineOf([]),
-  };
+  const ref = readRef(reader, object, fields.metadata, isClusterwide ? undefined : defaultNamespace);
   const specs: (readonly [unknown, Path])[] = (fields.spec ?? null) === null ? [] : [[fields.spec, ["spec"]]];
   const list = reader.list(fields.specs, ["specs"]);
   list?.forEach((each, index) => {

@@ -1,6 +1,6 @@
 import { ICMP, ICMPV6 } from "../../net/protocol.ts";
 import type { PortMatch } from "../model.ts";
-import { nearest, type ObjectReader, type Path, quote } from "../objectReader.ts";
+import { instead, type ObjectReader, type Path, quote } from "../objectReader.ts";
 import { MOST_IN_ENTRY, parseGoNumber, readInt32 } from "./ports.ts";
 
 /** Names of ICMP types as Cilium writes them (pkg/policy/api ICMPField; numbers: IANA). */
@@ -85,7 +85,6 @@ function readType(reader: ObjectReader, value: unknown, path: Path, names: Reado
   }
   if (Object.hasOwn(names, value)) return names[value];
   if (value === "0" || (/^[+-]?\d+$/.test(value) && Number(value) !== 0)) return parseGoNumber(value) ?? 0;
-  const near = nearest(value, Object.keys(names));
-  reader.error(path, `${quote(value)} is no ICMP type of this family${near ? `, did you mean \`${near}\`` : ""}`);
+  reader.error(path, `${quote(value)} is no ICMP type of this family${instead(value, Object.keys(names))}`);
   return 1;
 }

@@ -4,7 +4,7 @@ import { formatPrefix, makePrefix, type Prefix, parsePrefix } from "../../net/pr
 import { isInside } from "../cidr.ts";
 import { readLabelSelector } from "../labelSelector.ts";
 import type { Entity, Peer, PeerTerm, ServiceMatch } from "../model.ts";
-import { nearest, type ObjectReader, type Path, quote } from "../objectReader.ts";
+import { instead, type ObjectReader, type Path, quote } from "../objectReader.ts";
 import { readNamePatterns } from "./names.ts";
 import { peerOf, plainSelector, RESERVED, readSourcedSelector } from "./selector.ts";
 
@@ -43,8 +43,7 @@ export const readEntity: PeerReader = (reader, value, path) => {
     reader.warning(path, `\`${CLUSTER_MESH}\` is the pods of other clusters: none is known here, so it matches nothing`);
     return [{ kind: "entities", entities: ["none"] }];
   }
-  const near = nearest(text, ENTITIES);
-  reader.error(path, `${quote(text)} is no entity${near ? `, did you mean \`${near}\`` : `: it is one of ${ENTITIES.join(", ")}`}`);
+  reader.error(path, `${quote(text)} is no entity${instead(text, ENTITIES, `one of ${ENTITIES.join(", ")}`)}`);
   return [];
 };
 

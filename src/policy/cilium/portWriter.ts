@@ -1,7 +1,7 @@
-import { ICMP, ICMPV6 } from "../../net/protocol.ts";
+import { ICMP, ICMPV6, TRANSPORTS } from "../../net/protocol.ts";
 import type { L7Match, PortMatch, TextMatch } from "../model.ts";
 import { cannotSay, type Plain, writeName } from "./peerWriter.ts";
-import { MOST_IN_ENTRY, PROTOCOLS, TRANSPORTS } from "./ports.ts";
+import { MOST_IN_ENTRY, PROTOCOLS } from "./ports.ts";
 
 const NAMES = new Map([...PROTOCOLS].map(([name, number]) => [number, name]));
 const isIcmp = ({ protocol }: PortMatch): boolean => protocol === ICMP || protocol === ICMPV6;

@@ -1,5 +1,5 @@
 import type { PortRange } from "../../net/portRange.ts";
-import { IGMP, SCTP, TCP, UDP } from "../../net/protocol.ts";
+import { IGMP, SCTP, TCP, TRANSPORTS, UDP } from "../../net/protocol.ts";
 import type { PortMatch } from "../model.ts";
 import { type ObjectReader, type Path, quote } from "../objectReader.ts";
 
@@ -16,7 +16,6 @@ export const PROTOCOLS: ReadonlyMap<string, number> = new Map([
   ["ESP", 50],
   ["AH", 51],
 ]);
-export const TRANSPORTS: readonly number[] = [TCP, UDP, SCTP];
 
 /** How many ports one entry of `toPorts`, and fields one entry of `icmps`, may have. */
 export const MOST_IN_ENTRY = 40;

@@ -4,10 +4,11 @@ import { formatPrefix, type Prefix } from "../../net/prefix.ts";
 import { protocolNumber, TCP } from "../../net/protocol.ts";
 import { isInside, readCidr } from "../cidr.ts";
 import { readLabelSelector } from "../labelSelector.ts";
-import { OBJECT_FIELDS, readMetadata } from "../metadata.ts";
-import type { Direction, Peer, Policy, PolicyRef, PortMatch, Rule, RuleList } from "../model.ts";
+import { OBJECT_FIELDS } from "../metadata.ts";
+import type { Direction, Peer, Policy, PortMatch, Rule, RuleList } from "../model.ts";
 import { portNameFault } from "../names.ts";
-import { type Fields, nearest, type ObjectReader, type Path, pathText, quote, readerOf } from "../objectReader.ts";
+import { readRef } from "../objectHead.ts";
+import { type Fields, instead, type ObjectReader, type Path, pathText, quote, readerOf } from "../objectReader.ts";
 import type { Problem } from "../problem.ts";
 
 const PROTOCOLS = ["TCP", "UDP", "SCTP"];
@@ -39,15 +40,8 @@ export interface NetworkPolicySpec {
 export function readNetworkPolicy(object: ManifestObject, defaultNamespace = "default"): { policy?: Policy; problems: readonly Problem[] } {
   const reader = readerOf(object);
   const fields = reader.mapping(object.value, [], OBJECT_FIELDS) ?? {};
-  const { name, namespace } = readMetadata(reader, fields.metadata, defaultNamespace);
-  const ref: PolicyRef = {
-    apiVersion: "networking.k8s.io/v1",
-    kind: "NetworkPolicy",
-    namespace,
-    name,
-    file: object.file,
-    line: reader.lineOf([]),
-  };
+  const ref = readRef(reader, object, fields.metadata, defaultNamespace);
+  const { namespace = defaultNamespace } = ref;
   const { pods, ...rules } = readNetworkPolicySpec(reader, fields.spec, namespace);
   if (reader.hasErrors()) return { problems: reader.problems };
   return {
@@ -96,11 +90,8 @@ function readPolicyTypes(reader: ObjectReader, spec: Fields, hasEgressRules: boo
   types.forEach((each, index) => {
     const type = reader.text(each, [...path, index]);
     if (type === "Ingress" || type === "Egress" || (type === undefined && each !== null)) return;
-    const near = nearest(type ?? "", ["Ingress", "Egress"]);
-    reader.error(
-      [...path, index],
-      `${quote(type ?? "null")} is no policy type${near ? `, did you mean \`${near}\`` : ": it is Ingress or Egress"}`,
-    );
+    const hint = instead(type ?? "", ["Ingress", "Egress"], "Ingress or Egress");
+    reader.error([...path, index], `${quote(type ?? "null")} is no policy type${hint}`);
   });
   return { ingress: types.includes("Ingress"), egress: types.includes("Egress") };
 }
@@ -240,7 +231,6 @@ export function readPortNumber(reader: ObjectReader, value: unknown, path: Path)
 export function readProtocol(reader: ObjectReader, value: unknown, path: Path): number {
   const text = reader.text(value, path) ?? "TCP";
   if (PROTOCOLS.includes(text)) return protocolNumber(text) ?? TCP;
-  const near = nearest(text, PROTOCOLS);
-  reader.error(path, `${quote(text)} is no protocol of a port${near ? `, did you mean \`${near}\`` : ": it is TCP, UDP or SCTP"}`);
+  reader.error(path, `${quote(text)} is no protocol of a port${instead(text, PROTOCOLS, "TCP, UDP or SCTP")}`);
   return TCP;
 }
