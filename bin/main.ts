@@ -6,6 +6,7 @@ declare const EMBEDDED_MANIFEST: CommandManifest | undefined;
 
 /** Every command with the import that loads it: a static map, since a scan of directories is felt at every call. */
 export const COMMANDS = {
+  "gen:networkpolicy": () => import("../commands/gen/networkpolicy.ts"),
   simulate: () => import("../commands/simulate.ts"),
   version: () => import("../commands/version.ts"),
 };

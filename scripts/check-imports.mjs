@@ -14,9 +14,10 @@ const BELOW = {
   "src/capture": ["src/flow", "src/net"],
   "src/policy": ["src/cluster", "src/net"],
   "src/evaluate": ["src/policy", "src/cluster", "src/flow", "src/net"],
-  "src/report": ["src/evaluate", "src/policy", "src/capture", "src/cluster", "src/flow", "src/net"],
-  "src/cli": ["src/report", "src/evaluate", "src/policy", "src/capture", "src/cluster", "src/flow", "src/net"],
-  commands: ["src/cli", "src/report", "src/evaluate", "src/policy", "src/capture", "src/cluster", "src/flow", "src/net"],
+  "src/generate": ["src/evaluate", "src/policy", "src/cluster", "src/flow", "src/net"],
+  "src/report": ["src/generate", "src/evaluate", "src/policy", "src/capture", "src/cluster", "src/flow", "src/net"],
+  "src/cli": ["src/report", "src/generate", "src/evaluate", "src/policy", "src/capture", "src/cluster", "src/flow", "src/net"],
+  commands: ["src/cli", "src/report", "src/generate", "src/evaluate", "src/policy", "src/capture", "src/cluster", "src/flow", "src/net"],
   bin: ["commands", "src/cli"],
 };
 
@@ -24,14 +25,14 @@ const BELOW = {
 const PACKAGES = {
   "@oclif/core": ["src/cli", "commands"],
   "ipaddr.js": ["src/net"],
-  "js-yaml": ["src/cluster", "src/report", "src/cli"],
+  "js-yaml": ["src/cluster", "src/policy", "src/report", "src/cli"],
   re2js: ["src/policy"],
   picocolors: ["src/cli"],
   "cli-progress": ["src/cli"],
 };
 
 /** Folders that touch no file, network or process: they get and give data. */
-const PURE = ["src/net", "src/flow", "src/policy", "src/evaluate", "src/report"];
+const PURE = ["src/net", "src/flow", "src/policy", "src/evaluate", "src/generate", "src/report"];
 const INPUT_OUTPUT = /^node:(fs|net|http|https|child_process|dns|stream|process)/;
 
 function* sourcesIn(folder) {

@@ -1,5 +1,6 @@
 import { Config, run as runOclif } from "@oclif/core";
 import { systemReason } from "../capture/byteSource.ts";
+import { nearest } from "../policy/objectReader.ts";
 import { failureOf, INTERNAL_ERROR, USAGE_ERROR } from "./errors.ts";
 
 /** Loads the module of a command; its default export is the oclif class. */
@@ -34,10 +35,10 @@ export async function runCommandLine(
 ): Promise<number> {
   process.stdout.prependListener("error", outputFailed);
   const manifest = embedded ?? (await describeCommands(loaders));
-  const args = argv[0] === "--version" || argv[0] === "-v" ? ["version"] : [...argv];
-  const id = args.find((arg) => !arg.startsWith("-"));
-  if (id !== undefined && args[0] === id && id !== "help" && !(id in manifest)) {
-    process.stderr.write(`error: ${unknownCommand(id, Object.keys(manifest))}\n`);
+  const args = argv[0] === "--version" || argv[0] === "-v" ? ["version"] : argv.map(withValue);
+  const { id, unknown } = findCommand(args, manifest);
+  if (unknown !== undefined) {
+    process.stderr.write(`error: ${unknownCommand(unknown, namesOf(manifest))}\n`);
     return USAGE_ERROR;
   }
   try {
@@ -54,10 +55,37 @@ export async function runCommandLine(
   }
 }
 
-function unknownCommand(id: string, known: readonly string[]): string {
-  const shown = JSON.stringify(id);
-  const near = known.find((name) => name.startsWith(id) || id.startsWith(name));
-  return `unknown command ${shown} for "${BIN}"; ${near === undefined ? `known: ${known.join(", ")}` : `did you mean \`${near}\`?`}`;
+/** Flags that may stand without a value though oclif wants one, with what they then mean (kubectl: NoOptDefVal). */
+const BARE_VALUES: Readonly<Record<string, string>> = { "--dry-run": "--dry-run=true" };
+
+function withValue(arg: string): string {
+  return BARE_VALUES[arg] ?? arg;
+}
+
+/** Names of every command as they are typed, aliases too. */
+function namesOf(manifest: CommandManifest): string[] {
+  return Object.entries(manifest).flatMap(([id, { aliases = [] }]) =>
+    [id, ...(aliases as string[])].map((name) => name.replaceAll(":", " ")),
+  );
+}
+
+/** Returns the command that the first words name, or those words where they name none. Help and topics alone are no commands. */
+function findCommand(args: readonly string[], manifest: CommandManifest): { readonly id?: string; readonly unknown?: string } {
+  const end = args.findIndex((arg) => arg.startsWith("-"));
+  const words = end < 0 ? args : args.slice(0, end);
+  const [first] = words;
+  if (first === undefined || first === "help") return {};
+  const names = namesOf(manifest);
+  if (names.includes(first)) return { id: first };
+  if (!names.some((name) => name.startsWith(`${first} `))) return { unknown: first };
+  if (words.length === 1) return { id: first };
+  const both = `${first} ${words[1]}`;
+  return names.includes(both) ? { id: both } : { unknown: both };
+}
+
+function unknownCommand(words: string, known: readonly string[]): string {
+  const near = known.find((name) => name.startsWith(words) || words.startsWith(name)) ?? nearest(words, known);
+  return `unknown command ${JSON.stringify(words)} for "${BIN}"; ${near === undefined ? `known: ${known.join(", ")}` : `did you mean \`${near}\`?`}`;
 }
 
 /** oclif looks for plugins and commands on disk unless it is handed a plugin that has them. */
@@ -84,7 +112,7 @@ async function loadConfig(version: string, loaders: Readonly<Record<string, Comm
     pjson,
     commands,
     commandIDs: Object.keys(manifest),
-    topics: [],
+    topics: [{ name: "gen", description: "Write policies from observed traffic." }],
     hooks: {},
     type: "core",
     moduleType: "module",

@@ -4,9 +4,19 @@ import { parseRfc3339 } from "../net/time.ts";
 import * as cni from "./cni.ts";
 import type { ManifestObject } from "./manifest.ts";
 import { type Labels, NAMESPACE_NAME, type Namespace, type Node, type Pod, type Service } from "./objects.ts";
+import type { LabelSelector } from "./selector.ts";
 import * as services from "./services.ts";
 import { assembleNodes, ClusterTimeline, type NodeRecord } from "./timeline.ts";
-import { assignWorkloads, type ObjectFields, ownedKey, type PodRecord, readAddress, readOwners, readPod } from "./workloads.ts";
+import {
+  assignWorkloads,
+  type ObjectFields,
+  ownedKey,
+  type PodRecord,
+  readAddress,
+  readOwners,
+  readPod,
+  readWorkloadSelector,
+} from "./workloads.ts";
 
 /** Everything that a snapshot says about who owned which address. Immutable. */
 export interface Cluster {
@@ -16,6 +26,8 @@ export interface Cluster {
   readonly services: readonly Service[];
   readonly serviceIndex: services.ServiceIndex;
   readonly timeline: ClusterTimeline;
+  /** `spec.selector` of the objects that pods are made by, by `ownedKey`. */
+  readonly workloadSelectors: ReadonlyMap<string, LabelSelector>;
   /** Labels of service accounts by `namespace/name`. */
   readonly serviceAccounts: ReadonlyMap<string, Labels>;
   /** Addresses of the API server: the endpoints of Service default/kubernetes; undefined where the snapshot does not hold them. */
@@ -220,6 +232,22 @@ const CONTROLLERS = [
   ["", "ReplicationController"],
 ];
 
+/** Kinds that know their pods by a label selector that people wrote. A Job's is made up by its controller. */
+const SELECTING = [
+  ["apps", "Deployment"],
+  ["apps", "StatefulSet"],
+  ["apps", "DaemonSet"],
+  ["apps", "ReplicaSet"],
+  ["argoproj.io", "Rollout"],
+];
+
+function readWorkloadSelectors(reader: Reader): ReadonlyMap<string, LabelSelector> {
+  const read = SELECTING.flatMap(([group, kind]) =>
+    reader.all(group, kind, (fields, namespace, name) => [ownedKey(kind, namespace, name), readWorkloadSelector(fields)] as const),
+  );
+  return new Map(read.flatMap(([key, selector]) => (selector === undefined ? [] : [[key, selector] as const])));
+}
+
 function readPods(reader: Reader): readonly (PodRecord & { readonly pod: Pod; readonly file: string })[] {
   const records = reader.all("", "Pod", (fields, namespace, name, object) => ({ ...readPod(fields, namespace, name), file: object.file }));
   const controllers = CONTROLLERS.flatMap(([group, kind]) =>
@@ -271,6 +299,7 @@ export function readCluster(objects: readonly ManifestObject[]): Cluster {
       (fields, namespace, name) => [`${namespace}/${name}`, fields.object("metadata").textMap("labels")] as const,
     ),
   );
+  const workloadSelectors = readWorkloadSelectors(reader);
   warnings.unshift(...reader.warnings);
   return {
     namespaces,
@@ -279,6 +308,7 @@ export function readCluster(objects: readonly ManifestObject[]): Cluster {
     services: clusterServices,
     serviceIndex,
     timeline,
+    workloadSelectors,
     serviceAccounts,
     apiServers: findApiServers(clusterServices, serviceIndex),
     policyObjects,

@@ -1,6 +1,7 @@
 import { type Address, parseAddress } from "../net/address.ts";
 import { protocolNumber, SCTP, TCP, UDP } from "../net/protocol.ts";
 import type { ContainerPort, Labels, Pod, Workload } from "./objects.ts";
+import type { LabelSelector, Requirement } from "./selector.ts";
 
 /**
  * One object of a manifest whose fields are read with their types checked. A missing or null field is undefined (text, number,
@@ -76,6 +77,25 @@ const VOLATILE_LABELS = new Set([
 /** Reports whether a label differs between the pods of one workload, so that neither groups nor policies should build on it. */
 export function isVolatileLabel(key: string): boolean {
   return VOLATILE_LABELS.has(key);
+}
+
+const SHORT_KINDS: Readonly<Record<string, string>> = {
+  Deployment: "deploy",
+  StatefulSet: "sts",
+  DaemonSet: "ds",
+  ReplicaSet: "rs",
+  ReplicationController: "rc",
+  CronJob: "cronjob",
+  Job: "job",
+  Pod: "pod",
+  Pods: "pods",
+};
+
+/** Returns a workload as kubectl users write it: `Deployment/web` is `deploy/web`. */
+export function shortWorkload(workload: string): string {
+  const slash = workload.indexOf("/");
+  const kind = workload.slice(0, slash);
+  return `${SHORT_KINDS[kind] ?? kind.toLowerCase()}${workload.slice(slash)}`;
 }
 
 /** Kinds that other controllers make for each rollout or run: their own owner is what people know. */
@@ -220,6 +240,21 @@ export function readOwners(fields: ObjectFields): readonly OwnerReference[] {
     name: owner.text("name") ?? "",
     controller: owner.flag("controller") ?? false,
   }));
+}
+
+const OPERATORS = ["In", "NotIn", "Exists", "DoesNotExist"] as const;
+
+/** Returns the `spec.selector` by which a controller knows its pods (Kubernetes API: LabelSelector); undefined where it has none. */
+export function readWorkloadSelector(fields: ObjectFields): LabelSelector | undefined {
+  const selector = fields.object("spec").object("selector");
+  const labels = Object.entries(selector.textMap("matchLabels")).map(
+    ([key, value]): Requirement => ({ key, operator: "In", values: [value] }),
+  );
+  const expressions = selector.list("matchExpressions").map((expression): Requirement => {
+    const operator = OPERATORS.find((each) => each === expression.text("operator")) ?? expression.fail("operator", "is no operator");
+    return { key: expression.text("key") ?? expression.fail("key", "is missing"), operator, values: expression.texts("values") };
+  });
+  return labels.length + expressions.length === 0 ? undefined : { requirements: [...labels, ...expressions] };
 }
 
 /** A pod as it was read, before its workload is known. */

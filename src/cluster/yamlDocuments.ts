@@ -57,6 +57,8 @@ const floatTag = defineScalarTag<number>("tag:yaml.org,2002:float", {
   identify: () => false,
 });
 const timestampTag = defineScalarTag<string>("tag:yaml.org,2002:timestamp", { resolve: (source) => source, identify: () => false });
+/** Numbers as they are read: a writer has to quote texts that look like one. */
+export const NUMBER_TAGS = [integerTag, floatTag] as const;
 const SCHEMA = FAILSAFE_SCHEMA.withTags(nullYaml11Tag, boolYaml11Tag, integerTag, floatTag, timestampTag, mergeTag);
 
 /** A stretch of the text that can be read by itself. `offsetOf` leads from an offset in it to one in the whole text. */

@@ -50,6 +50,8 @@ export class Connections {
   readonly attempts: number[][] = [];
   readonly isSeen: boolean[] = [];
   readonly isCounted: boolean[] = [];
+  /** Whether a log stated any of them: without a verdict of the log, that there was no answer says nothing. */
+  readonly isStated: boolean[] = [];
   /** A flow-table row with L7 hints, or -1; where several rows have some, the first. */
   readonly hintRow: number[] = [];
   readonly #moreHintRows = new Map<number, number[]>();
@@ -136,6 +138,7 @@ export class Connections {
       this.attempts.push([0, 0, 0, 0, 0]); // as many as OUTCOMES
       this.isSeen.push(false);
       this.isCounted.push(true);
+      this.isStated.push(false);
       this.hintRow.push(-1);
       this.arrivesFrom.push(-1);
       this.sourcePort.push(NO_PORT);
@@ -262,6 +265,7 @@ class ConnectionAdder {
     connections.packets[i] += packets;
     connections.bytes[i] += bytes;
     connections.attempts[i][classify(kind & 255, this.#evidence)] += times;
+    if (this.#evidence.isStated) connections.isStated[i] = true;
     const port = (kind & NO_SOURCE_PORT) !== 0 ? SEVERAL_PORTS : this.#table.portOf(sourceRow, this.#directions.initiator[sourceRow]);
     if (connections.sourcePort[i] === NO_PORT) connections.sourcePort[i] = port;
     else if (connections.sourcePort[i] !== port) connections.sourcePort[i] = SEVERAL_PORTS;

@@ -187,7 +187,7 @@ function refOf(object: ManifestObject, apiVersion: string, kind: string, default
  * Returns what makes two objects the same one to the API server: kind, namespace and name, whatever the version. An audit policy is
  * the policy that it would become.
  */
-function identityOf({ apiVersion, kind, namespace, name }: PolicyRef): string {
+export function identityOf({ apiVersion, kind, namespace, name }: PolicyRef): string {
   const isAudit = apiGroup(apiVersion) === "kguardian.dev";
   const group = isAudit ? "networking.k8s.io" : apiGroup(apiVersion).replace(/^crd\.projectcalico\.org$/, "projectcalico.org");
   return JSON.stringify([group, isAudit ? kind.replace(/^Audit/, "") : kind, namespace ?? "", name]);

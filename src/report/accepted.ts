@@ -1,8 +1,9 @@
+import { shortWorkload } from "../cluster/workloads.ts";
 import type { Endpoint } from "../evaluate/endpoints.ts";
 import { parseAddress } from "../net/address.ts";
 import { parsePrefix, prefixContains } from "../net/prefix.ts";
 import { protocolName, protocolNumber } from "../net/protocol.ts";
-import { endpointLabel, shortWorkload } from "./labels.ts";
+import { endpointLabel } from "./labels.ts";
 
 /** A finding that people have accepted: it is shown, but does not count. Fields that are absent match everything. */
 export interface AcceptedFinding {

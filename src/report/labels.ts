@@ -1,24 +1,6 @@
+import { shortWorkload } from "../cluster/workloads.ts";
 import type { Endpoint } from "../evaluate/endpoints.ts";
 import type { Policy, RuleRef } from "../policy/model.ts";
-
-const SHORT_KINDS: Readonly<Record<string, string>> = {
-  Deployment: "deploy",
-  StatefulSet: "sts",
-  DaemonSet: "ds",
-  ReplicaSet: "rs",
-  ReplicationController: "rc",
-  CronJob: "cronjob",
-  Job: "job",
-  Pod: "pod",
-  Pods: "pods",
-};
-
-/** Returns a workload as kubectl users write it: `Deployment/web` is `deploy/web`. */
-export function shortWorkload(workload: string): string {
-  const slash = workload.indexOf("/");
-  const kind = workload.slice(0, slash);
-  return `${SHORT_KINDS[kind] ?? kind.toLowerCase()}${workload.slice(slash)}`;
-}
 
 /** Returns what people call an endpoint: its workload with the namespace, its Service, its names, else its address. */
 export function endpointLabel(endpoint: Endpoint): string {

@@ -1,5 +1,6 @@
+import { shortWorkload } from "../cluster/workloads.ts";
 import { findCauses } from "./causes.ts";
-import { shortWorkload } from "./labels.ts";
+
 import type { SimulationResult } from "./simulationResult.ts";
 import { header } from "./simulationTable.ts";
 import { grouped, plural, printable } from "./text.ts";

@@ -1,9 +1,10 @@
+import { shortWorkload } from "../cluster/workloads.ts";
 import type { Decision } from "../evaluate/decision.ts";
 import { OUTCOME_NAMES, type Outcome } from "../evaluate/simulation.ts";
 import { formatDuration } from "../net/time.ts";
 import type { Policy } from "../policy/model.ts";
 import { type Cause, findCauses } from "./causes.ts";
-import { shortWorkload } from "./labels.ts";
+
 import type { SimulationResult, Window } from "./simulationResult.ts";
 import { type Column, formatBytes, grouped, plural, printable, tableLines } from "./text.ts";
 

@@ -1,10 +1,11 @@
 import type { Pod } from "../cluster/objects.ts";
+import { shortWorkload } from "../cluster/workloads.ts";
 import type { Endpoint } from "../evaluate/endpoints.ts";
 import { OUTCOME_NAMES, type Simulation, VERDICTS } from "../evaluate/simulation.ts";
 import { formatRfc3339 } from "../net/time.ts";
 import type { Policy } from "../policy/model.ts";
 import { type AcceptedFinding, covers, hasEnded } from "./accepted.ts";
-import { endpointLabel, shortWorkload } from "./labels.ts";
+import { endpointLabel } from "./labels.ts";
 import type { SimulationResult, SimulationSummary, Window } from "./simulationResult.ts";
 
 /** What a simulation's report needs besides the simulation itself. */

@@ -3,6 +3,7 @@ import { type Peer, type PeerTerm, type Policy, type PortMatch, portNameOf, type
 import { anyOf } from "./entity.ts";
 import { combine, IN_A_NAMESPACE, ofPods } from "./expression.ts";
 import { matchExpression, objectsTerm, podMatch } from "./match.ts";
+import { familyOf } from "./rules.ts";
 
 /*
  * Policies as Calico can write them: one peer and one protocol a rule. What is not of this shape though it means something that
@@ -30,12 +31,15 @@ function canonicalRules(rule: Rule): Rule[] {
   for (const peers of peerAlternatives(rule.peers)) {
     for (const own of near ? peerAlternatives(near) : [undefined]) {
       for (const ports of portAlternatives(rule.ports)) {
-        found.push({ ...rest, peers, ports, ...(own === undefined || own === "any" ? {} : { near: own }) });
+        found.push({ ...rest, peers: withFamilyOf(ports, peers), ports, ...(own === undefined || own === "any" ? {} : { near: own }) });
       }
     }
   }
   return found;
 }
+
+/** Nets that one rule may list (projectcalico.org/v3 EntityRule). */
+const MOST_NETS = 256;
 
 /** Returns the peers of each rule: plain prefixes of one family fit into one. */
 function peerAlternatives(peers: Rule["peers"]): Rule["peers"][] {
@@ -44,7 +48,10 @@ function peerAlternatives(peers: Rule["peers"]): Rule["peers"][] {
   const alternatives: Peer[][] = [];
   for (const family of [4, 6]) {
     const plain = peers.filter(isPlain).filter(({ prefix }) => prefix.family === family);
-    if (plain.length > 0) alternatives.push([{ ...anyOf(plain.map(({ prefix }) => prefix)), ref: plain[0].ref }]);
+    for (let from = 0; from < plain.length; from += MOST_NETS) {
+      const some = plain.slice(from, from + MOST_NETS);
+      alternatives.push([{ ...anyOf(some.map(({ prefix }) => prefix)), ref: some[0].ref }]);
+    }
   }
   for (const peer of peers) {
     if (isPlain(peer)) continue;
@@ -52,6 +59,17 @@ function peerAlternatives(peers: Rule["peers"]): Rule["peers"][] {
     alternatives.push([{ ...(terms.length === 1 ? terms[0] : ({ kind: "all", terms } as const)), ref: peer.ref }]);
   }
   return alternatives;
+}
+
+/** Adds the family that ICMP and ICMPv6 have packets in to what the peers are, as the reader does. */
+function withFamilyOf(ports: Rule["ports"], peers: Rule["peers"]): Rule["peers"] {
+  const family = ports === "any" ? undefined : familyOf(ports[0]?.protocol);
+  if (family === undefined || peers === "any") return peers;
+  return peers.map(({ ref, ...peer }) => {
+    const terms = peer.kind === "all" ? peer.terms : [peer];
+    const isSaid = terms.some((term) => term.kind === "family" && term.family === family);
+    return isSaid ? { ...peer, ref } : { kind: "all", terms: [{ kind: "family", family } as const, ...terms], ref };
+  });
 }
 
 /** The order in which the reader gives the terms of a peer. */

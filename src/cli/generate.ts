@@ -1,0 +1,276 @@
+import type { InputSummary } from "../capture/observation.ts";
+import type { Cluster } from "../cluster/snapshot.ts";
+import { dialectOf } from "../evaluate/honoured.ts";
+import type { CniProfile } from "../evaluate/profile.ts";
+import { denyAll, POLICY_TYPES, type PolicyType } from "../generate/dialect.ts";
+import { type Generation, generate } from "../generate/generate.ts";
+import { PolicyNames } from "../generate/names.ts";
+import { labelOf, type SelectableWorkload, Workloads } from "../generate/workloads.ts";
+import type { Widening } from "../net/mergePrefixes.ts";
+import { prefixContains } from "../net/prefix.ts";
+import { parseDuration } from "../net/time.ts";
+import { nearest } from "../policy/objectReader.ts";
+import type { GenerationResult } from "../report/generationReport.ts";
+import { chooseProfile } from "./chooseProfile.ts";
+import { UsageError } from "./errors.ts";
+import { existingPolicies, loadCluster, refuseTwoStdins, type TrafficFlags } from "./inputs.ts";
+import { observe } from "./observe.ts";
+import { expectLongWork } from "./tiers.ts";
+
+export interface GenerateFlags extends TrafficFlags {
+  readonly snapshot: readonly string[];
+  readonly namespace: string;
+  readonly cni: string;
+  /** `deploy/web`, `web` or a pod's name; undefined with --all. */
+  readonly name: string | undefined;
+  readonly all: boolean;
+  readonly allNamespaces: boolean;
+  readonly type: string;
+  readonly clusterWide: boolean;
+  readonly defaultDeny: boolean;
+  readonly l7: boolean;
+  readonly fqdn: boolean;
+  readonly includeFailed: boolean;
+  readonly perPod: boolean;
+  readonly dryRun: string;
+  readonly widen: string | undefined;
+  readonly minWindow: string | undefined;
+  readonly minConnections: string | undefined;
+}
+
+/** `gen networkpolicy`: traffic -> connections -> what workloads need -> policies, proven. Throws where the proof fails. */
+export async function generatePolicies(flags: GenerateFlags): Promise<GenerationResult> {
+  refuseTwoStdins({ "--pcap": flags.pcap, "--flows": flags.flows, "--snapshot": flags.snapshot });
+  const type = checkFlags(flags);
+  const limits = readLimits(flags);
+  expectLongWork(false);
+  const cluster = await loadCluster(flags.snapshot);
+  const existing = await existingPolicies(cluster, flags.namespace);
+  const dialect = { type, isClusterWide: flags.clusterWide };
+  // What is to be written says which plugin it is for, where nothing else does.
+  const example = denyAll(dialect, flags.namespace, "example");
+  const withExample = { ...existing, policies: [...existing.policies, example] };
+  const { profile, because, warnings: cniWarnings } = chooseProfile(flags.cni, cluster.cni, withExample, existing.unevaluated);
+  if (!profile.dialects.includes(dialectOf(example)))
+    throw new UsageError(
+      `--type ${type}: ${profile.name} (${because}) does not enforce ${example.ref.kind} of ${example.ref.apiVersion.replace(/\/.*/, "")}`,
+    );
+  const observation = await observe(flags, cluster, flags.l7);
+  const { world, traffic } = observation;
+  const workloads = new Workloads(world.pods, cluster.workloadSelectors, flags.perPod);
+  const wanted = new Set(chooseWorkloads(flags, workloads, cluster));
+  const isTaken = takenNames(cluster, example.ref);
+  const generation = generate({
+    cluster,
+    world,
+    connections: observation.connections,
+    addresses: traffic.table.addresses,
+    resolver: observation.resolver,
+    names: traffic.names,
+    requestsOf: observation.requestsOf,
+    profile,
+    existing,
+    workloads,
+    wanted,
+    policyNames: new PolicyNames(workloads.all, dialect, isTaken),
+    options: {
+      dialect,
+      includeFailed: flags.includeFailed,
+      defaultDeny: flags.defaultDeny,
+      l7: flags.l7,
+      byName: flags.fqdn,
+      widening: limits.widenBits === 0 ? undefined : wideningOf(limits.widenBits, cluster, profile),
+      ...limits,
+    },
+    sources: traffic.inputs.map(({ name }) => baseName(name)),
+  });
+  refuseUnproven(generation);
+  refuseNothing(flags, generation, traffic.inputs);
+  return {
+    generation,
+    dialect,
+    inputs: traffic.inputs,
+    cni: { name: profile.name, because, caveats: profile.caveats },
+    warnings: [...cluster.warnings, ...cniWarnings, ...existing.warnings, ...observation.warnings],
+    wanted: wanted.size,
+  };
+}
+
+function baseName(path: string): string {
+  return path.replace(/^.*\//, "");
+}
+
+/** Refuses flags that do not go together; returns the kind of policies. */
+function checkFlags({ dryRun, type, clusterWide, l7, fqdn, name, all, allNamespaces }: GenerateFlags): PolicyType {
+  if (!["true", "client"].includes(dryRun))
+    throw new UsageError(
+      ["false", "server"].includes(dryRun)
+        ? `--dry-run=${dryRun}: this version writes files and applies nothing; review them, then \`kubectl apply --server-side -f DIR\``
+        : `--dry-run: \`${dryRun}\` is none of true, false, client, server`,
+    );
+  const found = POLICY_TYPES.find((each) => each === (type === "k8s" ? "kubernetes" : type))!;
+  for (const [flag, isGiven] of [
+    ["--cluster-wide", clusterWide],
+    ["--l7", l7],
+    ["--fqdn", fqdn],
+  ] as const)
+    if (isGiven && found !== "cilium")
+      throw new UsageError(`${flag} needs --type cilium: a ${found === "calico" ? "Calico" : "Kubernetes"} NetworkPolicy cannot say it`);
+  if (name === undefined && !all && !allNamespaces)
+    throw new UsageError("name a workload (`deploy/web`, or a pod), or give --all for the namespace or -A for every one");
+  if (name !== undefined && (all || allNamespaces)) throw new UsageError(`\`${name}\` and ${all ? "--all" : "-A"} exclude each other`);
+  return found;
+}
+
+interface Limits {
+  readonly widenBits: number;
+  readonly minSeconds: number;
+  readonly minConnections: number;
+}
+
+function readLimits({ widen = "0", minWindow = "0s", minConnections = "0" }: GenerateFlags): Limits {
+  if (!/^\d{1,2}$/.test(widen) || Number(widen) > 24)
+    throw new UsageError(`--cidr-max-widen: \`${widen}\` is no number of bits from 0 to 24`);
+  const minSeconds = parseDuration(minWindow);
+  if (minSeconds === undefined) throw new UsageError(`--min-window: \`${minWindow}\` is no duration (30m, 24h, 7d)`);
+  if (!/^\d{1,12}$/.test(minConnections)) throw new UsageError(`--min-connections: \`${minConnections}\` is no number`);
+  return { widenBits: Number(widen), minSeconds, minConnections: Number(minConnections) };
+}
+
+/** A wider prefix must hold nothing of the cluster's own: it would open what selectors are for. IPv6 has four times the bits. */
+function wideningOf(bits: number, { pods, nodes, services }: Cluster, _profile: CniProfile): Widening {
+  const own = [...pods, ...nodes, ...services].flatMap(({ addresses }) => addresses).sort((a, b) => (a < b ? -1 : 1));
+  const ranges = nodes.flatMap(({ podPrefixes }) => podPrefixes);
+  return {
+    shortest: { 4: 32 - bits, 6: 128 - 4 * bits },
+    mayHold: (prefix) => {
+      let low = 0;
+      let high = own.length;
+      while (low < high) {
+        const middle = (low + high) >>> 1;
+        if (own[middle] < prefix.first) low = middle + 1;
+        else high = middle;
+      }
+      if (low < own.length && prefixContains(prefix, own[low])) return false;
+      return !ranges.some((range) => range.family === prefix.family && range.first <= prefix.last && prefix.first <= range.last);
+    },
+  };
+}
+
+const KINDS: Readonly<Record<string, string>> = {
+  deploy: "Deployment",
+  deployment: "Deployment",
+  deployments: "Deployment",
+  sts: "StatefulSet",
+  statefulset: "StatefulSet",
+  statefulsets: "StatefulSet",
+  ds: "DaemonSet",
+  daemonset: "DaemonSet",
+  daemonsets: "DaemonSet",
+  rs: "ReplicaSet",
+  replicaset: "ReplicaSet",
+  replicasets: "ReplicaSet",
+  rc: "ReplicationController",
+  replicationcontroller: "ReplicationController",
+  job: "Job",
+  jobs: "Job",
+  cj: "CronJob",
+  cronjob: "CronJob",
+  cronjobs: "CronJob",
+  rollout: "Rollout",
+  rollouts: "Rollout",
+};
+
+/** Returns the workloads that are asked for: one by name, all of a namespace, or all. */
+function chooseWorkloads(
+  { name, all, allNamespaces, namespace }: GenerateFlags,
+  workloads: Workloads,
+  cluster: Cluster,
+): readonly SelectableWorkload[] {
+  if (allNamespaces) return workloads.all;
+  const own = workloads.all.filter((workload) => workload.namespace === namespace);
+  if (all) {
+    if (own.length > 0) return own;
+    const known = [...new Set(workloads.all.map((workload) => workload.namespace))].sort();
+    throw new UsageError(`no pod of the snapshot is in namespace \`${namespace}\` (there are ${listed(known)}): give -n NAMESPACE, or -A`);
+  }
+  const wanted = name as string;
+  const slash = wanted.indexOf("/");
+  const kind = slash < 0 ? undefined : wanted.slice(0, slash).toLowerCase();
+  const plain = wanted.slice(slash + 1);
+  const isKind = (each: SelectableWorkload) => kind === undefined || each.kind === KINDS[kind] || each.kind.toLowerCase() === kind;
+  const isPodKind = kind === undefined || ["pod", "pods", "po"].includes(kind);
+  if (kind !== undefined && !isPodKind && KINDS[kind] === undefined && !workloads.all.some(isKind))
+    throw new UsageError(`\`${wanted}\`: \`${kind}\` is no kind of workload (deploy, sts, ds, job, cronjob, rs, pod)`);
+  const byName = own.filter((each) => each.name === plain && isKind(each));
+  const byPod = isPodKind ? own.filter(({ pods }) => pods.some((pod) => pod.name === plain)) : [];
+  const found = [...new Set([...byName, ...byPod])];
+  if (found.length === 1) return found;
+  if (found.length > 1) throw new UsageError(`\`${wanted}\` is ambiguous: ${found.map(labelOf).join(", ")}`);
+  throw new UsageError(whyNotFound(wanted, plain, namespace, workloads, cluster));
+}
+
+function whyNotFound(wanted: string, plain: string, namespace: string, { all }: Workloads, { pods }: Cluster): string {
+  const isNamed = ({ name, workload }: (typeof pods)[number]) => name === plain || workload.name === plain;
+  const onHost = pods.find((pod) => pod.hostNetwork && pod.namespace === namespace && isNamed(pod));
+  if (onHost !== undefined) return `\`${wanted}\` runs on the host network: no network policy selects it`;
+  const elsewhere = all.filter((each) => each.name === plain || each.pods.some((pod) => pod.name === plain));
+  if (elsewhere.length > 0) return `no \`${wanted}\` in namespace \`${namespace}\`; there is ${listed(elsewhere.map(labelOf))}: give -n`;
+  const near = nearest(
+    plain,
+    all.filter((each) => each.namespace === namespace).map(({ name }) => name),
+  );
+  return `no workload or pod \`${wanted}\` in namespace \`${namespace}\` of the snapshot${near === undefined ? "" : `; did you mean \`${near}\`?`}`;
+}
+
+function listed(texts: readonly string[]): string {
+  return texts.length <= 5 ? texts.join(", ") : `${texts.slice(0, 5).join(", ")} and ${texts.length - 5} more`;
+}
+
+/** Names of existing policies of the kind that others wrote: applying a file of ours would replace them. */
+function takenNames(
+  { policyObjects }: Cluster,
+  { apiVersion, kind }: { apiVersion: string; kind: string },
+): (namespace: string, name: string) => boolean {
+  const group = apiVersion.replace(/\/.*/, "");
+  const taken = new Set<string>();
+  for (const { value } of policyObjects) {
+    const metadata = value.metadata as { name?: unknown; namespace?: unknown; labels?: Record<string, unknown> } | null | undefined;
+    const isSame =
+      String(value.kind) === kind &&
+      String(value.apiVersion)
+        .replace(/\/.*/, "")
+        .replace(/^crd\./, "") === group;
+    if (isSame && metadata?.labels?.["app.kubernetes.io/managed-by"] !== "kguardian")
+      taken.add(`${metadata?.namespace ?? ""}/${metadata?.name}`);
+  }
+  return (namespace, name) => taken.has(`${namespace}/${name}`) || taken.has(`/${name}`);
+}
+
+function refuseUnproven({ proof: { failures } }: Generation): void {
+  if (failures.length > 0)
+    throw new UsageError(`nothing is written: what was generated failed its proof: ${failures[0]}`, failures.slice(1));
+}
+
+/** One workload that was asked for by name and of which nothing can be written is an error, with what to do. */
+function refuseNothing(
+  { name, namespace }: GenerateFlags,
+  { policies, unobserved, thin, gathered }: Generation,
+  inputs: readonly InputSummary[],
+): void {
+  if (name === undefined || policies.some(({ learned }) => learned !== undefined)) return;
+  const [workload] = unobserved;
+  if (workload !== undefined) {
+    const left = gathered.leftOut.reduce((sum, { evidence }) => sum + evidence.connections, 0);
+    const details =
+      left === 0
+        ? ""
+        : `; ${left} connections of it were left out (${[...new Set(gathered.leftOut.map(({ reason }) => reason))].join(", ")})`;
+    throw new UsageError(
+      `no traffic data found for ${labelOf(workload)} in ${listed(inputs.map((input) => input.name))}${details}: capture where its pods run, for longer, or look at another -n (now ${namespace})`,
+    );
+  }
+  for (const { workload: each, why } of thin)
+    throw new UsageError(`too little was seen of ${labelOf(each)}: ${why}; capture for longer, or lower the limit`);
+  throw new UsageError(`no policy can be written for \`${name}\``);
+}

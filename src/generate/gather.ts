@@ -1,0 +1,339 @@
+import { shortWorkload } from "../cluster/workloads.ts";
+import type { Decision } from "../evaluate/decision.ts";
+import type { Endpoint } from "../evaluate/endpoints.ts";
+import type { Participant } from "../evaluate/evaluator.ts";
+import { type Ends, type Simulation, VERDICTS } from "../evaluate/simulation.ts";
+import type { L7Hint } from "../flow/hints.ts";
+import { OUTCOMES } from "../flow/outcome.ts";
+import { type Address, isIPv4 } from "../net/address.ts";
+import { ICMP, isIcmp, protocolName, UDP } from "../net/protocol.ts";
+import type { Direction, Policy, PortMatch } from "../policy/model.ts";
+import { type Dialect, portMatchOf } from "./dialect.ts";
+import { Evidence } from "./evidence.ts";
+import type { FoundPeer, PeerFinder, PeerSpec } from "./peers.ts";
+import { labelOf, type SelectableWorkload, type Workloads } from "./workloads.ts";
+
+/** Why connections are not learned from. */
+export type LeftOutReason =
+  | "refused"
+  | "unanswered"
+  | "dropped"
+  | "one-way"
+  | "dropped-by-existing"
+  | "denied-by-existing"
+  | "inexpressible"
+  | "unknown-peer"
+  | "unselectable";
+
+/** Connections that are not learned from, for one reason. */
+export interface LeftOut {
+  readonly reason: LeftOutReason;
+  /** What was in the way, where it is more than the reason says. */
+  readonly detail: string;
+  readonly evidence: Evidence;
+  /** Number of one of the connections. */
+  readonly example: number;
+  readonly sources: Set<string>;
+  readonly destinations: Set<string>;
+}
+
+/** One port that was seen with one peer. */
+export interface SeenPort {
+  readonly match: PortMatch;
+  readonly protocol: number;
+  /** Of ICMP: type and code in 16 bits. */
+  readonly port: number;
+  readonly evidence: Evidence;
+  /** A connection that was seen, and both ends as the policy's side sees them. */
+  readonly example: Example;
+  /** Whether it was dialled as DNS: at port 53, perhaps of a Service. */
+  isDns: boolean;
+  /** Connections of which every request is known, with those; absent where requests are not looked at. */
+  readonly requests?: L7Hint[];
+  hasUnseenRequests: boolean;
+}
+
+export interface Example {
+  readonly connection: number;
+  readonly subject: Participant;
+  readonly peer: Participant;
+}
+
+/** What was seen of one peer in one direction. */
+export interface SeenPeer {
+  readonly spec: PeerSpec;
+  readonly ports: Map<number, SeenPort>;
+  readonly evidence: Evidence;
+  /** The addresses that it had, as far as a dialect may have to list them. */
+  readonly addresses: Set<Address>;
+  /** The workloads that were seen. */
+  readonly workloads: Set<SelectableWorkload>;
+}
+
+/** What was learned of one workload. */
+export interface LearnedWorkload {
+  readonly workload: SelectableWorkload;
+  readonly evidence: Evidence;
+  /** Days (since 1970, UTC) on which it was seen. */
+  readonly days: Set<number>;
+  readonly ingress: Map<string, SeenPeer>;
+  readonly egress: Map<string, SeenPeer>;
+}
+
+/** What was learned of all. */
+export interface Gathered {
+  readonly workloads: ReadonlyMap<string, LearnedWorkload>;
+  /** Numbers of the connections that were learned from, in order. */
+  readonly learned: readonly number[];
+  readonly leftOut: readonly LeftOut[];
+}
+
+export interface GatherInput {
+  /** Connections judged by existing policies and one more that closes everything, with what existing ones say alone as baseline. */
+  readonly closed: Simulation;
+  /** The policies that close. */
+  readonly closing: ReadonlySet<Policy>;
+  readonly peers: PeerFinder;
+  readonly workloads: Workloads;
+  /** The workloads that policies are wanted for. */
+  readonly wanted: ReadonlySet<SelectableWorkload>;
+  readonly dialect: Dialect;
+  readonly includeFailed: boolean;
+  /** Reports whether the cluster knows a listener at an address and port. */
+  readonly isServing: (address: Address, protocol: number, port: number) => boolean;
+  /** Requests of a connection, an empty one for each that was not seen; undefined: requests are not looked at. */
+  readonly requestsOf: ((i: number) => readonly L7Hint[]) | undefined;
+}
+
+const ESTABLISHED = OUTCOMES.indexOf("established");
+const UNKNOWN = OUTCOMES.indexOf("unknown");
+const DNS_PORT = 53;
+const DAY_SECONDS = 86400;
+/** Requests that are kept of one peer and port; further ones make a rule on requests impossible. */
+const MOST_REQUESTS = 5000;
+
+/** Learns from connections which peers and ports each wanted workload needs. */
+export function gather(input: GatherInput): Gathered {
+  const gatherer = new Gatherer(input);
+  for (let i = 0; i < input.closed.connections.size; i++) gatherer.add(i);
+  return { workloads: gatherer.workloads, learned: gatherer.learned, leftOut: [...gatherer.leftOut.values()] };
+}
+
+/** One side of a connection that needs a rule. */
+interface Side {
+  readonly direction: Direction;
+  readonly workload: SelectableWorkload;
+  readonly subject: Participant;
+  readonly peers: readonly FoundPeer[];
+  /** The ports at the destination, one for each possible one. */
+  readonly ports: readonly number[];
+}
+
+/** A connection cannot be learned from. */
+class Unlearnable {
+  readonly reason: LeftOutReason;
+  readonly detail: string;
+
+  constructor(reason: LeftOutReason, detail = "") {
+    this.reason = reason;
+    this.detail = detail;
+  }
+}
+
+class Gatherer {
+  readonly workloads = new Map<string, LearnedWorkload>();
+  readonly learned: number[] = [];
+  readonly leftOut = new Map<string, LeftOut>();
+  readonly #input: GatherInput;
+
+  constructor(input: GatherInput) {
+    this.#input = input;
+  }
+
+  add(i: number): void {
+    const { closed, wanted } = this.#input;
+    const ends = closed.ends(i);
+    const source = this.#workloadOf(ends.source);
+    const destinations = ends.targets.map(({ participant }) => this.#workloadOf(participant));
+    const isWanted = (workload: SelectableWorkload | undefined) => workload !== undefined && wanted.has(workload);
+    if (!isWanted(source) && !destinations.some(isWanted)) return;
+    const found = this.#sidesOf(i, ends);
+    if (found instanceof Unlearnable) {
+      this.#leaveOut(i, found);
+      return;
+    }
+    this.learned.push(i);
+    const involved = new Set([source, ...destinations].filter((workload) => workload !== undefined && wanted.has(workload)));
+    for (const workload of involved) this.#count(i, workload!);
+    for (const side of found) if (wanted.has(side.workload)) this.#addSide(i, ends, side);
+  }
+
+  /** Returns the sides that need rules, of wanted workloads and others; an Unlearnable where nothing can be learned. */
+  #sidesOf(i: number, ends: Ends): Side[] | Unlearnable {
+    const { closed, includeFailed, isServing, dialect } = this.#input;
+    const { connections } = closed;
+    const attempts = connections.attempts[i];
+    const protocol = connections.protocol(i);
+    const isAnswered = attempts[ESTABLISHED] > 0;
+    if (!includeFailed) {
+      if (!isAnswered && attempts[UNKNOWN] === 0) return new Unlearnable(OUTCOMES[closed.observed(i)] as LeftOutReason);
+      const isOneWay = !isAnswered && !connections.isStated[i] && (protocol === UDP || isIcmp(protocol));
+      const isListened = () =>
+        ends.targets.some(({ participant, address, port }) => participant.type === "external" || isServing(address, protocol, port));
+      if (isOneWay && (isIcmp(protocol) || !isListened())) return new Unlearnable("one-way");
+      if (!isAnswered && VERDICTS[closed.baselines[i]] === "deny") return new Unlearnable("dropped-by-existing");
+    }
+    const { egress, ingress } = closed.judgement(i);
+    const sides: Side[] = [];
+    const blocked = this.#whyBlocked(egress) ?? this.#whyBlocked(ingress);
+    if (blocked !== undefined) return blocked;
+    const source = this.#workloadOf(ends.source);
+    if (egress.verdict !== "allow" && source !== undefined) {
+      const needed = { ...ends, targets: ends.targets.filter((target) => this.#isClosed(i, ends, target, "egress")) };
+      const peers = this.#input.peers.destinationsOf(needed);
+      if (typeof peers === "string") return new Unlearnable("unknown-peer", peers);
+      sides.push({ direction: "egress", workload: source, subject: ends.source, peers, ports: needed.targets.map(({ port }) => port) });
+    }
+    if (ingress.verdict !== "allow") {
+      for (const target of ends.targets) {
+        const workload = this.#workloadOf(target.participant);
+        if (workload === undefined || !this.#isClosed(i, ends, target, "ingress")) continue;
+        const peers = this.#input.peers.sourcesOf(ends);
+        if (typeof peers === "string") return new Unlearnable("unknown-peer", peers);
+        sides.push({ direction: "ingress", workload, subject: target.participant, peers, ports: peers.map(() => target.port) });
+      }
+    }
+    if (isIcmp(protocol) && (protocol === ICMP) !== isIPv4(ends.sourceAddress))
+      return new Unlearnable("inexpressible", `${protocolName(protocol)} between addresses of the other family`);
+    for (const side of sides) {
+      if (side.workload.selector === undefined) {
+        const { workload } = side;
+        if (this.#input.wanted.has(workload)) return new Unlearnable("unselectable", `${labelOf(workload)}: ${workload.remark}`);
+      }
+      for (const port of side.ports) {
+        const match = portMatchOf(dialect, protocol, port);
+        if (typeof match === "string") return new Unlearnable("inexpressible", match);
+      }
+    }
+    return sides;
+  }
+
+  /** Reports whether one side of what goes to one of several targets needs a rule: a pod among its Service's backends reaches itself. */
+  #isClosed(i: number, ends: Ends, { participant, port }: Ends["targets"][number], direction: Direction): boolean {
+    const { evaluator, connections } = this.#input.closed;
+    if (ends.targets.length === 1) return true;
+    const portClass = evaluator.ports.classOf(connections.protocol(i), port);
+    const destination = evaluator.classify(participant);
+    const isAllowed = (id: number) => evaluator.decisions[id].verdict === "allow";
+    const isThroughService = ends.via !== undefined;
+    if (direction === "egress")
+      return !isAllowed(evaluator.decideEgress(evaluator.classify(ends.source), destination, portClass, isThroughService));
+    const sources = ends.arrivesFrom ?? [ends.source];
+    return sources.some((from) => !isAllowed(evaluator.decideIngress(evaluator.classify(from), destination, portClass, isThroughService)));
+  }
+
+  /** Returns why a rule of ours could not open a side; undefined where it could, or need not. */
+  #whyBlocked(decision: Decision): Unlearnable | undefined {
+    if (decision.verdict === "allow" || decision.isolatedBy.some((policy) => this.#input.closing.has(policy))) return undefined;
+    const by = decision.matched.at(0)?.policy ?? decision.isolatedBy.at(0);
+    const name =
+      by === undefined
+        ? "the network plugin"
+        : `${by.ref.kind} ${by.ref.namespace === undefined ? "" : `${by.ref.namespace}/`}${by.ref.name}`;
+    return new Unlearnable("denied-by-existing", name);
+  }
+
+  #workloadOf(participant: Participant): SelectableWorkload | undefined {
+    return participant.type === "pod" ? this.#input.workloads.of(participant.pod) : undefined;
+  }
+
+  #count(i: number, workload: SelectableWorkload): void {
+    const { connections } = this.#input.closed;
+    const known = this.#learnedOf(workload);
+    known.evidence.add(connections, i, connections.attempts[i][ESTABLISHED] > 0);
+    const [first, last] = [connections.firstSeconds[i], connections.lastSeconds[i]];
+    if (!Number.isNaN(first)) known.days.add(Math.floor(first / DAY_SECONDS)).add(Math.floor(last / DAY_SECONDS));
+  }
+
+  #learnedOf(workload: SelectableWorkload): LearnedWorkload {
+    let known = this.workloads.get(workload.key);
+    if (known === undefined) {
+      known = { workload, evidence: new Evidence(), days: new Set(), ingress: new Map(), egress: new Map() };
+      this.workloads.set(workload.key, known);
+    }
+    return known;
+  }
+
+  #addSide(i: number, ends: Ends, side: Side): void {
+    const { closed, dialect, requestsOf } = this.#input;
+    const { connections } = closed;
+    const protocol = connections.protocol(i);
+    const isAnswered = connections.attempts[i][ESTABLISHED] > 0;
+    const known = this.#learnedOf(side.workload)[side.direction];
+    // Candidate backends of one Service are one connection.
+    const counted = new Set<SeenPeer | SeenPort>();
+    side.peers.forEach(({ spec, participant }, k) => {
+      let peer = known.get(spec.key);
+      if (peer === undefined)
+        known.set(spec.key, (peer = { spec, ports: new Map(), evidence: new Evidence(), addresses: new Set(), workloads: new Set() }));
+      const port = side.ports[k] ?? side.ports[0];
+      const match = portMatchOf(dialect, protocol, port) as PortMatch;
+      const key = protocol * 65536 + port;
+      let seen = peer.ports.get(key);
+      if (seen === undefined) {
+        const example = { connection: i, subject: side.subject, peer: participant };
+        seen = {
+          match,
+          protocol,
+          port,
+          evidence: new Evidence(),
+          example,
+          isDns: false,
+          hasUnseenRequests: false,
+          ...(requestsOf ? { requests: [] } : {}),
+        };
+        peer.ports.set(key, seen);
+      }
+      const workload = this.#workloadOf(participant);
+      if (workload !== undefined) peer.workloads.add(workload);
+      else if (participant.address !== undefined) peer.addresses.add(participant.address);
+      for (const each of [peer, seen]) if (!counted.has(each)) each.evidence.add(connections, i, isAnswered);
+      if (!counted.has(seen) && requestsOf !== undefined) addRequests(seen, requestsOf(i));
+      counted.add(peer).add(seen);
+      if (port === DNS_PORT || ends.via?.port === DNS_PORT) seen.isDns = true;
+    });
+  }
+
+  #leaveOut(i: number, { reason, detail }: Unlearnable): void {
+    const { closed } = this.#input;
+    const { connections } = closed;
+    const [source, destination] = [closed.sources[i], closed.destinations[i]];
+    const isAboutPeer = reason === "inexpressible" || reason === "unknown-peer";
+    // One scanner is one entry; outside addresses are one together.
+    const key = `${reason} ${detail} ${isAboutPeer ? "" : source.type === "external" ? "external" : endName(source)}`;
+    let known = this.leftOut.get(key);
+    if (known === undefined) {
+      known = { reason, detail, evidence: new Evidence(), example: i, sources: new Set(), destinations: new Set() };
+      this.leftOut.set(key, known);
+    }
+    known.evidence.add(connections, i, connections.attempts[i][ESTABLISHED] > 0);
+    known.sources.add(endName(source));
+    known.destinations.add(endName(destination));
+  }
+}
+
+function endName({ type, namespace, workload = "", names, name, ip }: Endpoint): string {
+  if (type === "pod") return `${namespace}/${shortWorkload(workload)}`;
+  if (type === "service") return `${namespace}/svc/${name}`;
+  return names?.[0] ?? (type === "node" ? `node/${name}` : ip);
+}
+
+function addRequests(seen: SeenPort, requests: readonly L7Hint[]): void {
+  if (seen.requests === undefined) return;
+  if (requests.length === 0) seen.hasUnseenRequests = true;
+  for (const request of requests) {
+    if (request.http === undefined && request.dns === undefined) seen.hasUnseenRequests = true;
+    else if (seen.requests.length < MOST_REQUESTS) seen.requests.push(request);
+    else seen.hasUnseenRequests = true;
+  }
+}

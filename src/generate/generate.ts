@@ -1,0 +1,173 @@
+import type { Cluster } from "../cluster/snapshot.ts";
+import type { EndpointResolver } from "../evaluate/endpoints.ts";
+import { Evaluator, type World } from "../evaluate/evaluator.ts";
+import type { CniProfile } from "../evaluate/profile.ts";
+import { Simulation } from "../evaluate/simulation.ts";
+import type { AddressTable } from "../flow/addressTable.ts";
+import type { Connections } from "../flow/connections.ts";
+import type { L7Hint } from "../flow/hints.ts";
+import type { NameTable } from "../flow/names.ts";
+import type { Widening } from "../net/mergePrefixes.ts";
+import type { Policy, PolicySet } from "../policy/model.ts";
+import { identityOf } from "../policy/readPolicies.ts";
+import { type Dialect, denyAll, refOf } from "./dialect.ts";
+import { type Gathered, gather, type LearnedWorkload } from "./gather.ts";
+import type { PolicyNames } from "./names.ts";
+import { PeerFinder } from "./peers.ts";
+import { type PlannedPolicy, planDefaultDeny, planPolicy } from "./plan.ts";
+import { type Proof, prove } from "./proof.ts";
+import { planRules } from "./rules.ts";
+import { labelOf, type SelectableWorkload, type Workloads } from "./workloads.ts";
+
+/** What policies are generated from. Where the connections came from does not matter. */
+export interface GenerationInput {
+  readonly cluster: Cluster;
+  /** The pods, namespaces and names that policies select from; with those that only logs name. */
+  readonly world: World;
+  readonly connections: Connections;
+  readonly addresses: AddressTable;
+  readonly resolver: EndpointResolver;
+  readonly names: NameTable;
+  readonly requestsOf: (i: number) => readonly L7Hint[];
+  readonly profile: CniProfile;
+  /** Policies that stay in force beside those that are written. */
+  readonly existing: PolicySet;
+  readonly workloads: Workloads;
+  readonly wanted: ReadonlySet<SelectableWorkload>;
+  readonly policyNames: PolicyNames;
+  readonly options: GenerationOptions;
+  /** Where the evidence is from, for comments: names of inputs. */
+  readonly sources: readonly string[];
+}
+
+export interface GenerationOptions {
+  readonly dialect: Dialect;
+  readonly includeFailed: boolean;
+  readonly defaultDeny: boolean;
+  readonly l7: boolean;
+  readonly byName: boolean;
+  readonly widening: Widening | undefined;
+  /** Workloads with less evidence than this get no policy. */
+  readonly minSeconds: number;
+  readonly minConnections: number;
+}
+
+/** A workload that gets no policy since too little was seen of it. */
+export interface ThinWorkload {
+  readonly workload: SelectableWorkload;
+  readonly learned: LearnedWorkload;
+  readonly why: string;
+}
+
+/** What was generated. */
+export interface Generation {
+  readonly policies: readonly PlannedPolicy[];
+  readonly proof: Proof;
+  readonly gathered: Gathered;
+  readonly thin: readonly ThinWorkload[];
+  /** Wanted workloads of which nothing was learned. */
+  readonly unobserved: readonly SelectableWorkload[];
+  readonly simulation: Simulation;
+}
+
+/** Names of the policies that close everything while needs are looked for: no object can have such a name. */
+const CLOSING = "(closing)";
+
+/**
+ * Generates policies from connections, and proves them: connections -> what each workload needs -> rules -> text -> the same
+ * connections judged by the policies that the text reads as.
+ */
+export function generate(input: GenerationInput): Generation {
+  const { cluster, world, profile, workloads, wanted, options, policyNames } = input;
+  const { dialect } = options;
+  const kept = withoutReplaced(input);
+  const namespaces = new Set(workloads.all.map(({ namespace }) => namespace));
+  const closing = [...namespaces].map((namespace) => denyAll(dialect, namespace, CLOSING));
+  const closed = new Evaluator(
+    { ...kept, policies: [...kept.policies.map((policy) => withoutAllowances(policy, profile)), ...closing] },
+    world,
+    profile,
+  );
+  const existing = new Evaluator(input.existing, world, profile);
+  const simulation = new Simulation(input.connections, input.addresses, input.resolver, closed, existing, input.requestsOf);
+  const peers = new PeerFinder({ cluster, workloads, names: input.names, profile, dialect, byName: options.byName });
+  const gathered = gather({
+    closed: simulation,
+    closing: new Set(closing),
+    peers,
+    workloads,
+    wanted,
+    dialect,
+    includeFailed: options.includeFailed,
+    isServing: (address, protocol, port) => cluster.serviceIndex.isServing(address, protocol, port),
+    requestsOf: options.l7 ? input.requestsOf : undefined,
+  });
+  const around = {
+    cluster,
+    workloads,
+    peers,
+    dialect,
+    profile,
+    widening: options.widening,
+    l7: options.l7,
+    namesOf: (address: bigint) => input.names.namesOf(address),
+  };
+  const learned = [...gathered.workloads.values()].sort((a, b) => compare(labelOf(a.workload), labelOf(b.workload)));
+  const thin = learned.flatMap((each): ThinWorkload[] => {
+    const why = whyThin(each, options);
+    return why === undefined ? [] : [{ workload: each.workload, learned: each, why }];
+  });
+  const isThin = new Set(thin.map(({ workload }) => workload));
+  const planned = learned
+    .filter(({ workload }) => !isThin.has(workload) && workload.selector !== undefined)
+    .map((each) =>
+      planPolicy(
+        each,
+        { ingress: planRules(each, "ingress", around), egress: planRules(each, "egress", around) },
+        { dialect, name: policyNames.of(each.workload), sources: input.sources, workloads },
+      ),
+    );
+  const closedNamespaces = options.defaultDeny ? [...new Set([...wanted].map(({ namespace }) => namespace))].sort() : [];
+  const denials = closedNamespaces.map((namespace) => planDefaultDeny(namespace, dialect, policyNames.ofDefaultDeny(namespace), workloads));
+  const policies = [...planned, ...denials];
+  return {
+    policies,
+    proof: prove({ policies, set: input.existing, world, profile, simulation, existing, gathered, resolver: input.resolver }),
+    gathered,
+    thin,
+    unobserved: [...wanted].filter(({ key }) => !gathered.workloads.has(key)).sort((a, b) => compare(labelOf(a), labelOf(b))),
+    simulation,
+  };
+}
+
+function compare(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}
+
+/** Existing policies without those whose place written ones may take. */
+function withoutReplaced({ existing, policyNames, wanted, options: { dialect, defaultDeny } }: GenerationInput): PolicySet {
+  const names = [...wanted].map((workload) => ({ namespace: workload.namespace, name: policyNames.of(workload).name }));
+  const namespaces = defaultDeny ? [...new Set([...wanted].map(({ namespace }) => namespace))] : [];
+  names.push(...namespaces.map((namespace) => ({ namespace, name: policyNames.ofDefaultDeny(namespace).name })));
+  const replaced = new Set(names.map(({ namespace, name }) => identityOf(refOf(dialect, namespace, name))));
+  return { ...existing, policies: existing.policies.filter(({ ref }) => !replaced.has(identityOf(ref))) };
+}
+
+/**
+ * A policy without what it allows, where policies are a union: what is written stands by itself, whatever others allow as well.
+ * Calico asks policies in order, so that a rule after one that allows would never be used.
+ */
+function withoutAllowances(policy: Policy, { name }: CniProfile): Policy {
+  if (name === "calico" || (policy.tier.kind !== "networkpolicy" && policy.tier.kind !== "cilium")) return policy;
+  const denials = (list: Policy["ingress"]) => list && { ...list, rules: list.rules.filter(({ action }) => action !== "allow") };
+  const { ingress, egress, unlisted: _, ...rest } = policy;
+  return { ...rest, ...(ingress ? { ingress: denials(ingress)! } : {}), ...(egress ? { egress: denials(egress)! } : {}) };
+}
+
+function whyThin({ evidence }: LearnedWorkload, { minSeconds, minConnections }: GenerationOptions): string | undefined {
+  if (evidence.seen < minConnections)
+    return `seen ${evidence.seen === 1 ? "once" : `${evidence.seen} times`}, less than --min-connections ${minConnections}`;
+  if (minSeconds > 0 && !(evidence.seconds >= minSeconds))
+    return Number.isNaN(evidence.seconds) ? "seen without times, so that --min-window cannot be held" : "seen for less than --min-window";
+  return undefined;
+}

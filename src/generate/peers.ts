@@ -1,0 +1,211 @@
+import type { Pod, Service } from "../cluster/objects.ts";
+import { type LabelSelector, selectorKey, selects } from "../cluster/selector.ts";
+import type { Cluster } from "../cluster/snapshot.ts";
+import type { Participant } from "../evaluate/evaluator.ts";
+import type { CniProfile } from "../evaluate/profile.ts";
+import type { Ends } from "../evaluate/simulation.ts";
+import type { NameTable } from "../flow/names.ts";
+import { type Address, formatAddress, parseAddress } from "../net/address.ts";
+import type { Direction, Entity } from "../policy/model.ts";
+import type { Dialect } from "./dialect.ts";
+import { labelOf, type SelectableWorkload, type Workloads } from "./workloads.ts";
+
+/** Who a rule is for, before it is put into a dialect's words. Equal keys are one peer. */
+export type PeerSpec = { readonly key: string; readonly label: string } & (
+  | {
+      readonly kind: "pods";
+      readonly namespace: string;
+      readonly selector: LabelSelector;
+      readonly remark?: string;
+      /** Whether they look like an ingress controller or another proxy that hides its clients. */
+      readonly isProxy: boolean;
+    }
+  /** Nodes and what shares their network: pods on the host network, the kubelet, clients behind a node's address. */
+  | { readonly kind: "nodes"; readonly remark?: string }
+  | { readonly kind: "apiServer" }
+  | { readonly kind: "entity"; readonly entity: Entity }
+  | { readonly kind: "outside"; readonly address: Address; readonly remark?: string }
+  /** An outside host by its DNS names. */
+  | { readonly kind: "names"; readonly names: readonly string[] }
+);
+
+/** A peer, and the end of a connection that it was found at. */
+export interface FoundPeer {
+  readonly spec: PeerSpec;
+  readonly participant: Participant;
+}
+
+/** The address of the node-local DNS cache (Kubernetes: NodeLocal DNSCache). */
+const NODE_LOCAL_DNS = parseAddress("169.254.20.10")!;
+
+/** Names of programs that hand on what outside clients send, as their pods are labelled. */
+const PROXIES =
+  /^(?:ingress-nginx|nginx-ingress(?:-controller)?|traefik|haproxy-ingress|kubernetes-ingress|contour|envoy(?:-gateway)?|kong|istio-ingressgateway|emissary-ingress|ambassador|apisix|aws-load-balancer-controller|ingress-controller)$/;
+
+export interface PeerSurroundings {
+  readonly cluster: Cluster;
+  readonly workloads: Workloads;
+  readonly names: NameTable;
+  readonly profile: CniProfile;
+  readonly dialect: Dialect;
+  /** Whether outside hosts are named by DNS where their names are known (Cilium toFQDNs). */
+  readonly byName: boolean;
+}
+
+/** Says which peer of a rule stands for an end of a connection. */
+export class PeerFinder {
+  readonly #around: PeerSurroundings;
+  /** Where the API server answers: the endpoints of default/kubernetes. */
+  readonly apiServers: readonly { readonly address: Address; readonly port: number }[];
+  readonly #services: ReadonlyMap<string, Service>;
+  readonly #pods = new Map<string, PeerSpec>();
+  readonly #outside = new Map<string, PeerSpec>();
+  readonly #ofWorkload = new Map<SelectableWorkload, PeerSpec>();
+
+  constructor(around: PeerSurroundings) {
+    this.#around = around;
+    this.#services = new Map(around.cluster.services.map((service) => [`${service.namespace}/${service.name}`, service]));
+    const service = this.#services.get("default/kubernetes");
+    this.apiServers = service === undefined ? [] : around.cluster.serviceIndex.backendsOf(service);
+  }
+
+  /** Returns the peers of the source's rule: one for each possible destination; a text where one cannot be named. */
+  destinationsOf(ends: Ends): FoundPeer[] | string {
+    const service = ends.via?.service === undefined ? undefined : this.#services.get(ends.via.service);
+    const isApiService = ends.via?.service === "default/kubernetes";
+    if (ends.targets.length === 0) {
+      return `Service ${ends.via?.service ?? ends.destinationEndpoint.ip} has no endpoints in the snapshot`;
+    }
+    const found: FoundPeer[] = [];
+    for (const { participant, address, port } of ends.targets) {
+      const isApiServer = isApiService || this.apiServers.some((server) => server.address === address && server.port === port);
+      const spec = isApiServer ? this.#apiServer() : this.#specOf(participant, "egress", this.#selectingService(service, participant));
+      if (typeof spec === "string") return spec;
+      found.push({ spec, participant });
+    }
+    return found;
+  }
+
+  /** Returns the peers of the destination's rule; a text where one cannot be named. */
+  sourcesOf(ends: Ends): FoundPeer[] | string {
+    const isHidden = ends.arrivesFrom !== undefined;
+    const found: FoundPeer[] = [];
+    for (const participant of ends.arrivesFrom ?? [ends.source]) {
+      const spec = this.#specOf(participant, "ingress", undefined, isHidden);
+      if (typeof spec === "string") return spec;
+      found.push({ spec, participant });
+    }
+    return found;
+  }
+
+  /** The Service that was dialled, where it knows the pod by labels. */
+  #selectingService(service: Service | undefined, participant: Participant): Service | undefined {
+    if (service?.selector === undefined || participant.type !== "pod" || participant.pod.namespace !== service.namespace) return undefined;
+    return selects(selectorOf(service.selector), participant.pod.labels) ? service : undefined;
+  }
+
+  #apiServer(): PeerSpec | string {
+    const { dialect, profile, cluster } = this.#around;
+    const isOnNodes = cluster.nodes.some((node) => this.apiServers.some(({ address }) => node.addresses.includes(address)));
+    if (dialect.type !== "cilium" && isOnNodes && !profile.blocksMatchNodes) return cannotNameNodes("the API server", profile);
+    return API_SERVER;
+  }
+
+  #specOf(participant: Participant, direction: Direction, service?: Service, isHidden = false): PeerSpec | string {
+    const { dialect, profile } = this.#around;
+    switch (participant.type) {
+      case "pod": {
+        if (participant.pod.hostNetwork) return this.#nodes(direction, isHidden);
+        return service === undefined ? this.#podsOf(participant.pod) : this.#podsOfService(service);
+      }
+      case "node": {
+        if (participant.address === NODE_LOCAL_DNS && dialect.type !== "cilium")
+          return profile.blocksMatchNodes ? this.#outsideAt(NODE_LOCAL_DNS) : cannotNameNodes("the node-local DNS cache", profile);
+        return this.#nodes(direction, isHidden);
+      }
+      case "external":
+        if (participant.isApiServer === true && (dialect.type === "cilium" || this.apiServers.length > 0)) return this.#apiServer();
+        return this.#outsideAt(participant.address, direction);
+      case "reserved":
+        return dialect.type === "cilium"
+          ? {
+              key: `entity ${participant.entity}`,
+              label: `the cluster's ${participant.entity}`,
+              kind: "entity",
+              entity: participant.entity,
+            }
+          : `the cluster's ${participant.entity} (${formatAddress(participant.address)}) has a name in Cilium's policies only`;
+      case "unknown":
+        return `${participant.address === undefined ? "a backend" : formatAddress(participant.address)} is in no snapshot object`;
+    }
+  }
+
+  #nodes(direction: Direction, isHidden: boolean): PeerSpec | string {
+    const { dialect, profile } = this.#around;
+    if (dialect.type !== "cilium" && !profile.blocksMatchNodes) return cannotNameNodes("nodes and pods on the host network", profile);
+    const remark =
+      isHidden && direction === "ingress"
+        ? "outside clients arrive with a node's address (externalTrafficPolicy Cluster): they cannot be told apart"
+        : undefined;
+    return { key: "nodes", label: "nodes", kind: "nodes", ...(remark === undefined ? {} : { remark }) };
+  }
+
+  #podsOf(pod: Pod): PeerSpec | string {
+    const workload = this.#around.workloads.of(pod);
+    if (workload === undefined) return `${pod.namespace}/${pod.name} is no pod that a policy can select`;
+    const known = this.#ofWorkload.get(workload);
+    if (known !== undefined) return known;
+    const { namespace, selector, name, remark } = workload;
+    if (selector === undefined) return `${labelOf(workload)}: ${remark}`;
+    const isProxy = Object.values(pod.labels).some((value) => PROXIES.test(value)) || PROXIES.test(name);
+    const spec = this.#podPeer(namespace, selector, labelOf(workload), remark ?? "", isProxy);
+    this.#ofWorkload.set(workload, spec);
+    return spec;
+  }
+
+  #podsOfService({ namespace, name, selector = {} }: Service): PeerSpec {
+    return this.#podPeer(namespace, selectorOf(selector), `${namespace}/svc/${name}`, "", false);
+  }
+
+  /** Equal selectors are one peer, whichever name they are found by first: a workload's own goes before its Services'. */
+  #podPeer(namespace: string, selector: LabelSelector, label: string, remark: string, isProxy: boolean): PeerSpec {
+    const key = `pods ${namespace} ${selectorKey(selector)}`;
+    let spec = this.#pods.get(key);
+    if (spec === undefined) {
+      const same = this.#around.workloads
+        .selectedBy(namespace, selector)
+        .find((workload) => workload.selector !== undefined && selectorKey(workload.selector) === selectorKey(selector));
+      const title = same === undefined ? label : labelOf(same);
+      // Whoever is found first, the requirements are written in one order.
+      const written = same?.selector ?? { requirements: selector.requirements.toSorted((a, b) => (a.key < b.key ? -1 : 1)) };
+      spec = { key, label: title, kind: "pods", namespace, selector: written, isProxy, ...(remark === "" ? {} : { remark }) };
+      this.#pods.set(key, spec);
+    }
+    return spec;
+  }
+
+  #outsideAt(address: Address, direction: Direction = "egress"): PeerSpec {
+    const id = `${direction} ${address}`;
+    let spec = this.#outside.get(id);
+    if (spec === undefined) this.#outside.set(id, (spec = this.#describeOutside(address, direction)));
+    return spec;
+  }
+
+  #describeOutside(address: Address, direction: Direction): PeerSpec {
+    if (address === NODE_LOCAL_DNS) return { key: "node-local-dns", label: "the node-local DNS cache", kind: "outside", address };
+    const names = this.#around.names.namesOf(address);
+    if (this.#around.byName && direction === "egress" && names.length > 0)
+      return { key: `names ${names.join()}`, label: names[0], kind: "names", names };
+    return { key: `outside ${address}`, label: names[0] ?? formatAddress(address), kind: "outside", address };
+  }
+}
+
+const API_SERVER: PeerSpec = { key: "api-server", label: "the API server (default/kubernetes)", kind: "apiServer" };
+
+function cannotNameNodes(what: string, { name }: CniProfile): string {
+  return `${what}: under ${name} an ipBlock matches no node (--type ${name === "cilium" ? "cilium" : "calico"} can name them)`;
+}
+
+function selectorOf(labels: Readonly<Record<string, string>>): LabelSelector {
+  return { requirements: Object.entries(labels).map(([key, value]) => ({ key, operator: "In", values: [value] })) };
+}

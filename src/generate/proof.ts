@@ -1,0 +1,265 @@
+import { readManifest } from "../cluster/manifest.ts";
+import type { Decision, Match } from "../evaluate/decision.ts";
+import type { EndpointResolver } from "../evaluate/endpoints.ts";
+import { Evaluator, type World } from "../evaluate/evaluator.ts";
+import type { CniProfile } from "../evaluate/profile.ts";
+import type { Simulation } from "../evaluate/simulation.ts";
+import type { Direction, Policy, PolicySet } from "../policy/model.ts";
+import { identityOf, overlay, readPolicies } from "../policy/readPolicies.ts";
+import type { Gathered } from "./gather.ts";
+import type { PlannedPolicy } from "./plan.ts";
+import { makeProbes, type Probe } from "./probes.ts";
+
+/** A probe that passes, and whose rule lets it. */
+export interface ExplainedProbe {
+  readonly probe: Probe;
+  readonly by: string;
+}
+
+/** What proving found. Without failures everything that was learned passes, each rule is used, and what is beside them is closed. */
+export interface Proof {
+  readonly learned: number;
+  readonly allowed: number;
+  readonly rules: number;
+  readonly used: number;
+  /** Rules that nothing seen can use: what others of the same policy need. */
+  readonly needed: number;
+  readonly probes: number;
+  readonly denied: number;
+  readonly explained: readonly ExplainedProbe[];
+  /** What is wrong, a line each: then nothing may be written. */
+  readonly failures: readonly string[];
+}
+
+export interface ProofInput {
+  readonly policies: readonly PlannedPolicy[];
+  /** Existing policies; written ones take the place of those of their names. */
+  readonly set: PolicySet;
+  readonly world: World;
+  readonly profile: CniProfile;
+  readonly simulation: Simulation;
+  /** The existing policies alone. */
+  readonly existing: Evaluator;
+  readonly gathered: Gathered;
+  readonly resolver: EndpointResolver;
+}
+
+const NOTHING: Omit<Proof, "failures"> = { learned: 0, allowed: 0, rules: 0, used: 0, needed: 0, probes: 0, denied: 0, explained: [] };
+
+/** Cases of one kind that are told; the rest is counted. */
+const TOLD = 5;
+
+/**
+ * Holds the written texts, read back as a cluster would read them, against what they were made from: every learned connection is
+ * judged by them and the existing policies together, every rule must be used, and probes beside each rule must be denied unless
+ * another rule with evidence of its own allows them.
+ */
+export function prove(input: ProofInput): Proof {
+  const { policies, set, world, profile, resolver } = input;
+  const { written, faults } = readBack(policies);
+  if (faults.length > 0) return { ...NOTHING, failures: told(faults) };
+  const merged = overlay(set, { policies: written.map(({ read }) => read), tiers: [], sets: [] }, "overlay");
+  const { probes, pods, namespaces } = makeProbes(policies, resolver);
+  const probeWorld: World = {
+    ...world,
+    pods: [...world.pods, ...pods],
+    namespaces: new Map([...world.namespaces, ...namespaces.map((each) => [each.name, each] as const)]),
+  };
+  const evaluator = new Evaluator(merged, probeWorld, profile);
+  const rulesOf = new Map(written.map(({ read, planned }) => [read, planned]));
+  const replay = replayLearned(input, evaluator, rulesOf);
+  const unused = unusedRules(policies, replay.used, written, probeWorld, profile);
+  const rules = policies.reduce((sum, { rules: own }) => sum + own.length, 0);
+  const needed = policies.reduce((sum, { rules: own }) => sum + own.filter((rule) => rule.needed !== undefined).length, 0);
+  const asked = askProbes(probes, evaluator, rulesOf);
+  return {
+    learned: input.gathered.learned.length,
+    allowed: input.gathered.learned.length - replay.denied,
+    rules,
+    used: rules - unused.length - needed,
+    needed,
+    probes: probes.length,
+    denied: asked.denied,
+    explained: asked.explained,
+    failures: [...replay.failures, ...told(unused.map((rule) => `${rule} is used by nothing that was learned`)), ...asked.failures],
+  };
+}
+
+interface Written {
+  readonly read: Policy;
+  readonly planned: PlannedPolicy;
+}
+
+/** Reads the texts as the files that they become: names and labels of a snapshot may be such that no API server takes them. */
+function readBack(policies: readonly PlannedPolicy[]): { written: Written[]; faults: string[] } {
+  const written: Written[] = [];
+  const faults: string[] = [];
+  for (const planned of policies) {
+    const { policies: read, problems } = readPolicies(readManifest(planned.text, planned.file), { defaultNamespace: planned.namespace });
+    const fault = problems.find(({ severity }) => severity === "error");
+    const [first] = read;
+    if (fault === undefined && first !== undefined && read.length === 1 && identityOf(first.ref) === identityOf(planned.policy.ref))
+      written.push({ read: first, planned });
+    else
+      faults.push(`${planned.file} would be refused${fault === undefined ? "" : `: line ${fault.line}: ${fault.path}: ${fault.message}`}`);
+  }
+  return { written, faults };
+}
+
+type RulesOf = ReadonlyMap<Policy, PlannedPolicy>;
+
+/** Returns which rule of which written policy matched; undefined for existing policies. */
+function ruleOf({ policy, rule }: Match, rulesOf: RulesOf): { planned: PlannedPolicy; rule: number } | undefined {
+  const planned = rulesOf.get(policy);
+  const [, direction, entry] = /^(ingress|egress)\[(\d+)\]/.exec(rule.path) ?? [];
+  if (planned === undefined || direction === undefined) return undefined;
+  const number = planned.entries[direction as Direction][Number(entry)];
+  return number === undefined ? undefined : { planned, rule: number };
+}
+
+interface Replay {
+  readonly denied: number;
+  readonly used: ReadonlyMap<PlannedPolicy, ReadonlySet<number>>;
+  readonly failures: readonly string[];
+}
+
+/** Judges every learned connection. Both sides must allow it; a side that existing policies do not allow is theirs to mend. */
+function replayLearned({ gathered, simulation, existing, policies }: ProofInput, evaluator: Evaluator, rulesOf: RulesOf): Replay {
+  const decisions = new Set<Decision>();
+  const cases: string[] = [];
+  const isWritten = new Set(policies.flatMap(({ learned }) => (learned === undefined ? [] : learned.workload.pods)));
+  let denied = 0;
+  for (const i of gathered.learned) {
+    const ends = simulation.ends(i);
+    const { egress, ingress, verdict } = simulation.judge(i, evaluator, ends);
+    decisions.add(egress).add(ingress);
+    if (verdict === "allow") continue;
+    const before = simulation.judge(i, existing, ends);
+    const isOwn = {
+      egress: isPodOf(ends.source, isWritten),
+      ingress: ends.targets.some(({ participant }) => isPodOf(participant, isWritten)),
+    };
+    const wrong = (["egress", "ingress"] as const).find((direction) => {
+      const now = direction === "egress" ? egress : ingress;
+      return now.verdict !== "allow" && (isOwn[direction] || before[direction].verdict === "allow");
+    });
+    if (wrong === undefined) continue;
+    denied++;
+    const decision = wrong === "egress" ? egress : ingress;
+    const by = decision.isolatedBy
+      .map(({ ref }) => `${ref.kind} ${ref.namespace === undefined ? "" : `${ref.namespace}/`}${ref.name}`)
+      .join(", ");
+    cases.push(
+      `${nameOf(simulation.sources[i])} to ${nameOf(simulation.destinations[i])} port ${simulation.ports[i]}: ${wrong} is ${decision.verdict} (${decision.reason}${by === "" ? "" : `, ${by}`})`,
+    );
+  }
+  const used = new Map<PlannedPolicy, Set<number>>();
+  for (const { matched } of decisions) {
+    for (const match of matched) {
+      const rule = ruleOf(match, rulesOf);
+      if (rule === undefined) continue;
+      const known = used.get(rule.planned) ?? new Set();
+      used.set(rule.planned, known.add(rule.rule));
+    }
+  }
+  return { denied, used, failures: told(cases) };
+}
+
+function isPodOf(participant: { readonly type: string }, pods: ReadonlySet<unknown>): boolean {
+  return participant.type === "pod" && pods.has((participant as { pod?: unknown }).pod);
+}
+
+function nameOf({
+  namespace,
+  workload,
+  names,
+  name,
+  ip,
+}: {
+  namespace?: string;
+  workload?: string;
+  names?: readonly string[];
+  name?: string;
+  ip: string;
+}): string {
+  return workload === undefined ? (names?.[0] ?? name ?? ip) : `${namespace}/${workload}`;
+}
+
+/** Returns rules that matched nothing. Plugins that ask policies in order name only the first that decides: the rest is asked alone. */
+function unusedRules(
+  policies: readonly PlannedPolicy[],
+  used: Replay["used"],
+  written: readonly Written[],
+  world: World,
+  profile: CniProfile,
+): string[] {
+  return policies.flatMap((planned) => {
+    const own = used.get(planned) ?? new Set();
+    const suspects = planned.rules.map((_, i) => i).filter((i) => !own.has(i) && planned.rules[i].needed === undefined);
+    if (suspects.length === 0) return [];
+    const read = written.find((each) => each.planned === planned)!.read;
+    const alone = new Evaluator([read], world, profile);
+    return suspects.filter((i) => !matchesAlone(planned, i, read, alone)).map((i) => `${planned.file} ${planned.rules[i].rule.ref.path}`);
+  });
+}
+
+function matchesAlone(planned: PlannedPolicy, i: number, read: Policy, evaluator: Evaluator): boolean {
+  const { direction, seen } = planned.rules[i];
+  return seen.some(({ example, protocol, port }) => {
+    const decision = decide(evaluator, direction, example.subject, example.peer, protocol, port);
+    return (decision.l7?.allow ?? decision).matched.some((match) => ruleOf(match, new Map([[read, planned]]))?.rule === i);
+  });
+}
+
+type Ends = Parameters<Evaluator["classify"]>[0];
+
+function decide(evaluator: Evaluator, direction: Direction, subject: Ends, peer: Ends, protocol: number, port: number): Decision {
+  const portClass = evaluator.ports.classOf(protocol, port);
+  const [own, other] = [evaluator.classify(subject), evaluator.classify(peer)];
+  const id = direction === "egress" ? evaluator.decideEgress(own, other, portClass) : evaluator.decideIngress(other, own, portClass);
+  return evaluator.decisions[id];
+}
+
+interface Asked {
+  readonly denied: number;
+  readonly explained: readonly ExplainedProbe[];
+  readonly failures: readonly string[];
+}
+
+function askProbes(probes: readonly Probe[], evaluator: Evaluator, rulesOf: RulesOf): Asked {
+  const explained: ExplainedProbe[] = [];
+  const cases: string[] = [];
+  let denied = 0;
+  for (const probe of probes) {
+    const decision = decide(evaluator, probe.direction, probe.subject, probe.peer, probe.protocol, probe.port);
+    if (decision.verdict === "deny") {
+      denied++;
+      continue;
+    }
+    const by = whoAllows(decision, probe, rulesOf);
+    if (by === undefined)
+      cases.push(
+        `${probe.policy.file} ${probe.policy.rules[probe.rule].rule.ref.path} with ${probe.what}: ${decision.verdict} (${decision.reason})`,
+      );
+    else explained.push({ probe, by });
+  }
+  return { denied, explained, failures: told(cases) };
+}
+
+/** Returns what other than the rule itself allows a probe; undefined where nothing with evidence of its own does. */
+function whoAllows({ verdict, reason, matched, l7 }: Decision, probe: Probe, rulesOf: RulesOf): string | undefined {
+  if (verdict === "allow" && (reason === "own-node" || reason === "self"))
+    return reason === "self" ? "a pod's traffic to itself" : "traffic with the pod's own node";
+  if (verdict === "unknown" && l7 === undefined) return undefined;
+  for (const match of (l7?.allow ?? { matched }).matched) {
+    const rule = ruleOf(match, rulesOf);
+    if (rule?.planned === probe.policy && rule.rule === probe.rule) continue;
+    if (rule === undefined) return `existing policy ${match.policy.ref.name}`;
+    return `${rule.planned.file} ${rule.planned.rules[rule.rule].rule.ref.path}`;
+  }
+  return undefined;
+}
+
+function told(cases: readonly string[]): string[] {
+  return cases.length <= TOLD ? [...cases] : [...cases.slice(0, TOLD), `and ${cases.length - TOLD} more of this kind`];
+}

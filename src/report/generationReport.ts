@@ -1,0 +1,300 @@
+import type { InputSummary } from "../capture/observation.ts";
+import { shortWorkload } from "../cluster/workloads.ts";
+import { lengthText, spanText } from "../generate/comments.ts";
+import type { Dialect } from "../generate/dialect.ts";
+import type { Evidence } from "../generate/evidence.ts";
+import type { LeftOut, LeftOutReason } from "../generate/gather.ts";
+import type { Generation } from "../generate/generate.ts";
+import type { PlannedPolicy } from "../generate/plan.ts";
+import { labelOf, type SelectableWorkload } from "../generate/workloads.ts";
+import { formatRfc3339 } from "../net/time.ts";
+import { PLAIN_STYLE, type Style } from "./simulationTable.ts";
+import { grouped, plural, printable, safeJson, tableLines } from "./text.ts";
+
+/** Everything that reports of a generation are made of. */
+export interface GenerationResult {
+  readonly generation: Generation;
+  readonly dialect: Dialect;
+  readonly inputs: readonly InputSummary[];
+  readonly cni: { readonly name: string; readonly because: string; readonly caveats: readonly string[] };
+  readonly warnings: readonly string[];
+  /** Workloads that policies were asked for. */
+  readonly wanted: number;
+}
+
+const REASONS: Readonly<Record<LeftOutReason, string>> = {
+  refused: "refused",
+  unanswered: "never answered",
+  dropped: "dropped",
+  "one-way": "one-way to a port that nobody is known to serve",
+  "dropped-by-existing": "not answered, and existing policies deny it",
+  "denied-by-existing": "denied, whatever is allowed, by",
+  inexpressible: "",
+  "unknown-peer": "",
+  unselectable: "",
+};
+
+/** Returns why connections were left out. */
+export function leftOutText({ reason, detail }: Pick<LeftOut, "reason" | "detail">): string {
+  return [REASONS[reason], detail].filter((text) => text !== "").join(" ");
+}
+
+function evidenceJson(evidence: Evidence) {
+  const { connections, seen, unanswered, firstSeconds, firstNanoseconds, lastSeconds, lastNanoseconds } = evidence;
+  return {
+    connections,
+    seen,
+    unanswered,
+    firstSeen: formatRfc3339(firstSeconds, firstNanoseconds) ?? null,
+    lastSeen: formatRfc3339(lastSeconds, lastNanoseconds) ?? null,
+  };
+}
+
+function workloadJson({ namespace, kind, name }: SelectableWorkload) {
+  return { type: "pod", namespace, workload: `${kind}/${name}` };
+}
+
+/** Returns the report as one plain object (kind GenerationReport). `directory`: where the files were written; undefined: nowhere. */
+export function generationReport(result: GenerationResult, directory: string | undefined): Record<string, unknown> {
+  const { generation, inputs, cni, warnings, wanted } = result;
+  const { policies, proof, gathered, thin, unobserved } = generation;
+  return {
+    apiVersion: "kguardian.dev/v1alpha1",
+    kind: "GenerationReport",
+    summary: {
+      workloads: wanted,
+      policies: policies.length,
+      rules: proof.rules,
+      connections: generation.simulation.connections.size,
+      learned: proof.learned,
+      leftOut: gathered.leftOut.reduce((sum, { evidence }) => sum + evidence.connections, 0),
+    },
+    cni,
+    warnings,
+    inputs,
+    policies: policies.map((planned) => policyJson(planned, directory)),
+    proof: {
+      learned: proof.learned,
+      allowed: proof.allowed,
+      rules: proof.rules,
+      used: proof.used,
+      needed: proof.needed,
+      probes: proof.probes,
+      denied: proof.denied,
+      explained: proof.explained.map(({ probe, by }) => ({
+        file: probe.policy.file,
+        rule: probe.policy.rules[probe.rule].rule.ref.path,
+        with: probe.what,
+        allowedBy: by,
+      })),
+    },
+    leftOut: gathered.leftOut.map(({ reason, detail, evidence, sources, destinations }) => ({
+      reason,
+      ...(detail === "" ? {} : { detail }),
+      ...evidenceJson(evidence),
+      sources: firstOf(sources),
+      destinations: firstOf(destinations),
+    })),
+    tooThin: thin.map(({ workload, learned, why }) => ({ workload: workloadJson(workload), why, ...evidenceJson(learned.evidence) })),
+    notSeen: unobserved.map(workloadJson),
+  };
+}
+
+/** Ends that the report lists of what was left out. */
+const LISTED_ENDS = 20;
+
+function firstOf(texts: ReadonlySet<string>): string[] {
+  return [...texts].sort().slice(0, LISTED_ENDS);
+}
+
+function policyJson({ policy, object, file, learned, rules, alsoSelects, closes }: PlannedPolicy, directory: string | undefined) {
+  return {
+    kind: policy.ref.kind,
+    ...(policy.ref.namespace === undefined ? {} : { namespace: policy.ref.namespace }),
+    name: policy.ref.name,
+    file: directory === undefined ? null : joined(directory, file),
+    ...(learned === undefined
+      ? {}
+      : {
+          workload: workloadJson(learned.workload),
+          learned: {
+            ...evidenceJson(learned.evidence),
+            seconds: Number.isNaN(learned.evidence.seconds) ? null : learned.evidence.seconds,
+            days: learned.days.size,
+          },
+        }),
+    rules: rules.map(({ rule, evidence, peers, remarks, unseen, needed }) => ({
+      rule: rule.ref.path,
+      evidence: evidenceJson(evidence),
+      peers: peers.map((peer) => ({ name: peer.label, ...evidenceJson(peer.evidence) })),
+      remarks,
+      alsoMatches: unseen,
+      ...(needed === undefined ? {} : { neededFor: needed }),
+    })),
+    alsoSelects: alsoSelects.map(workloadJson),
+    closes,
+    object,
+  };
+}
+
+/** Returns the report as JSON text. */
+export function generationJson(result: GenerationResult, directory: string | undefined): string {
+  return `${safeJson(generationReport(result, directory), 2)}\n`;
+}
+
+/** Returns `kind.group/name` of every policy, one a line. */
+export function generationNames({ generation: { policies } }: GenerationResult): string {
+  return policies.map(({ policy: { ref } }) => `${ref.kind.toLowerCase()}.${ref.apiVersion.replace(/\/.*/, "")}/${ref.name}\n`).join("");
+}
+
+/** Returns the policies as one text of several documents. */
+export function generationDocuments({ generation: { policies } }: GenerationResult): string {
+  return policies.map(({ text }) => text).join("---\n");
+}
+
+export function joined(directory: string, file: string): string {
+  return `${directory.replace(/\/+$/, "")}/${file}`;
+}
+
+/** Rows of a section that a screen holds. */
+const ROWS = 20;
+
+/** Returns the summary that a person reads. `directory`: where the files are; undefined: the policies went to standard output. */
+export function generationTable(result: GenerationResult, directory: string | undefined, style: Style = PLAIN_STYLE): string {
+  const { generation, cni, warnings, wanted } = result;
+  const { policies, gathered, thin, unobserved } = generation;
+  const lines: string[] = [];
+  lines.push(
+    `${plural(policies.length, "policy", "policies")} for ${plural(wanted, "workload")} · CNI ${cni.name} (${printable(cni.because)})`,
+  );
+  for (const caveat of cni.caveats) lines.push(`CNI: ${printable(caveat)}`);
+  lines.push("");
+  if (policies.length > 0) {
+    const columns = [
+      { title: "FILE" },
+      { title: "WORKLOAD" },
+      { title: "INGRESS", alignRight: true },
+      { title: "EGRESS", alignRight: true },
+      { title: "CONNECTIONS", alignRight: true },
+      { title: "OVER", alignRight: true },
+    ];
+    lines.push(
+      ...tableLines(
+        columns,
+        policies.map((planned) => policyRow(planned, directory)),
+        "",
+      ),
+      "",
+    );
+    lines.push(proofLine(result, style));
+  }
+  section(lines, style.bad("CLOSED"), closedLines(policies));
+  section(lines, style.bold("ALSO SELECTED"), selectedLines(policies));
+  section(lines, style.bold("ALSO ALLOWED"), unseenLines(policies));
+  section(lines, style.bold("LEFT OUT"), leftOutLines(gathered.leftOut));
+  section(
+    lines,
+    style.bold("TOO THIN"),
+    thin.map(({ workload, why }) => `${labelOf(workload)}: ${why}`),
+  );
+  if (unobserved.length > 0) {
+    const names = unobserved.map(labelOf);
+    lines.push(
+      `${style.bold("NOT SEEN")}   no traffic data found for ${names.slice(0, 6).join(", ")}${names.length > 6 ? ` and ${names.length - 6} more` : ""}: no policy is written for ${names.length === 1 ? "it" : "them"}; capture for longer, or where ${names.length === 1 ? "its" : "their"} pods run`,
+    );
+  }
+  for (const warning of warnings) lines.push(`${style.bold("NOTE")}   ${printable(warning)}`);
+  return `${lines
+    .map((line) => line.trimEnd())
+    .join("\n")
+    .trimEnd()}\n`;
+}
+
+function policyRow({ file, learned, policy, rules }: PlannedPolicy, directory: string | undefined): string[] {
+  const count = (direction: "ingress" | "egress") => String(rules.filter((rule) => rule.direction === direction).length);
+  const title =
+    directory === undefined
+      ? `${policy.ref.namespace === undefined ? "" : `${policy.ref.namespace}/`}${policy.ref.name}`
+      : joined(directory, file);
+  if (learned === undefined) return [title, "(every pod)", count("ingress"), count("egress"), "", ""];
+  const { workload, evidence } = learned;
+  return [
+    title,
+    shortLabel(workload),
+    count("ingress"),
+    count("egress"),
+    grouped(evidence.connections),
+    lengthText(evidence) ?? "no times",
+  ];
+}
+
+function shortLabel({ namespace, kind, name }: SelectableWorkload): string {
+  return `${namespace}/${shortWorkload(`${kind}/${name}`)}`;
+}
+
+function proofLine({ generation: { proof } }: GenerationResult, style: Style): string {
+  const { learned, allowed, rules, used, needed, probes, denied, explained } = proof;
+  const alone = needed > 0 ? ` (${needed} more for toFQDNs)` : "";
+  const others = explained.length > 0 ? `, ${grouped(explained.length)} allowed by rules with evidence of their own` : "";
+  return style.good(
+    `Proof: ${grouped(allowed)} of ${grouped(learned)} learned connections allowed · ${grouped(used)} of ${grouped(rules - needed)} rules used${alone} · ${grouped(denied)} of ${grouped(probes)} probes beside them denied${others}`,
+  );
+}
+
+function section(lines: string[], title: string, texts: readonly string[]): void {
+  if (texts.length === 0) return;
+  if (texts.length === 1) {
+    lines.push(`${title}   ${printable(texts[0])}`);
+    return;
+  }
+  lines.push(title);
+  for (const text of texts.slice(0, ROWS)) lines.push(`  ${printable(text)}`);
+  if (texts.length > ROWS) lines.push(`  … and ${texts.length - ROWS} more: -o json lists all`);
+}
+
+function closedLines(policies: readonly PlannedPolicy[]): string[] {
+  return policies.flatMap(({ learned, closes, file }) => {
+    if (learned === undefined) return [`${file} closes every pod of its namespace that no other policy opens`];
+    return closes.map((direction) =>
+      direction === "ingress"
+        ? `nothing was seen coming in to ${labelOf(learned.workload)}: nothing may any more`
+        : `nothing was seen going out of ${labelOf(learned.workload)}: nothing may any more, DNS included`,
+    );
+  });
+}
+
+function selectedLines(policies: readonly PlannedPolicy[]): string[] {
+  return policies.flatMap(({ learned, alsoSelects }) =>
+    learned === undefined || alsoSelects.length === 0
+      ? []
+      : [`the selector of ${labelOf(learned.workload)} also selects ${alsoSelects.map(labelOf).join(", ")}`],
+  );
+}
+
+function unseenLines(policies: readonly PlannedPolicy[]): string[] {
+  return policies.flatMap(({ file, rules }) =>
+    rules.flatMap(({ rule, unseen }) =>
+      unseen.length === 0 ? [] : [`${file} ${rule.ref.path} also lets ${unseen.join(", ")}, never seen there`],
+    ),
+  );
+}
+
+function leftOutLines(leftOut: readonly LeftOut[]): string[] {
+  return [...leftOut]
+    .sort((a, b) => b.evidence.connections - a.evidence.connections)
+    .map((each) => {
+      const { evidence, sources, destinations, reason } = each;
+      const ends = `${few(sources)} to ${few(destinations)}`;
+      const scan = reason === "refused" && evidence.connections >= SCAN && destinations.size <= 3 ? " (a scan?)" : "";
+      const span = spanText(evidence);
+      return `${plural(evidence.connections, "connection")} from ${ends}: ${leftOutText(each)}${scan}${span === undefined ? "" : `, ${span}`}`;
+    });
+}
+
+/** So many refused connections from one source look like a scan. */
+const SCAN = 20;
+
+function few(texts: ReadonlySet<string>): string {
+  const sorted = [...texts].sort();
+  return sorted.length <= 2 ? sorted.join(", ") : `${sorted[0]} and ${sorted.length - 1} more`;
+}
