@@ -69,6 +69,12 @@ export default class GenNetworkPolicy extends Command {
       summary: "Network plugin whose enforcement the policies are proven under; auto infers it from the snapshot.",
     }),
     "default-deny": Flags.boolean({ helpGroup: "POLICIES", summary: "Add a policy for each namespace that denies what no other allows." }),
+    merge: Flags.string({
+      helpValue: "FILE|DIR",
+      helpGroup: "POLICIES",
+      summary:
+        "Extend these policies by what they do not allow yet, instead of writing new ones. Rules are added to the files as they are.",
+    }),
     "cluster-wide": Flags.boolean({ helpGroup: "POLICIES", summary: "With --type cilium: write CiliumClusterwideNetworkPolicy." }),
     l7: Flags.boolean({ helpGroup: "POLICIES", summary: "With --type cilium: allow only the HTTP requests and DNS names that were seen." }),
     fqdn: Flags.boolean({
@@ -129,11 +135,12 @@ export default class GenNetworkPolicy extends Command {
       defaultDeny: flags["default-deny"],
       includeFailed: flags["include-failed"],
       perPod: flags["per-pod"],
+      merge: flags.merge,
       dryRun: flags["dry-run"],
       widen: flags["cidr-max-widen"],
       minWindow: flags["min-window"],
       minConnections: flags["min-connections"],
     });
-    await deliverGeneration(result, { ...flags, report, outputDirectory: flags["output-dir"] });
+    await deliverGeneration(result, { ...flags, report, outputDirectory: flags["output-dir"], merge: flags.merge });
   }
 }

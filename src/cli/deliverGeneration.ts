@@ -1,10 +1,11 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { dump } from "js-yaml";
 import { systemReason } from "../capture/byteSource.ts";
 import {
   type GenerationResult,
   generationDocuments,
+  generationFiles,
   generationJson,
   generationNames,
   generationReport,
@@ -18,6 +19,8 @@ export interface DeliverGenerationFlags {
   readonly output: string;
   readonly report: readonly string[];
   readonly strict: boolean;
+  /** What is extended: its own files may be overwritten. */
+  readonly merge: string | undefined;
   /** Empty: policies go to standard output. */
   readonly outputDirectory: string;
 }
@@ -33,7 +36,7 @@ export async function deliverGeneration(result: GenerationResult, flags: Deliver
     throw new UsageError(`--strict: ${damage.length === 1 ? "an input was" : "inputs were"} read only in part: ${damage[0]}`);
   for (const warning of damage) process.stderr.write(`warning: ${printable(warning)}\n`);
   const directory = flags.outputDirectory === "" ? undefined : flags.outputDirectory;
-  const stale = directory === undefined ? [] : writeFiles(result, directory);
+  const stale = directory === undefined ? [] : writeFiles(result, directory, flags.merge);
   const whole = stale.length === 0 ? result : { ...result, warnings: [...result.warnings, staleText(stale, directory as string)] };
   const isTable = flags.output === "table" || flags.output === "wide";
   if (!isTable) for (const warning of whole.warnings) process.stderr.write(`warning: ${printable(warning)}\n`);
@@ -65,35 +68,45 @@ function printed(result: GenerationResult, output: string, directory: string | u
 }
 
 /**
- * Writes all files or none: each beside its place first, then moved there. A file of the same name that is not ours is not
- * overwritten. Returns files of ours that an earlier run left and this one did not write.
+ * Writes all files or none: each beside its place first, then moved there. A file of the same name that is neither ours nor one of
+ * those that are extended is not overwritten. Returns files of ours that an earlier run left and this one did not write.
  */
-function writeFiles({ generation: { policies } }: GenerationResult, directory: string): string[] {
-  const files = policies.map(({ file, text }) => ({
-    path: join(directory, file),
-    text,
-    part: join(directory, `.${file.slice(0, 240)}.part`),
-  }));
+function writeFiles(result: GenerationResult, directory: string, merge: string | undefined): string[] {
+  const files = generationFiles(result).map(({ file, text }) => ({ file, path: join(directory, file), text }));
+  const parts: string[] = [];
   try {
     mkdirSync(directory, { recursive: true });
-    for (const { path } of files)
-      if (existsSync(path) && !OURS.test(readFileSync(path, "utf8")))
-        throw new UsageError(
-          `${path} is not of this program (no label app.kubernetes.io/managed-by: kguardian) and is not overwritten: give another --output-dir`,
-        );
-    for (const { part, text } of files) writeFileSync(part, text);
-    for (const { part, path } of files) renameSync(part, path);
-    const written = new Set(policies.map(({ file }) => file));
+    for (const { path } of files) {
+      if (!existsSync(path) || isInside(path, merge) || OURS.test(readFileSync(path, "utf8"))) continue;
+      throw new UsageError(
+        `${path} is not of this program (no label app.kubernetes.io/managed-by: kguardian) and is not overwritten: give another --output-dir`,
+      );
+    }
+    for (const [i, { path, text }] of files.entries()) {
+      mkdirSync(dirname(path), { recursive: true });
+      parts.push(join(dirname(path), `.kguardian-${process.pid}-${i}.part`));
+      writeFileSync(parts[i], text);
+    }
+    for (const [i, { path }] of files.entries()) renameSync(parts[i], path);
+    if (merge !== undefined) return [];
+    const written = new Set(files.map(({ file }) => file));
     return readdirSync(directory)
       .filter(
         (name) => name.endsWith("-networkpolicy.yaml") && !written.has(name) && OURS.test(readFileSync(join(directory, name), "utf8")),
       )
       .sort();
   } catch (error) {
-    for (const { part } of files) if (existsSync(part)) rmSync(part, { force: true });
+    for (const part of parts) if (existsSync(part)) rmSync(part, { force: true });
     if (error instanceof UsageError) throw error;
     throw new UsageError(`--output-dir: ${directory}: ${systemReason(error)}`);
   }
+}
+
+/** Reports whether a file is one that is extended, or lies in the folder of those. */
+function isInside(path: string, merge: string | undefined): boolean {
+  if (merge === undefined) return false;
+  const [file, given] = [resolve(path), resolve(merge)];
+  return file === given || file.startsWith(`${given}/`);
 }
 
 function staleText(files: readonly string[], directory: string): string {

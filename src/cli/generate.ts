@@ -1,19 +1,23 @@
+import { statSync } from "node:fs";
+import { dirname, relative } from "node:path";
 import type { InputSummary } from "../capture/observation.ts";
 import type { Cluster } from "../cluster/snapshot.ts";
 import { dialectOf } from "../evaluate/honoured.ts";
 import type { CniProfile } from "../evaluate/profile.ts";
 import { denyAll, POLICY_TYPES, type PolicyType } from "../generate/dialect.ts";
+import type { GivenFile, GivenPolicies } from "../generate/extend.ts";
 import { type Generation, generate } from "../generate/generate.ts";
 import { PolicyNames } from "../generate/names.ts";
 import { labelOf, type SelectableWorkload, Workloads } from "../generate/workloads.ts";
 import type { Widening } from "../net/mergePrefixes.ts";
 import { prefixContains } from "../net/prefix.ts";
 import { parseDuration } from "../net/time.ts";
+import { NotExtendable } from "../policy/extendText.ts";
 import { nearest } from "../policy/objectReader.ts";
 import type { GenerationResult } from "../report/generationReport.ts";
 import { chooseProfile } from "./chooseProfile.ts";
 import { UsageError } from "./errors.ts";
-import { existingPolicies, loadCluster, refuseTwoStdins, type TrafficFlags } from "./inputs.ts";
+import { existingPolicies, loadCandidates, loadCluster, readText, refuseTwoStdins, type TrafficFlags } from "./inputs.ts";
 import { observe } from "./observe.ts";
 import { expectLongWork } from "./tiers.ts";
 
@@ -33,6 +37,8 @@ export interface GenerateFlags extends TrafficFlags {
   readonly includeFailed: boolean;
   readonly perPod: boolean;
   readonly dryRun: string;
+  /** Policies to extend. */
+  readonly merge: string | undefined;
   readonly widen: string | undefined;
   readonly minWindow: string | undefined;
   readonly minConnections: string | undefined;
@@ -47,9 +53,10 @@ export async function generatePolicies(flags: GenerateFlags): Promise<Generation
   const cluster = await loadCluster(flags.snapshot);
   const existing = await existingPolicies(cluster, flags.namespace);
   const dialect = { type, isClusterWide: flags.clusterWide };
+  const given = flags.merge === undefined ? undefined : await loadGiven(flags.merge, flags.namespace, cluster);
   // What is to be written says which plugin it is for, where nothing else does.
   const example = denyAll(dialect, flags.namespace, "example");
-  const withExample = { ...existing, policies: [...existing.policies, example] };
+  const withExample = { ...existing, policies: [...existing.policies, ...(given?.set.policies ?? []), example] };
   const { profile, because, warnings: cniWarnings } = chooseProfile(flags.cni, cluster.cni, withExample, existing.unevaluated);
   if (!profile.dialects.includes(dialectOf(example)))
     throw new UsageError(
@@ -59,31 +66,37 @@ export async function generatePolicies(flags: GenerateFlags): Promise<Generation
   const { world, traffic } = observation;
   const workloads = new Workloads(world.pods, cluster.workloadSelectors, flags.perPod);
   const wanted = new Set(chooseWorkloads(flags, workloads, cluster));
-  const isTaken = takenNames(cluster, example.ref);
-  const generation = generate({
-    cluster,
-    world,
-    connections: observation.connections,
-    addresses: traffic.table.addresses,
-    resolver: observation.resolver,
-    names: traffic.names,
-    requestsOf: observation.requestsOf,
-    profile,
-    existing,
-    workloads,
-    wanted,
-    policyNames: new PolicyNames(workloads.all, dialect, isTaken),
-    options: {
-      dialect,
-      includeFailed: flags.includeFailed,
-      defaultDeny: flags.defaultDeny,
-      l7: flags.l7,
-      byName: flags.fqdn,
-      widening: limits.widenBits === 0 ? undefined : wideningOf(limits.widenBits, cluster, profile),
-      ...limits,
-    },
-    sources: traffic.inputs.map(({ name }) => baseName(name)),
-  });
+  const isTaken = takenNames(
+    [...cluster.policyObjects, ...(given === undefined ? [] : [...given.files.values()].flatMap(({ objects }) => objects))],
+    example.ref,
+  );
+  const generation = extendable(() =>
+    generate({
+      cluster,
+      world,
+      connections: observation.connections,
+      addresses: traffic.table.addresses,
+      resolver: observation.resolver,
+      names: traffic.names,
+      requestsOf: observation.requestsOf,
+      profile,
+      existing,
+      workloads,
+      wanted,
+      policyNames: new PolicyNames(workloads.all, dialect, isTaken),
+      options: {
+        dialect,
+        includeFailed: flags.includeFailed,
+        defaultDeny: flags.defaultDeny,
+        l7: flags.l7,
+        byName: flags.fqdn,
+        widening: limits.widenBits === 0 ? undefined : wideningOf(limits.widenBits, cluster, profile),
+        ...limits,
+      },
+      ...(given === undefined ? {} : { given }),
+      sources: traffic.inputs.map(({ name }) => baseName(name)),
+    }),
+  );
   refuseUnproven(generation);
   refuseNothing(flags, generation, traffic.inputs);
   return {
@@ -96,12 +109,38 @@ export async function generatePolicies(flags: GenerateFlags): Promise<Generation
   };
 }
 
+/** A list that no rule can be added to is a mistake of the input. */
+function extendable(run: () => Generation): Generation {
+  try {
+    return run();
+  } catch (error) {
+    throw error instanceof NotExtendable ? new UsageError(`--merge: ${error.message}`) : error;
+  }
+}
+
 function baseName(path: string): string {
   return path.replace(/^.*\//, "");
 }
 
+/** Reads the policies that are to be extended, with the texts of their files. */
+async function loadGiven(path: string, namespace: string, cluster: Cluster): Promise<GivenPolicies> {
+  const { objects, policies, tiers, sets } = await loadCandidates({ filename: [path], recursive: true, namespace }, cluster);
+  const root = isDirectory(path) ? path : dirname(path);
+  const files = new Map(
+    [...Map.groupBy(objects, ({ file }) => file)].map(([file, own]): [string, GivenFile] => [
+      file,
+      { text: readText(file, "--merge"), objects: own, name: relative(root, file) },
+    ]),
+  );
+  return { set: { policies, tiers, sets }, files };
+}
+
+function isDirectory(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
+}
+
 /** Refuses flags that do not go together; returns the kind of policies. */
-function checkFlags({ dryRun, type, clusterWide, l7, fqdn, name, all, allNamespaces }: GenerateFlags): PolicyType {
+function checkFlags({ dryRun, merge, defaultDeny, type, clusterWide, l7, fqdn, name, all, allNamespaces }: GenerateFlags): PolicyType {
   if (!["true", "client"].includes(dryRun))
     throw new UsageError(
       ["false", "server"].includes(dryRun)
@@ -109,6 +148,8 @@ function checkFlags({ dryRun, type, clusterWide, l7, fqdn, name, all, allNamespa
         : `--dry-run: \`${dryRun}\` is none of true, false, client, server`,
     );
   const found = POLICY_TYPES.find((each) => each === (type === "k8s" ? "kubernetes" : type))!;
+  if (merge !== undefined && defaultDeny)
+    throw new UsageError("--merge and --default-deny exclude each other: what is extended stays as closed as it is");
   for (const [flag, isGiven] of [
     ["--cluster-wide", clusterWide],
     ["--l7", l7],
@@ -229,7 +270,7 @@ function listed(texts: readonly string[]): string {
 
 /** Names of existing policies of the kind that others wrote: applying a file of ours would replace them. */
 function takenNames(
-  { policyObjects }: Cluster,
+  policyObjects: Cluster["policyObjects"],
   { apiVersion, kind }: { apiVersion: string; kind: string },
 ): (namespace: string, name: string) => boolean {
   const group = apiVersion.replace(/\/.*/, "");

@@ -181,6 +181,8 @@ export interface PolicyFlags {
 
 /** Policies of one origin; `warnings` are for the report. */
 export interface LoadedPolicies extends Omit<PolicyReading, "problems" | "ignored"> {
+  /** What they were read from. */
+  readonly objects: readonly ManifestObject[];
   readonly warnings: readonly string[];
 }
 
@@ -200,7 +202,7 @@ export async function loadCandidates(flags: PolicyFlags, cluster: Cluster): Prom
     const found = [...ignored].map(([kind, count]) => `${count} ${kind}`).join(", ");
     throw new UsageError(`no network policy in ${flags.filename.join(", ")}${found === "" ? "" : ` (only ${found})`}`);
   }
-  return { ...read, warnings: [...warnings, ...problems.map(problemText)] };
+  return { ...read, objects, warnings: [...warnings, ...problems.map(problemText)] };
 }
 
 /** Reads the policies that the cluster holds already. Audit policies only report: they are not in force. */
@@ -221,7 +223,7 @@ export async function existingPolicies(cluster: Cluster, namespace: string): Pro
     warnings.push(
       `${audits.length} audit ${audits.length === 1 ? "policy" : "policies"} of the snapshot only report and are left out; give them with -f to judge what they would become`,
     );
-  return { ...read, policies: read.policies.filter((policy) => !audits.includes(policy)), warnings };
+  return { ...read, objects: cluster.policyObjects, policies: read.policies.filter((policy) => !audits.includes(policy)), warnings };
 }
 
 /** Loads what reading policies takes: dialects other than NetworkPolicy have regular expressions. */

@@ -34,7 +34,7 @@ export function makePolicy(
   namespace: string,
   name: string,
   pods: LabelSelector,
-  lists: { ingress: RuleList; egress: RuleList },
+  lists: { ingress?: RuleList; egress?: RuleList },
 ): Policy {
   const subject: PodMatch = { namespaces: { name: namespace }, pods };
   return { ref: refOf(dialect, namespace, name), tier: TIERS[dialect.type], subject, ...lists };

@@ -9,8 +9,9 @@ import type { L7Hint } from "../flow/hints.ts";
 import type { NameTable } from "../flow/names.ts";
 import type { Widening } from "../net/mergePrefixes.ts";
 import type { Policy, PolicySet } from "../policy/model.ts";
-import { identityOf } from "../policy/readPolicies.ts";
+import { identityOf, overlay } from "../policy/readPolicies.ts";
 import { type Dialect, denyAll, refOf } from "./dialect.ts";
+import { extendPolicies, type GivenPolicies } from "./extend.ts";
 import { type Gathered, gather, type LearnedWorkload } from "./gather.ts";
 import type { PolicyNames } from "./names.ts";
 import { PeerFinder } from "./peers.ts";
@@ -36,6 +37,8 @@ export interface GenerationInput {
   readonly wanted: ReadonlySet<SelectableWorkload>;
   readonly policyNames: PolicyNames;
   readonly options: GenerationOptions;
+  /** Policies that are to be extended; absent: new ones are written. */
+  readonly given?: GivenPolicies;
   /** Where the evidence is from, for comments: names of inputs. */
   readonly sources: readonly string[];
 }
@@ -80,20 +83,15 @@ const CLOSING = "(closing)";
 export function generate(input: GenerationInput): Generation {
   const { cluster, world, profile, workloads, wanted, options, policyNames } = input;
   const { dialect } = options;
-  const kept = withoutReplaced(input);
-  const namespaces = new Set(workloads.all.map(({ namespace }) => namespace));
-  const closing = [...namespaces].map((namespace) => denyAll(dialect, namespace, CLOSING));
-  const closed = new Evaluator(
-    { ...kept, policies: [...kept.policies.map((policy) => withoutAllowances(policy, profile)), ...closing] },
-    world,
-    profile,
-  );
-  const existing = new Evaluator(input.existing, world, profile);
+  const base = input.given === undefined ? input.existing : overlay(input.existing, input.given.set, "overlay");
+  const { set, closing } = input.given === undefined ? closedSet(input) : { set: base, closing: openable(base, profile) };
+  const existing = new Evaluator(base, world, profile);
+  const closed = input.given === undefined ? new Evaluator(set, world, profile) : existing;
   const simulation = new Simulation(input.connections, input.addresses, input.resolver, closed, existing, input.requestsOf);
   const peers = new PeerFinder({ cluster, workloads, names: input.names, profile, dialect, byName: options.byName });
   const gathered = gather({
     closed: simulation,
-    closing: new Set(closing),
+    closing,
     peers,
     workloads,
     wanted,
@@ -118,26 +116,47 @@ export function generate(input: GenerationInput): Generation {
     return why === undefined ? [] : [{ workload: each.workload, learned: each, why }];
   });
   const isThin = new Set(thin.map(({ workload }) => workload));
-  const planned = learned
+  const needs = learned
     .filter(({ workload }) => !isThin.has(workload) && workload.selector !== undefined)
-    .map((each) =>
-      planPolicy(
-        each,
-        { ingress: planRules(each, "ingress", around), egress: planRules(each, "egress", around) },
-        { dialect, name: policyNames.of(each.workload), sources: input.sources, workloads },
-      ),
-    );
+    .map((each) => ({ learned: each, rules: { ingress: planRules(each, "ingress", around), egress: planRules(each, "egress", around) } }));
+  const { policies: extended, rest } =
+    input.given === undefined ? { policies: [], rest: needs } : extendPolicies(needs, input.given, dialect, workloads);
+  const planned = rest.map(({ learned: each, rules }) =>
+    planPolicy(each, rules, { dialect, name: policyNames.of(each.workload), sources: input.sources, workloads }),
+  );
   const closedNamespaces = options.defaultDeny ? [...new Set([...wanted].map(({ namespace }) => namespace))].sort() : [];
   const denials = closedNamespaces.map((namespace) => planDefaultDeny(namespace, dialect, policyNames.ofDefaultDeny(namespace), workloads));
-  const policies = [...planned, ...denials];
+  const policies = [...extended, ...planned, ...denials];
   return {
     policies,
-    proof: prove({ policies, set: input.existing, world, profile, simulation, existing, gathered, resolver: input.resolver }),
+    proof: prove({ policies, set: base, world, profile, simulation, existing, gathered, resolver: input.resolver }),
     gathered,
     thin,
     unobserved: [...wanted].filter(({ key }) => !gathered.workloads.has(key)).sort((a, b) => compare(labelOf(a), labelOf(b))),
     simulation,
   };
+}
+
+/**
+ * Returns what is in force beside the written policies, less what it allows, with policies that isolate every pod: whatever is denied
+ * by these alone needs a rule.
+ */
+function closedSet(input: GenerationInput): { set: PolicySet; closing: ReadonlySet<Policy> } {
+  const { workloads, options, profile } = input;
+  const kept = withoutReplaced(input);
+  const namespaces = new Set(workloads.all.map(({ namespace }) => namespace));
+  const closing = [...namespaces].map((namespace) => denyAll(options.dialect, namespace, CLOSING));
+  return {
+    set: { ...kept, policies: [...kept.policies.map((policy) => withoutAllowances(policy, profile)), ...closing] },
+    closing: new Set(closing),
+  };
+}
+
+/** Returns the policies whose isolation a rule in another one of their kind lifts. */
+function openable({ policies }: PolicySet, { name }: CniProfile): ReadonlySet<Policy> {
+  const isOpenable = ({ tier }: Policy) =>
+    tier.kind === "networkpolicy" || tier.kind === "cilium" || (name === "calico" && tier.kind === "calico" && tier.name === "default");
+  return new Set(policies.filter(isOpenable));
 }
 
 function compare(a: string, b: string): number {

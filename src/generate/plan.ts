@@ -1,5 +1,5 @@
-import type { Policy } from "../policy/model.ts";
-import { policyText } from "../policy/policyText.ts";
+import type { Direction, Policy } from "../policy/model.ts";
+import { itemLines, policyText } from "../policy/policyText.ts";
 import { printPolicy } from "../policy/printPolicies.ts";
 import { evidenceText } from "./comments.ts";
 import { type Dialect, denyAll, makePolicy } from "./dialect.ts";
@@ -15,17 +15,26 @@ export interface PlannedPolicy {
   /** The object as its API has it. */
   readonly object: object;
   readonly file: string;
+  /** The whole file; policies that stand in one file have one text. */
   readonly text: string;
+  /** Whether it is a given policy to which rules are added. */
+  readonly isExtended?: boolean;
   /** Whose it is; a default-deny is nobody's. */
   readonly learned?: LearnedWorkload;
   readonly rules: readonly PlannedRule[];
   /** For each entry of the written lists: which of `rules` it is of. */
-  readonly entries: { readonly ingress: readonly number[]; readonly egress: readonly number[] };
+  readonly entries: Entries;
   /** Other workloads that it selects. */
   readonly alsoSelects: readonly SelectableWorkload[];
   /** Directions that it closes without a rule. */
-  readonly closes: readonly ("ingress" | "egress")[];
+  readonly closes: readonly Direction[];
 }
+
+/** For each written entry the number of its rule, where it is of ours. */
+export type Entries = Readonly<Record<Direction, readonly number[]>>;
+
+/** Rules by direction. A direction that is absent is not governed. */
+export type PlannedRules = Readonly<Partial<Record<Direction, readonly PlannedRule[]>>>;
 
 interface Surroundings {
   readonly dialect: Dialect;
@@ -43,17 +52,21 @@ const LISTED_SOURCES = 3;
 /** Returns the policy of one workload with its rules. */
 export function planPolicy(
   learned: LearnedWorkload,
-  planned: { readonly ingress: readonly PlannedRule[]; readonly egress: readonly PlannedRule[] },
+  planned: PlannedRules,
   { dialect, name, sources, workloads }: Surroundings,
 ): PlannedPolicy {
   const { workload } = learned;
   const { namespace, selector = { requirements: [] } } = workload;
-  const list = (rules: readonly PlannedRule[]) => ({ isolates: true, rules: rules.map(({ rule }) => rule) });
-  const policy = makePolicy(dialect, namespace, name.name, selector, { ingress: list(planned.ingress), egress: list(planned.egress) });
+  const governed = (["ingress", "egress"] as const).filter((direction) => planned[direction] !== undefined);
+  const lists = Object.fromEntries(
+    governed.map((direction) => [direction, { isolates: true, rules: planned[direction]!.map(({ rule }) => rule) }]),
+  );
+  const policy = makePolicy(dialect, namespace, name.name, selector, lists);
   const alsoSelects = workloads.selectedBy(namespace, selector).filter((other) => other !== workload);
-  const closes = (["ingress", "egress"] as const).filter((direction) => planned[direction].length === 0);
-  const rules = [...planned.ingress, ...planned.egress];
-  const entries = { ingress: entriesOf(policy, planned.ingress, 0), egress: entriesOf(policy, planned.egress, planned.ingress.length) };
+  const closes = governed.filter((direction) => planned[direction]!.length === 0);
+  const { ingress = [], egress = [] } = planned;
+  const rules = [...ingress, ...egress];
+  const entries = { ingress: entriesOf(policy, ingress, 0), egress: entriesOf(policy, egress, ingress.length) };
   const from = sources.length <= LISTED_SOURCES ? sources.join(", ") : `${sources.length} inputs (${sources[0]}, …)`;
   const head = [
     `${labelOf(workload)}: written by kubectl kguardian from observed traffic. Review it before it is applied.`,
@@ -62,14 +75,7 @@ export function planPolicy(
     ...(alsoSelects.length === 0 ? [] : [`It also selects ${alsoSelects.map(labelOf).join(", ")}.`]),
     ...closes.map((direction) => closedText(direction)),
   ];
-  const comments = (direction: "ingress" | "egress") => {
-    let last = -1;
-    return entries[direction].map((rule) => {
-      if (rule === last) return [];
-      last = rule;
-      return ruleComments(rules[rule]);
-    });
-  };
+  const comments = (direction: Direction) => entryComments(entries[direction], rules);
   const object = labelled(printPolicy([policy]));
   const text = policyText(object, { head: head.map(safe), items: { ingress: comments("ingress"), egress: comments("egress") } });
   return { namespace, policy, object, file: name.file, text, learned, rules, entries, alsoSelects, closes };
@@ -95,7 +101,28 @@ export function planDefaultDeny(namespace: string, dialect: Dialect, name: Polic
   };
 }
 
-function closedText(direction: "ingress" | "egress"): string {
+/** The comments of each entry: those of its rule above the first one. */
+function entryComments(entries: readonly number[], rules: readonly PlannedRule[]): string[][] {
+  return entries.map((rule, i) => (rule === entries[i - 1] ? [] : ruleComments(rules[rule])));
+}
+
+/** Returns the lines of rules as entries of a list of a policy's kind, with comments and which rule each entry is of. */
+export function ruleLines(policy: Policy, rules: readonly PlannedRule[], offset: number): { lines: string[]; entries: number[] } {
+  const entries = entriesOf(policy, rules, offset);
+  const items = rules.flatMap((rule) => printedEntries(policy, rule));
+  return {
+    lines: itemLines(
+      items,
+      entryComments(
+        entries.map((entry) => entry - offset),
+        rules,
+      ),
+    ),
+    entries,
+  };
+}
+
+function closedText(direction: Direction): string {
   return direction === "ingress"
     ? "CLOSED: nothing was seen coming in, so that nothing may."
     : "CLOSED: nothing was seen going out, so that nothing may, DNS included.";
@@ -103,11 +130,13 @@ function closedText(direction: "ingress" | "egress"): string {
 
 /** Which rule each written entry is of: one rule may take several entries, for kinds of peers or protocols. */
 function entriesOf(policy: Policy, rules: readonly PlannedRule[], offset: number): number[] {
-  return rules.flatMap(({ direction, rule }, i) => {
-    const { ingress: _in, egress: _out, ...rest } = policy;
-    const alone = printPolicy([{ ...rest, [direction]: { isolates: true, rules: [rule] } }]) as { spec: Record<string, unknown[]> };
-    return alone.spec[direction].map(() => offset + i);
-  });
+  return rules.flatMap((rule, i) => printedEntries(policy, rule).map(() => offset + i));
+}
+
+function printedEntries(policy: Policy, { direction, rule }: PlannedRule): unknown[] {
+  const { ingress: _in, egress: _out, ...rest } = policy;
+  const alone = printPolicy([{ ...rest, [direction]: { isolates: true, rules: [rule] } }]) as { spec: Record<string, unknown[]> };
+  return alone.spec[direction];
 }
 
 function labelled(object: object): { metadata: object; spec: Record<string, unknown> } {

@@ -97,9 +97,8 @@ function readBack(policies: readonly PlannedPolicy[]): { written: Written[]; fau
   for (const planned of policies) {
     const { policies: read, problems } = readPolicies(readManifest(planned.text, planned.file), { defaultNamespace: planned.namespace });
     const fault = problems.find(({ severity }) => severity === "error");
-    const [first] = read;
-    if (fault === undefined && first !== undefined && read.length === 1 && identityOf(first.ref) === identityOf(planned.policy.ref))
-      written.push({ read: first, planned });
+    const own = read.find(({ ref }) => identityOf(ref) === identityOf(planned.policy.ref));
+    if (fault === undefined && own !== undefined) written.push({ read: own, planned });
     else
       faults.push(`${planned.file} would be refused${fault === undefined ? "" : `: line ${fault.line}: ${fault.path}: ${fault.message}`}`);
   }

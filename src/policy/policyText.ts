@@ -34,9 +34,14 @@ export function policyText(object: CommentedObject, comments: PolicyComments): s
       continue;
     }
     lines.push(...dumpLines({ [field]: null }, "  ").map((line) => line.replace(/ null$/, "")));
-    for (const [i, item] of value.entries()) lines.push(...commentLines(items[i] ?? [], "    "), ...dumpLines([item], "    "));
+    lines.push(...itemLines(value, items).map((line) => (line === "" ? "" : `    ${line}`)));
   }
   return `${lines.join("\n")}\n`;
+}
+
+/** Returns the lines of a list's items at no indentation, each with its comments above it. */
+export function itemLines(items: readonly unknown[], comments: readonly (readonly string[])[]): string[] {
+  return items.flatMap((item, i) => [...commentLines(comments[i] ?? [], ""), ...dumpLines([item], "")]);
 }
 
 function commentLines(lines: readonly string[], indent: string): string[] {

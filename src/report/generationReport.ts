@@ -147,9 +147,16 @@ export function generationNames({ generation: { policies } }: GenerationResult):
   return policies.map(({ policy: { ref } }) => `${ref.kind.toLowerCase()}.${ref.apiVersion.replace(/\/.*/, "")}/${ref.name}\n`).join("");
 }
 
+/** Returns the files that are written: policies of one file have one text. */
+export function generationFiles({ generation: { policies } }: GenerationResult): { readonly file: string; readonly text: string }[] {
+  return [...new Map(policies.map(({ file, text }) => [file, { file, text }])).values()];
+}
+
 /** Returns the policies as one text of several documents. */
-export function generationDocuments({ generation: { policies } }: GenerationResult): string {
-  return policies.map(({ text }) => text).join("---\n");
+export function generationDocuments(result: GenerationResult): string {
+  return generationFiles(result)
+    .map(({ text }) => text)
+    .join("---\n");
 }
 
 export function joined(directory: string, file: string): string {
@@ -187,7 +194,8 @@ export function generationTable(result: GenerationResult, directory: string | un
       "",
     );
     lines.push(proofLine(result, style));
-  }
+  } else if (generation.proof.learned > 0)
+    lines.push(style.good(`Nothing to add: the policies allow all ${grouped(generation.proof.learned)} connections that were learned`));
   section(lines, style.bad("CLOSED"), closedLines(policies));
   section(lines, style.bold("ALSO SELECTED"), selectedLines(policies));
   section(lines, style.bold("ALSO ALLOWED"), unseenLines(policies));
@@ -210,8 +218,8 @@ export function generationTable(result: GenerationResult, directory: string | un
     .trimEnd()}\n`;
 }
 
-function policyRow({ file, learned, policy, rules }: PlannedPolicy, directory: string | undefined): string[] {
-  const count = (direction: "ingress" | "egress") => String(rules.filter((rule) => rule.direction === direction).length);
+function policyRow({ file, learned, policy, rules, isExtended }: PlannedPolicy, directory: string | undefined): string[] {
+  const count = (direction: "ingress" | "egress") => (isExtended ? "+" : "") + rules.filter((rule) => rule.direction === direction).length;
   const title =
     directory === undefined
       ? `${policy.ref.namespace === undefined ? "" : `${policy.ref.namespace}/`}${policy.ref.name}`
