@@ -84,7 +84,7 @@ export class PolicyNames {
 
   #fileOf(namespace: string, name: string): string {
     // Namespaces of a hostile snapshot may be paths.
-    const base = (this.#dialect.isClusterWide ? name : `${namespace}-${name}`).replace(/[^A-Za-z0-9.-]/g, "-").replace(/^\.+/, "");
+    const base = (this.#dialect.isClusterWide ? name : `${namespace}-${name}`).replace(/[^A-Za-z0-9.-]/g, "-").replace(/^[-.]+/, "");
     const most = MOST_BYTES - FILE_END.length;
     return `${base.length > most ? withHash(base, `${namespace}/${name}`, most) : base}${FILE_END}`;
   }

@@ -124,8 +124,8 @@ export function ruleLines(policy: Policy, rules: readonly PlannedRule[], offset:
 
 function closedText(direction: Direction): string {
   return direction === "ingress"
-    ? "CLOSED: nothing was seen coming in, so that nothing may."
-    : "CLOSED: nothing was seen going out, so that nothing may, DNS included.";
+    ? "CLOSED: no incoming traffic was seen, so none is allowed."
+    : "CLOSED: no outgoing traffic was seen, so none is allowed, not even DNS.";
 }
 
 /** Which rule each written entry is of: one rule may take several entries, for kinds of peers or protocols. */

@@ -189,7 +189,7 @@ function ruleOf({ ports, l7, isDns, members }: Group, direction: Direction, arou
   const evidence = new Evidence();
   for (const member of members) evidence.join(member.evidence);
   const said = members.flatMap(({ peer: { spec } }) => remarksOf(spec, direction, isDns));
-  const names = isDns && peer.spec.kind === "pods" ? ["DNS, by UDP and by TCP where answers are long"] : [];
+  const names = isDns && peer.spec.kind === "pods" ? ["DNS over UDP, and over TCP for long answers"] : [];
   return {
     direction,
     rule: {
@@ -214,7 +214,7 @@ function ruleOf({ ports, l7, isDns, members }: Group, direction: Direction, arou
 function remarksOf(spec: PeerSpec, direction: Direction, isDns: boolean): string[] {
   const remark = "remark" in spec && spec.remark !== undefined ? [`${spec.label}: ${spec.remark}`] : [];
   const isProxy = spec.kind === "pods" && spec.isProxy && direction === "ingress" && !isDns;
-  return isProxy ? [...remark, `${spec.label} hands on what outside clients send: they cannot be told apart here`] : remark;
+  return isProxy ? [...remark, `${spec.label} is a proxy: the outside clients behind it cannot be told apart here`] : remark;
 }
 
 /** Returns the workloads that a peer's selector holds and that were not seen. */
@@ -254,7 +254,7 @@ function termsOf(kind: PeerSpec["kind"], peers: readonly SeenPeer[], around: Rul
       if (isCilium) return { terms: [{ kind: "entities", entities: ["kube-apiserver"] }], remarks: [] };
       return {
         terms: prefixTerms(mergeAddresses(around.peers.apiServers.map(({ address }) => address))),
-        remarks: ["the endpoints of Service default/kubernetes: write this again when they change"],
+        remarks: ["the endpoints of Service default/kubernetes: generate again when they change"],
       };
     case "nodes": {
       if (isCilium) return { terms: [{ kind: "entities", entities: ["host", "remote-node"] }], remarks: [] };
@@ -265,7 +265,7 @@ function termsOf(kind: PeerSpec["kind"], peers: readonly SeenPeer[], around: Rul
       return {
         terms: prefixTerms(mergeAddresses(addresses)),
         remarks: [
-          `addresses of ${around.cluster.nodes.length === 1 ? "the node" : `all ${around.cluster.nodes.length} nodes`}, and of pods on their network: write this again when nodes come`,
+          `addresses of ${around.cluster.nodes.length === 1 ? "the node" : `all ${around.cluster.nodes.length} nodes`}, and of pods on their network: generate again when nodes are added`,
         ],
       };
     }
@@ -295,7 +295,7 @@ function outsideRemarks(prefixes: readonly Prefix[], addresses: readonly Address
   const remarks: string[] = [];
   const isWidened = prefixes.some(({ length, family }) => length < (family === 4 ? 32 : 128)) && widening !== undefined;
   if (isWidened) remarks.push("prefixes are wider than what was seen (--cidr-max-widen)");
-  if (prefixes.length > MANY_PREFIXES) remarks.push(`${prefixes.length} prefixes: --cidr-max-widen 8 joins neighbours`);
+  if (prefixes.length > MANY_PREFIXES) remarks.push(`${prefixes.length} prefixes: a larger --cidr-max-widen joins more of them`);
   if (addresses.length === 1) return remarks;
   const named = prefixes.slice(0, 4 * LISTED_NAMES).flatMap((prefix) => {
     const names = [...new Set(addresses.filter((address) => prefixContains(prefix, address)).flatMap(namesOf))].sort();

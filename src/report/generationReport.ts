@@ -265,8 +265,8 @@ function closedLines(policies: readonly PlannedPolicy[]): string[] {
     if (learned === undefined) return [`${file} closes every pod of its namespace that no other policy opens`];
     return closes.map((direction) =>
       direction === "ingress"
-        ? `nothing was seen coming in to ${labelOf(learned.workload)}: nothing may any more`
-        : `nothing was seen going out of ${labelOf(learned.workload)}: nothing may any more, DNS included`,
+        ? `no incoming traffic of ${labelOf(learned.workload)} was seen: none is allowed`
+        : `no outgoing traffic of ${labelOf(learned.workload)} was seen: none is allowed, not even DNS`,
     );
   });
 }
