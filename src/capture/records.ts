@@ -54,6 +54,7 @@ export function looksLikeRecords(line: string): boolean {
 export async function readRecords(path: string, sink: RecordSink): Promise<InputSummary> {
   const name = path === "-" ? "standard input" : path;
   const source = await openBytes(path);
+  const ends = new EndIds(sink);
   const skipped: Record<string, number> = {};
   const warnings: string[] = [];
   const totals = { records: 0, packets: 0, bytes: 0 };
@@ -68,7 +69,7 @@ export async function readRecords(path: string, sink: RecordSink): Promise<Input
       if (line === undefined) skip("line too long", "longer than 4 MiB");
       else if (line.trim() !== "") {
         try {
-          addRecord(parseObject(line), sink, totals);
+          addRecord(parseObject(line), sink, ends, totals);
         } catch (error) {
           if (error instanceof OutsideWindow) {
             skipped[SKIP_REASONS[OUTSIDE_WINDOW]] = (skipped[SKIP_REASONS[OUTSIDE_WINDOW]] ?? 0) + 1;
@@ -101,11 +102,12 @@ function parseObject(line: string): Record<string, unknown> {
 }
 
 /** Reads all of a record before any of it is kept: a refused line leaves nothing behind. */
-function addRecord(record: Record<string, unknown>, sink: RecordSink, totals: { records: number; packets: number; bytes: number }): void {
+function addRecord(record: Record<string, unknown>, sink: RecordSink, ends: EndIds, totals: { records: number; packets: number; bytes: number }): void {
   const { table } = sink;
   const protocol = readProtocol(record.protocol);
   const time = readTime(record.time);
-  const [source, destination] = [readEnd(record, "src"), readEnd(record, "dst")];
+  const source = ends.read(record, "src");
+  const destination = ends.read(record, "dst");
   const packets = readCount(record, "packets");
   const bytes = readCount(record, "bytes");
   const [sourcePort, destinationPort, kind] = readPorts(record, protocol);
@@ -117,7 +119,7 @@ function addRecord(record: Record<string, unknown>, sink: RecordSink, totals: { 
   }
   if (isTexts(record.dstNames)) sink.names.know(destination.address);
   if (isTexts(record.dstNames)) for (const name of record.dstNames) sink.names.add(destination.address, name.toLowerCase());
-  const [sourceId, destinationId] = [internEnd(source, sink), internEnd(destination, sink)];
+  const [sourceId, destinationId] = [ends.idOf(source), ends.idOf(destination)];
   const key = kind | WORDS_ARE_IDS | ONE_WAY;
   const [seconds, nanoseconds] = [time?.seconds ?? 0, time?.nanoseconds ?? 0];
   let row = table.locate(sourceId, destinationId, sourcePort, destinationPort, key);
@@ -161,24 +163,51 @@ function readTime(value: unknown) {
 interface End {
   readonly address: Address;
   readonly party: LoggedParty;
+  /** Its id in the address table; -1 until it is asked for. */
+  id: number;
 }
 
-function readEnd(record: Record<string, unknown>, end: "src" | "dst"): End {
-  const text = record[`${end}Ip`];
-  const address = typeof text === "string" ? parseAddress(text) : undefined;
-  if (address === undefined) throw new BadRecord(`${end}Ip is no address \`${shown(text)}\``);
-  const pod = record[`${end}Pod`] ?? undefined;
-  const labels = record[`${end}Labels`] ?? undefined;
-  if (pod !== undefined && !(typeof pod === "string" && /^[^/]+\/[^/]+$/.test(pod)))
-    throw new BadRecord(`${end}Pod is not namespace/name \`${shown(pod)}\``);
-  if (labels !== undefined && !isTexts(labels)) throw new BadRecord(`${end}Labels is not a list of texts`);
-  return { address, party: { ...(pod === undefined ? {} : { pod }), ...(labels === undefined || labels.length === 0 ? {} : { labels }) } };
-}
+/** Texts of addresses that are kept: the same few are in nearly every line, and parsing one takes longer than the rest of the line. */
+const KEPT_TEXTS = 1 << 16;
 
-/** Returns the address-table id of an end, tagged with what the record says of it. */
-function internEnd({ address, party }: End, sink: RecordSink): number {
-  const [w0, w1, w2, w3] = wordsOfAddress(address);
-  return sink.table.addresses.intern(w0, w1, w2, w3, sink.parties.intern(party));
+/** Reads the ends of records. Those of which a record tells no more than the address are kept by its text. */
+class EndIds {
+  readonly #sink: RecordSink;
+  readonly #known = new Map<string, End>();
+
+  constructor(sink: RecordSink) {
+    this.#sink = sink;
+  }
+
+  read(record: Record<string, unknown>, end: "src" | "dst"): End {
+    const text = end === "src" ? record.srcIp : record.dstIp;
+    const pod = (end === "src" ? record.srcPod : record.dstPod) ?? undefined;
+    const labels = (end === "src" ? record.srcLabels : record.dstLabels) ?? undefined;
+    const isPlain = pod === undefined && labels === undefined && typeof text === "string";
+    const known = isPlain ? this.#known.get(text) : undefined;
+    if (known !== undefined) return known;
+    const address = typeof text === "string" ? parseAddress(text) : undefined;
+    if (address === undefined) throw new BadRecord(`${end}Ip is no address \`${shown(text)}\``);
+    if (pod !== undefined && !(typeof pod === "string" && /^[^/]+\/[^/]+$/.test(pod)))
+      throw new BadRecord(`${end}Pod is not namespace/name \`${shown(pod)}\``);
+    if (labels !== undefined && !isTexts(labels)) throw new BadRecord(`${end}Labels is not a list of texts`);
+    const party = { ...(pod === undefined ? {} : { pod }), ...(labels === undefined || labels.length === 0 ? {} : { labels }) };
+    const read = { address, party, id: -1 };
+    if (isPlain) {
+      if (this.#known.size >= KEPT_TEXTS) this.#known.clear();
+      this.#known.set(text, read);
+    }
+    return read;
+  }
+
+  /** Returns the address-table id of an end, tagged with what the record says of it. A refused record must not reach this. */
+  idOf(end: End): number {
+    if (end.id < 0) {
+      const [w0, w1, w2, w3] = wordsOfAddress(end.address);
+      end.id = this.#sink.table.addresses.intern(w0, w1, w2, w3, this.#sink.parties.intern(end.party));
+    }
+    return end.id;
+  }
 }
 
 function isTexts(value: unknown): value is string[] {

@@ -247,7 +247,7 @@ describe("shape", () => {
 
   test("requests become rules in Cilium with --l7 where each was seen, and not where one was not", () => {
     const http = (path: string) => ({ http: { method: "GET", path, host: "api", headers: {} } });
-    const flow = (requests: SeenFlow["requests"]): SeenFlow[] => [{ from: web, to: api, port: 9090, requests }];
+    const flow = (requests: NonNullable<SeenFlow["requests"]>): SeenFlow[] => [{ from: web, to: api, port: 9090, requests }];
     const options: LearnOptions = { type: "cilium", l7: true };
     expect(policyOf("api", flow([http("/orders/17"), http("/orders/18")]), options)).toContain(
       "rules:\n            http:\n              - method: GET\n                path: /orders/[0-9]+\n",
