@@ -102,7 +102,12 @@ function parseObject(line: string): Record<string, unknown> {
 }
 
 /** Reads all of a record before any of it is kept: a refused line leaves nothing behind. */
-function addRecord(record: Record<string, unknown>, sink: RecordSink, ends: EndIds, totals: { records: number; packets: number; bytes: number }): void {
+function addRecord(
+  record: Record<string, unknown>,
+  sink: RecordSink,
+  ends: EndIds,
+  totals: { records: number; packets: number; bytes: number },
+): void {
   const { table } = sink;
   const protocol = readProtocol(record.protocol);
   const time = readTime(record.time);

@@ -3,14 +3,11 @@ import { dirname, relative } from "node:path";
 import type { InputSummary } from "../capture/observation.ts";
 import type { Cluster } from "../cluster/snapshot.ts";
 import { dialectOf } from "../evaluate/honoured.ts";
-import type { CniProfile } from "../evaluate/profile.ts";
 import { denyAll, POLICY_TYPES, type PolicyType } from "../generate/dialect.ts";
 import type { GivenFile, GivenPolicies } from "../generate/extend.ts";
 import { type Generation, generate } from "../generate/generate.ts";
 import { PolicyNames } from "../generate/names.ts";
 import { labelOf, type SelectableWorkload, Workloads } from "../generate/workloads.ts";
-import type { Widening } from "../net/mergePrefixes.ts";
-import { prefixContains } from "../net/prefix.ts";
 import { parseDuration } from "../net/time.ts";
 import { NotExtendable } from "../policy/extendText.ts";
 import { nearest } from "../policy/objectReader.ts";
@@ -90,7 +87,6 @@ export async function generatePolicies(flags: GenerateFlags): Promise<Generation
         defaultDeny: flags.defaultDeny,
         l7: flags.l7,
         byName: flags.fqdn,
-        widening: limits.widenBits === 0 ? undefined : wideningOf(limits.widenBits, cluster, profile),
         ...limits,
       },
       ...(given === undefined ? {} : { given }),
@@ -170,32 +166,12 @@ interface Limits {
 }
 
 function readLimits({ widen = "0", minWindow = "0s", minConnections = "0" }: GenerateFlags): Limits {
-  if (!/^\d{1,2}$/.test(widen) || Number(widen) > 24)
-    throw new UsageError(`--cidr-max-widen: \`${widen}\` is no number of bits from 0 to 24`);
+  if (!/^\d{1,2}$/.test(widen) || Number(widen) > 32)
+    throw new UsageError(`--cidr-max-widen: \`${widen}\` is no number of bits from 0 to 32`);
   const minSeconds = parseDuration(minWindow);
   if (minSeconds === undefined) throw new UsageError(`--min-window: \`${minWindow}\` is no duration (30m, 24h, 7d)`);
   if (!/^\d{1,12}$/.test(minConnections)) throw new UsageError(`--min-connections: \`${minConnections}\` is no number`);
   return { widenBits: Number(widen), minSeconds, minConnections: Number(minConnections) };
-}
-
-/** A wider prefix must hold nothing of the cluster's own: it would open what selectors are for. IPv6 has four times the bits. */
-function wideningOf(bits: number, { pods, nodes, services }: Cluster, _profile: CniProfile): Widening {
-  const own = [...pods, ...nodes, ...services].flatMap(({ addresses }) => addresses).sort((a, b) => (a < b ? -1 : 1));
-  const ranges = nodes.flatMap(({ podPrefixes }) => podPrefixes);
-  return {
-    shortest: { 4: 32 - bits, 6: 128 - 4 * bits },
-    mayHold: (prefix) => {
-      let low = 0;
-      let high = own.length;
-      while (low < high) {
-        const middle = (low + high) >>> 1;
-        if (own[middle] < prefix.first) low = middle + 1;
-        else high = middle;
-      }
-      if (low < own.length && prefixContains(prefix, own[low])) return false;
-      return !ranges.some((range) => range.family === prefix.family && range.first <= prefix.last && prefix.first <= range.last);
-    },
-  };
 }
 
 const KINDS: Readonly<Record<string, string>> = {

@@ -24,6 +24,7 @@ export function lengthText(evidence: Evidence): string | undefined {
   return Number.isNaN(evidence.seconds) ? undefined : formatDuration(evidence.seconds);
 }
 
-function grouped(value: number): string {
+/** Returns a number with thousands separated. */
+export function grouped(value: number): string {
   return String(value).replace(/\B(?=(\d{3})+$)/g, ",");
 }

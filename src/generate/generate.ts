@@ -7,7 +7,6 @@ import type { AddressTable } from "../flow/addressTable.ts";
 import type { Connections } from "../flow/connections.ts";
 import type { L7Hint } from "../flow/hints.ts";
 import type { NameTable } from "../flow/names.ts";
-import type { Widening } from "../net/mergePrefixes.ts";
 import type { Policy, PolicySet } from "../policy/model.ts";
 import { identityOf, overlay } from "../policy/readPolicies.ts";
 import { type Dialect, denyAll, refOf } from "./dialect.ts";
@@ -18,6 +17,7 @@ import { PeerFinder } from "./peers.ts";
 import { type PlannedPolicy, planDefaultDeny, planPolicy } from "./plan.ts";
 import { type Proof, prove } from "./proof.ts";
 import { planRules } from "./rules.ts";
+import { wideningOf } from "./widening.ts";
 import { labelOf, type SelectableWorkload, type Workloads } from "./workloads.ts";
 
 /** What policies are generated from. Where the connections came from does not matter. */
@@ -49,7 +49,8 @@ export interface GenerationOptions {
   readonly defaultDeny: boolean;
   readonly l7: boolean;
   readonly byName: boolean;
-  readonly widening: Widening | undefined;
+  /** Bits by which prefixes of outside addresses may be widened. */
+  readonly widenBits: number;
   /** Workloads with less evidence than this get no policy. */
   readonly minSeconds: number;
   readonly minConnections: number;
@@ -106,7 +107,8 @@ export function generate(input: GenerationInput): Generation {
     peers,
     dialect,
     profile,
-    widening: options.widening,
+    widening: wideningOf(cluster),
+    widenBits: options.widenBits,
     l7: options.l7,
     namesOf: (address: bigint) => input.names.namesOf(address),
   };

@@ -8,6 +8,7 @@ import { formatPrefix, type Prefix, prefixContains } from "../net/prefix.ts";
 import { TCP, UDP } from "../net/protocol.ts";
 import { namePattern } from "../policy/cilium/names.ts";
 import type { Direction, L7Match, Peer, PeerTerm, Rule } from "../policy/model.ts";
+import { grouped } from "./comments.ts";
 import type { Dialect } from "./dialect.ts";
 import { Evidence } from "./evidence.ts";
 import type { LearnedWorkload, SeenPeer, SeenPort } from "./gather.ts";
@@ -29,6 +30,8 @@ export interface PlannedRule {
   readonly specs: readonly PeerSpec[];
   /** Workloads that its selectors let in besides those that were seen. */
   readonly unseen: readonly string[];
+  /** Where it lists very many prefixes: how many, and how many there would be if they were wider (--cidr-max-widen). */
+  readonly many?: { readonly count: number; readonly wider: readonly { readonly bits: number; readonly count: number }[] };
   /** Why it is there though nothing was seen of it; absent: it was. */
   readonly needed?: string;
 }
@@ -39,7 +42,9 @@ export interface RuleSurroundings {
   readonly peers: PeerFinder;
   readonly dialect: Dialect;
   readonly profile: CniProfile;
-  readonly widening: Widening | undefined;
+  /** How prefixes may be widened by bits, and by how many they are. */
+  readonly widening: (bits: number) => Widening | undefined;
+  readonly widenBits: number;
   /** Whether rules on requests are written (Cilium). */
   readonly l7: boolean;
   /** Names of outside addresses. */
@@ -48,6 +53,7 @@ export interface RuleSurroundings {
 
 /** More prefixes than this in one rule are hard to read: the report says how to have fewer. */
 const MANY_PREFIXES = 20;
+const WIDER_BITS = [8, 16, 24, 32];
 /** Prefixes whose names are listed above a rule. */
 const LISTED_NAMES = 20;
 
@@ -180,7 +186,7 @@ function addTo(
 function ruleOf({ ports, l7, isDns, members }: Group, direction: Direction, around: RuleSurroundings): PlannedRule {
   members.sort((a, b) => (a.peer.spec.label < b.peer.spec.label ? -1 : a.peer.spec.label > b.peer.spec.label ? 1 : 0));
   const [{ peer }] = members;
-  const { terms, remarks } = termsOf(
+  const { terms, remarks, many } = termsOf(
     peer.spec.kind,
     members.map(({ peer: each }) => each),
     around,
@@ -207,6 +213,7 @@ function ruleOf({ ports, l7, isDns, members }: Group, direction: Direction, arou
     remarks: [...names, ...ports.remarks, ...new Set(said), ...remarks],
     seen: members.flatMap(({ seen }) => seen),
     specs: members.map(({ peer: each }) => each.spec),
+    ...(many === undefined ? {} : { many }),
     unseen: [...new Set(members.flatMap(({ peer: each }) => unseenOf(each, around)))].sort(),
   };
 }
@@ -232,10 +239,15 @@ function outsideLabel(specs: readonly PeerSpec[]): string {
     const ip = spec.kind === "outside" ? formatAddress(spec.address) : spec.label;
     return spec.label === ip ? ip : `${spec.label} (${ip})`;
   }
-  return `${specs.length} addresses outside`;
+  return `${grouped(specs.length)} addresses outside`;
 }
 
-function termsOf(kind: PeerSpec["kind"], peers: readonly SeenPeer[], around: RuleSurroundings): { terms: PeerTerm[]; remarks: string[] } {
+interface Terms extends Pick<PlannedRule, "many"> {
+  readonly terms: PeerTerm[];
+  readonly remarks: string[];
+}
+
+function termsOf(kind: PeerSpec["kind"], peers: readonly SeenPeer[], around: RuleSurroundings): Terms {
   const isCilium = around.dialect.type === "cilium";
   switch (kind) {
     case "pods":
@@ -281,8 +293,8 @@ function termsOf(kind: PeerSpec["kind"], peers: readonly SeenPeer[], around: Rul
       };
     case "outside": {
       const addresses = peers.flatMap(({ spec }) => (spec.kind === "outside" ? [spec.address] : []));
-      const prefixes = mergeAddresses(addresses, around.widening);
-      return { terms: prefixTerms(prefixes), remarks: outsideRemarks(prefixes, addresses, around) };
+      const prefixes = mergeAddresses(addresses, around.widening(around.widenBits));
+      return { terms: prefixTerms(prefixes), remarks: outsideRemarks(prefixes, addresses, around), ...manyOf(prefixes, addresses, around) };
     }
   }
 }
@@ -291,11 +303,24 @@ function prefixTerms(prefixes: readonly Prefix[]): PeerTerm[] {
   return prefixes.map((prefix) => ({ kind: "prefix", prefix, except: [] }));
 }
 
-function outsideRemarks(prefixes: readonly Prefix[], addresses: readonly Address[], { namesOf, widening }: RuleSurroundings): string[] {
+/** Says how few prefixes there would be if they were wider, where there are many. */
+function manyOf(
+  prefixes: readonly Prefix[],
+  addresses: readonly Address[],
+  { widening, widenBits }: RuleSurroundings,
+): Pick<PlannedRule, "many"> {
+  if (prefixes.length <= MANY_PREFIXES) return {};
+  const wider = WIDER_BITS.filter((bits) => bits > widenBits).map((bits) => ({
+    bits,
+    count: mergeAddresses(addresses, widening(bits)).length,
+  }));
+  return { many: { count: prefixes.length, wider } };
+}
+
+function outsideRemarks(prefixes: readonly Prefix[], addresses: readonly Address[], { namesOf, widenBits }: RuleSurroundings): string[] {
   const remarks: string[] = [];
-  const isWidened = prefixes.some(({ length, family }) => length < (family === 4 ? 32 : 128)) && widening !== undefined;
-  if (isWidened) remarks.push("prefixes are wider than what was seen (--cidr-max-widen)");
-  if (prefixes.length > MANY_PREFIXES) remarks.push(`${prefixes.length} prefixes: a larger --cidr-max-widen joins more of them`);
+  const isWidened = prefixes.some(({ length, family }) => length < (family === 4 ? 32 : 128)) && widenBits > 0;
+  if (isWidened) remarks.push(`prefixes are wider than what was seen (--cidr-max-widen ${widenBits})`);
   if (addresses.length === 1) return remarks;
   const named = prefixes.slice(0, 4 * LISTED_NAMES).flatMap((prefix) => {
     const names = [...new Set(addresses.filter((address) => prefixContains(prefix, address)).flatMap(namesOf))].sort();

@@ -123,12 +123,13 @@ function policyJson({ policy, object, file, learned, rules, alsoSelects, closes 
             days: learned.days.size,
           },
         }),
-    rules: rules.map(({ rule, evidence, peers, remarks, unseen, needed }) => ({
+    rules: rules.map(({ rule, evidence, peers, remarks, unseen, many, needed }) => ({
       rule: rule.ref.path,
       evidence: evidenceJson(evidence),
       peers: peers.map((peer) => ({ name: peer.label, ...evidenceJson(peer.evidence) })),
       remarks,
       alsoMatches: unseen,
+      ...(many === undefined ? {} : { prefixes: many }),
       ...(needed === undefined ? {} : { neededFor: needed }),
     })),
     alsoSelects: alsoSelects.map(workloadJson),
@@ -199,6 +200,7 @@ export function generationTable(result: GenerationResult, directory: string | un
   section(lines, style.bad("CLOSED"), closedLines(policies));
   section(lines, style.bold("ALSO SELECTED"), selectedLines(policies));
   section(lines, style.bold("ALSO ALLOWED"), unseenLines(policies));
+  section(lines, style.bold("MANY PREFIXES"), manyLines(policies));
   section(lines, style.bold("LEFT OUT"), leftOutLines(gathered.leftOut));
   section(
     lines,
@@ -284,6 +286,18 @@ function unseenLines(policies: readonly PlannedPolicy[]): string[] {
     rules.flatMap(({ rule, unseen }) =>
       unseen.length === 0 ? [] : [`${file} ${rule.ref.path} also lets ${unseen.join(", ")}, never seen there`],
     ),
+  );
+}
+
+function manyLines(policies: readonly PlannedPolicy[]): string[] {
+  return policies.flatMap(({ file, rules }) =>
+    rules.flatMap(({ rule, many }) => {
+      if (many === undefined) return [];
+      const wider = many.wider.map(({ bits, count }) => `${grouped(count)} with ${bits}`).join(", ");
+      return [
+        `${file} ${rule.ref.path} lists ${grouped(many.count)} of them${wider === "" ? "" : `; --cidr-max-widen BITS joins them: ${wider}`}`,
+      ];
+    }),
   );
 }
 

@@ -94,7 +94,7 @@ export function learn(snapshot: string, flows: readonly SeenFlow[], options: Lea
       defaultDeny: false,
       l7: false,
       byName: false,
-      widening: undefined,
+      widenBits: 0,
       minSeconds: 0,
       minConnections: 0,
       ...options,
