@@ -28,7 +28,7 @@ import {
   type TrafficFlags,
 } from "./inputs.ts";
 import { Progress } from "./progress.ts";
-import { expectLongWork, MANY_ROWS } from "./tiers.ts";
+import { collectAtOnce, expectLongWork, MANY_ROWS } from "./tiers.ts";
 
 export interface SimulateFlags extends TrafficFlags, PolicyFlags {
   readonly snapshot: readonly string[];
@@ -41,6 +41,7 @@ export interface SimulateFlags extends TrafficFlags, PolicyFlags {
 /** The main job: captures or flow records -> connections -> endpoints -> compiled policies -> decisions, ready to be reported. */
 export async function simulate(flags: SimulateFlags): Promise<SimulationResult> {
   refuseTwoStdins({ "--pcap": flags.pcap, "--flows": flags.flows, "--snapshot": flags.snapshot, "--filename": flags.filename });
+  collectAtOnce();
   expectLongWork(false);
   const accepted = flags.ignore === undefined ? [] : readIgnoreFile(flags.ignore);
   const cluster = await loadCluster(flags.snapshot);
