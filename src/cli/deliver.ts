@@ -14,7 +14,7 @@ export interface DeliverFlags {
   readonly failOn: "drop" | "unknown";
 }
 
-const REPORTS: Readonly<Record<string, (result: SimulationResult) => Iterable<string>>> = {
+const REPORTS: Readonly<Record<string, (result: SimulationResult) => Iterable<string | Uint8Array>>> = {
   json: simulationJson,
   markdown: (result) => [simulationMarkdown(result)],
 };
@@ -41,7 +41,7 @@ export async function deliverSimulation(result: SimulationResult, flags: Deliver
   return exitCode;
 }
 
-function piecesOf(result: SimulationResult, output: string): Iterable<string> {
+function piecesOf(result: SimulationResult, output: string): Iterable<string | Uint8Array> {
   switch (output) {
     case "json":
       return simulationJson(result);

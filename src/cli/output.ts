@@ -6,13 +6,32 @@ import { systemReason } from "../capture/byteSource.ts";
 import { PLAIN_STYLE, type Style } from "../report/simulationTable.ts";
 import { UsageError } from "./errors.ts";
 
-/** Writes pieces of text one after the other, waiting where the reader is slow: a report of a million rows is never one string. */
-export async function writePieces(stream: Writable, pieces: Iterable<string>): Promise<void> {
-  for (const piece of pieces) if (!stream.write(piece)) await once(stream, "drain");
+/**
+ * Writes pieces of text one after the other, waiting where the reader is slow: a report of a million rows is never one string. Bytes
+ * need be valid only until the next piece is asked for.
+ */
+export async function writePieces(stream: Writable, pieces: Iterable<string | Uint8Array>): Promise<void> {
+  for (const piece of pieces) {
+    if (typeof piece !== "string") await writeWhole(stream, piece);
+    else if (!stream.write(piece)) await once(stream, "drain");
+  }
+}
+
+/** Writes bytes and waits until they are out, so that their memory can hold the next piece: fresh memory cost more than copying to it. */
+function writeWhole(stream: Writable, bytes: Uint8Array): Promise<void> {
+  return new Promise((resolve, reject) => {
+    stream.once("error", reject);
+    stream.write(bytes, (error) => {
+      // What failed is told by the event, as to all that wait for this stream.
+      if (error) return;
+      stream.off("error", reject);
+      resolve();
+    });
+  });
 }
 
 /** Writes pieces of text to a file, replacing what it held. */
-export async function writeFilePieces(path: string, pieces: Iterable<string>): Promise<void> {
+export async function writeFilePieces(path: string, pieces: Iterable<string | Uint8Array>): Promise<void> {
   try {
     const stream = createWriteStream(path);
     await once(stream, "open");

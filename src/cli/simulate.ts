@@ -13,7 +13,7 @@ import { UsageError } from "./errors.ts";
 import { existingPolicies, loadCandidates, loadCluster, type PolicyFlags, readText, refuseTwoStdins, type TrafficFlags } from "./inputs.ts";
 import { observe } from "./observe.ts";
 import { Progress } from "./progress.ts";
-import { expectLongWork } from "./tiers.ts";
+import { collectAtOnce, expectLongWork } from "./tiers.ts";
 
 export interface SimulateFlags extends TrafficFlags, PolicyFlags {
   readonly snapshot: readonly string[];
@@ -26,6 +26,7 @@ export interface SimulateFlags extends TrafficFlags, PolicyFlags {
 /** The main job: captures or flow records -> connections -> endpoints -> compiled policies -> decisions, ready to be reported. */
 export async function simulate(flags: SimulateFlags): Promise<SimulationResult> {
   refuseTwoStdins({ "--pcap": flags.pcap, "--flows": flags.flows, "--snapshot": flags.snapshot, "--filename": flags.filename });
+  collectAtOnce();
   expectLongWork(false);
   const accepted = flags.ignore === undefined ? [] : readIgnoreFile(flags.ignore);
   const cluster = await loadCluster(flags.snapshot);

@@ -11,3 +11,12 @@ export const MANY_ROWS = 1 << 17;
 export function expectLongWork(isLong: boolean): void {
   setFlagsFromString(isLong ? "--opt" : "--no-opt");
 }
+
+/**
+ * Lets V8 mark its heap in one go once that is full, not in steps beforehand: nobody waits for an answer meanwhile, and the steps cost
+ * more than they spread (measured: 2.5 % of a run's processor time, 10 MB). Said here and not on the command line, where it would cost
+ * Node's code cache (15 ms).
+ */
+export function collectAtOnce(): void {
+  setFlagsFromString("--no-incremental-marking");
+}

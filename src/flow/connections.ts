@@ -186,10 +186,8 @@ export function connect(table: FlowTable, surroundings: Surroundings, hints: { h
   const adder = new ConnectionAdder(connections, table, directions, views, hints);
   const groups = views.groups();
   for (let row = 0; row < table.size; row++) {
-    if (views.rootOf(row) !== row) continue;
-    const rows = groups.get(row);
-    if (rows === undefined) adder.addAlone(row);
-    else adder.add(rows);
+    if (views.isAlone(row)) adder.addAlone(row);
+    else if (views.rootOf(row) === row) adder.add(groups.get(row)!);
   }
   return connections;
 }
@@ -219,7 +217,8 @@ class ConnectionAdder {
     this.#evidence.reset();
     this.#evidence.gather(table, row, side);
     this.#addRow(i, row);
-    const [a, b] = [table.packetsOf(row, 0), table.packetsOf(row, 1)];
+    const a = table.packetsOf(row, 0);
+    const b = table.packetsOf(row, 1);
     this.#count(i, row, a + b, (a > 0 ? table.bytesOf(row, 0) : 0) + (b > 0 ? table.bytesOf(row, 1) : 0));
   }
 

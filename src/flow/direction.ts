@@ -56,8 +56,8 @@ export function findDirections(table: FlowTable, surroundings: Surroundings): Di
   let start = Number.POSITIVE_INFINITY;
   for (let row = 0; row < table.size; row++) {
     const state = table.get(row, STATE);
-    const began = table.firstSeconds(row) + table.firstNanoseconds(row) * 1e-9;
-    if (began < start && (state & UNTIMED) === 0) start = began;
+    // Whole seconds first: a fraction is an object to code that V8 has not compiled yet.
+    if (table.firstSeconds(row) <= start && (state & UNTIMED) === 0) start = Math.min(start, startOf(table, row));
     const seen = seenInitiator(table.get(row, KIND), state);
     if (seen < 0) {
       open.push(row);
@@ -66,9 +66,13 @@ export function findDirections(table: FlowTable, surroundings: Surroundings): Di
     directions.initiator[row] = seen;
     directions.isSeen[row] = 1;
   }
-  const inference = new Inference(table, surroundings, directions, open, start);
-  for (let k = 0; k < open.length; k++) directions.initiator[open[k]] = inference.initiatorOf(open[k]);
+  if (open.length > 0) new Inference(table, surroundings, directions, open, start).infer();
   return directions;
+}
+
+/** Returns when a row began, epoch seconds. */
+function startOf(table: FlowTable, row: number): number {
+  return table.firstSeconds(row) + table.firstNanoseconds(row) * 1e-9;
 }
 
 /** Returns the side that was seen to begin, or -1. */
@@ -86,46 +90,74 @@ function seenInitiator(kind: number, state: number): number {
   return accepted === ACCEPTED << 1 ? 0 : -1;
 }
 
+function firstSender(state: number): number {
+  return (state & B_BEGAN) !== 0 ? 1 : 0;
+}
+
 function fillEndpoint(tuples: TupleTable, table: FlowTable, row: number, side: number): void {
   tuples.key[0] = table.addressId(row, side);
   tuples.key[1] = table.portOf(row, side);
   tuples.key[2] = table.get(row, KIND) & 255;
 }
 
-/** How many client-like ports of the other address each (address, port) was seen with. */
-class PeerPorts {
-  readonly tuples = new TupleTable(4);
-  readonly counts: number[] = [];
+/** Ports of some rows, with their protocols: most other rows are seen to share none without a look into any table. */
+class PortMarks {
+  /** By the low bits of port and protocol together. */
+  readonly #marks = new Uint8Array(1 << 16);
 
-  fill(table: FlowTable, row: number, side: number): void {
-    const { key } = this.tuples;
+  mark(port: number, protocol: number): void {
+    this.#marks[port ^ (protocol << 8)] = 1;
+  }
+
+  mayHave(port: number, protocol: number): boolean {
+    return this.#marks[port ^ (protocol << 8)] === 1;
+  }
+}
+
+/** How many client-like ports of the other address each (address, port) of the rows that ask was seen with. */
+class PeerPorts {
+  readonly #table: FlowTable;
+  readonly #tuples = new TupleTable(4);
+  readonly #counts: number[] = [];
+  readonly #asked = new PortMarks();
+
+  constructor(table: FlowTable, asking: readonly number[]) {
+    this.#table = table;
+    for (let k = 0; k < asking.length; k++) {
+      const protocol = table.get(asking[k], KIND) & 255;
+      for (let side = 0; side < 2; side++) {
+        this.#asked.mark(table.portOf(asking[k], side), protocol);
+        this.#fill(asking[k], side);
+        if (this.#tuples.intern() === this.#counts.length) this.#counts.push(0);
+      }
+    }
+  }
+
+  count(row: number): void {
+    const table = this.#table;
+    const protocol = table.get(row, KIND) & 255;
+    if (!hasPorts(protocol)) return;
+    for (let side = 0; side < 2; side++) {
+      if (table.portOf(row, 1 - side) < FIRST_CLIENT_PORT || !this.#asked.mayHave(table.portOf(row, side), protocol)) continue;
+      this.#fill(row, side);
+      const id = this.#tuples.find();
+      if (id >= 0) this.#counts[id]++;
+    }
+  }
+
+  of(row: number, side: number): number {
+    this.#fill(row, side);
+    return this.#counts[this.#tuples.find()];
+  }
+
+  #fill(row: number, side: number): void {
+    const table = this.#table;
+    const { key } = this.#tuples;
     key[0] = table.addressId(row, side);
     key[1] = table.portOf(row, side);
     key[2] = table.addressId(row, 1 - side);
     key[3] = table.get(row, KIND) & 255;
   }
-
-  of(table: FlowTable, row: number, side: number): number {
-    this.fill(table, row, side);
-    const id = this.tuples.find();
-    return id < 0 ? 0 : this.counts[id];
-  }
-}
-
-function countPeerPorts(table: FlowTable, rows: readonly number[]): PeerPorts {
-  const many = new PeerPorts();
-  for (let k = 0; k < rows.length; k++) {
-    const row = rows[k];
-    if (!hasPorts(table.get(row, KIND) & 255)) continue;
-    for (let side = 0; side < 2; side++) {
-      if (table.portOf(row, 1 - side) < FIRST_CLIENT_PORT) continue;
-      many.fill(table, row, side);
-      const id = many.tuples.intern();
-      if (id === many.counts.length) many.counts.push(1);
-      else many.counts[id]++;
-    }
-  }
-  return many;
 }
 
 /** Infers who began where nobody was seen to. What the rules need is gathered when one asks: most rows are decided before. */
@@ -136,8 +168,9 @@ class Inference {
   readonly #open: readonly number[];
   /** Time of the first packet of all, epoch seconds. */
   readonly #start: number;
+  /** Protocol and port that an address was last found to serve, by its address-table id: most servers have one. */
+  readonly #latestServing: Int32Array;
   #served: TupleTable | undefined;
-  #many: PeerPorts | undefined;
 
   constructor(table: FlowTable, surroundings: Surroundings, directions: Directions, open: readonly number[], start: number) {
     this.#table = table;
@@ -145,56 +178,97 @@ class Inference {
     this.#directions = directions;
     this.#open = open;
     this.#start = start;
+    table.addressId(open[0], 0); // gives every row's addresses their ids
+    this.#latestServing = new Int32Array(table.addresses.size).fill(-1);
   }
 
-  initiatorOf(row: number): number {
+  /** Fills in the initiators of all open rows. */
+  infer(): void {
+    const open = this.#open;
+    const { initiator } = this.#directions;
+    const rest: number[] = [];
+    for (let k = 0; k < open.length; k++) {
+      const side = this.#knownInitiator(open[k]);
+      if (side < 0) rest.push(open[k]);
+      else initiator[open[k]] = side;
+    }
+    if (rest.length === 0) return;
+    const peers = new PeerPorts(this.#table, rest);
+    for (let k = 0; k < open.length; k++) peers.count(open[k]);
+    for (let k = 0; k < rest.length; k++) initiator[rest[k]] = this.#likelyInitiator(rest[k], peers);
+  }
+
+  /** Returns the initiator by what is known of this row and of servers, or -1. */
+  #knownInitiator(row: number): number {
     const table = this.#table;
     const kind = table.get(row, KIND);
     const state = table.get(row, STATE);
     const protocol = kind & 255;
-    const firstSender = (state & B_BEGAN) !== 0 ? 1 : 0;
     if ((kind & ONE_WAY) !== 0) return (kind & INITIATOR_IS_B) !== 0 ? 1 : 0;
-    if (isIcmp(protocol) || !hasPorts(protocol)) return firstSender;
-    const [servesA, servesB] = [this.#isKnownServer(row, 0), this.#isKnownServer(row, 1)];
-    if (servesA !== servesB) return servesA ? 1 : 0;
-    const [servedA, servedB] = [this.#wasSeenServing(row, 0), this.#wasSeenServing(row, 1)];
-    if (servedA !== servedB) return servedA ? 1 : 0;
+    if (isIcmp(protocol) || !hasPorts(protocol)) return firstSender(state);
+    const servesA = this.#isKnownServer(row, 0);
+    if (servesA !== this.#isKnownServer(row, 1)) return servesA ? 1 : 0;
+    const servedA = this.#wasSeenServing(row, 0);
+    if (servedA !== this.#wasSeenServing(row, 1)) return servedA ? 1 : 0;
     // Whoever is told that nobody listens had begun, unless the one who says so had spoken before (a late answer to a closed port).
     if ((state & (REFUSED_BY_ERROR | UNREACHED_BY_ERROR | PROHIBITED_BY_ERROR)) !== 0) {
       const sender = (state & ERROR_SENT_TO_B) !== 0 ? 1 : 0;
       if ((state & (SPOKE << (1 - sender))) === 0) return sender;
     }
-    this.#many ??= countPeerPorts(table, this.#open);
-    const [a, b] = [this.#many.of(table, row, 0), this.#many.of(table, row, 1)];
+    return -1;
+  }
+
+  /** Returns the initiator by what servers look like. */
+  #likelyInitiator(row: number, peers: PeerPorts): number {
+    const table = this.#table;
+    const a = peers.of(row, 0);
+    const b = peers.of(row, 1);
     if (a !== b && Math.max(a, b) > 1) return a > b ? 1 : 0;
-    if (protocol === UDP && table.firstSeconds(row) + table.firstNanoseconds(row) * 1e-9 >= this.#start + WELL_AFTER_SECONDS)
-      return firstSender;
-    const [portA, portB] = [table.portOf(row, 0), table.portOf(row, 1)];
-    if (portA === portB) return firstSender;
+    const first = firstSender(table.get(row, STATE));
+    if ((table.get(row, KIND) & 255) === UDP && startOf(table, row) >= this.#start + WELL_AFTER_SECONDS) return first;
+    const portA = table.portOf(row, 0);
+    const portB = table.portOf(row, 1);
+    if (portA === portB) return first;
     return portA < portB ? 1 : 0;
   }
 
   #isKnownServer(row: number, side: number): boolean {
     const table = this.#table;
-    return this.#surroundings.isServing(
-      table.addresses.addressOf(table.addressId(row, side)),
-      table.get(row, KIND) & 255,
-      table.portOf(row, side),
-    );
+    const id = table.addressId(row, side);
+    const protocol = table.get(row, KIND) & 255;
+    const port = table.portOf(row, side);
+    const end = (protocol << 16) | port;
+    if (this.#latestServing[id] === end) return true;
+    if (!this.#surroundings.isServing(table.addresses.addressOf(id), protocol, port)) return false;
+    this.#latestServing[id] = end;
+    return true;
   }
 
   /** Reports whether another connection was seen to be opened to this address and port. */
   #wasSeenServing(row: number, side: number): boolean {
     const table = this.#table;
-    if (this.#served === undefined) {
-      this.#served = new TupleTable(3);
-      for (let other = 0; other < table.size; other++) {
-        if (this.#directions.isSeen[other] === 0 || !hasPorts(table.get(other, KIND) & 255)) continue;
-        fillEndpoint(this.#served, table, other, 1 - this.#directions.initiator[other]);
-        this.#served.intern();
-      }
-    }
+    this.#served ??= this.#findServed();
     fillEndpoint(this.#served, table, row, side);
     return this.#served.find() >= 0;
+  }
+
+  /** Returns who was seen to be connected to, as far as open rows may ask. */
+  #findServed(): TupleTable {
+    const table = this.#table;
+    const { initiator, isSeen } = this.#directions;
+    const asked = new PortMarks();
+    for (let k = 0; k < this.#open.length; k++) {
+      const row = this.#open[k];
+      for (let side = 0; side < 2; side++) asked.mark(table.portOf(row, side), table.get(row, KIND) & 255);
+    }
+    const served = new TupleTable(3);
+    for (let row = 0; row < table.size; row++) {
+      const protocol = table.get(row, KIND) & 255;
+      const side = 1 - initiator[row];
+      if (isSeen[row] === 0 || !hasPorts(protocol) || !asked.mayHave(table.portOf(row, side), protocol)) continue;
+      fillEndpoint(served, table, row, side);
+      served.intern();
+    }
+    return served;
   }
 }

@@ -303,12 +303,22 @@ export class FlowTable {
 
   /** Whatever works on rows asks for their addresses many times: IPv4 words are looked up once. */
   #findIds(): void {
+    const { cells } = this;
     const ids = new Int32Array(this.size * 2);
     ids.set(this.#ids);
+    // Few addresses make many rows: the place of a word holds the end that it was met at last.
+    const latest = new Int32Array(1 << 12).fill(-1);
     for (let at = this.#ids.length; at < ids.length; at++) {
       const cell = (at >> 1) * WIDTH;
-      const word = this.cells[cell + A_WORD + (at & 1)];
-      ids[at] = (this.cells[cell + KIND] & WORDS_ARE_IDS) !== 0 ? word : this.addresses.internIPv4(word);
+      const word = cells[cell + A_WORD + (at & 1)];
+      if ((cells[cell + KIND] & WORDS_ARE_IDS) !== 0) {
+        ids[at] = word;
+        continue;
+      }
+      const place = Math.imul(word, 0x9e3779b1) >>> 20;
+      const same = latest[place];
+      ids[at] = same >= 0 && cells[(same >> 1) * WIDTH + A_WORD + (same & 1)] === word ? ids[same] : this.addresses.internIPv4(word);
+      latest[place] = at;
     }
     this.#ids = ids;
   }

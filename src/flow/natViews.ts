@@ -8,8 +8,12 @@ const TOGETHER_SECONDS = 1;
 
 const MASQUERADE_SECONDS = 0.1;
 
+/** Stands for the client of a port that several dial from. */
+const SEVERAL = -1;
+
 /** What a row's ends are, as far as joining asks. */
 const DIALLED = 1; // the responder's address and port are translated to a backend
+const JOINED = 4; // another view of the connection was found
 const FROM_NODE = 2; // the initiator's address is a node's: perhaps a pod or a client hidden by source NAT
 
 /**
@@ -42,11 +46,16 @@ export class NatViews {
     return row;
   }
 
+  /** Reports whether no other view of a row's connection was found. */
+  isAlone(row: number): boolean {
+    return (this.flags[row] & JOINED) === 0;
+  }
+
   /** Returns the rows of every connection with several views, by the row that stands for it. */
   groups(): ReadonlyMap<number, readonly number[]> {
     const groups = new Map<number, number[]>();
     for (let row = 0; row < this.#parent.length; row++) {
-      const root = this.rootOf(row);
+      const root = this.isAlone(row) ? row : this.rootOf(row);
       if (root === row) continue;
       const group = groups.get(root);
       if (group === undefined) groups.set(root, [root, row]);
@@ -57,21 +66,16 @@ export class NatViews {
 
   #findNeedy(table: FlowTable, directions: Directions, surroundings: Surroundings): number[] {
     const needy: number[] = [];
-    const targets = new TupleTable(2);
-    const dialled: number[] = [];
     const nodes = new OwnerKinds(table, surroundings);
+    const targets = new Targets(table, surroundings);
     for (let row = 0; row < table.size; row++) {
       const kind = table.get(row, KIND);
       const protocol = kind & 255;
       if (!hasPorts(protocol)) continue;
       const initiator = directions.initiator[row];
-      const port = table.portOf(row, 1 - initiator);
-      targets.key[0] = table.addressId(row, 1 - initiator);
-      targets.key[1] = (protocol << 16) | port;
-      const target = targets.intern();
-      if (target === dialled.length)
-        dialled.push(surroundings.isDialled(table.addresses.addressOf(targets.key[0]), protocol, port) ? DIALLED : 0);
-      const flags = dialled[target] | (nodes.isNode(table.addressId(row, initiator)) ? FROM_NODE : 0);
+      const target = table.addressId(row, 1 - initiator);
+      const isDialled = targets.isDialled(target, protocol, table.portOf(row, 1 - initiator));
+      const flags = (isDialled ? DIALLED : 0) | (nodes.isNode(table.addressId(row, initiator)) ? FROM_NODE : 0);
       if (flags === 0) continue;
       this.flags[row] = flags;
       if ((kind & NO_SOURCE_PORT) === 0) needy.push(row);
@@ -108,9 +112,9 @@ export class NatViews {
     for (const row of needy) {
       const views: number[] = [];
       for (let k = 0; k < buckets.length; k++) {
-        const candidates = buckets[k].of(row);
-        for (let c = 0; c < candidates.length; c++) {
-          const other = candidates[c];
+        const bucket = buckets[k];
+        for (let at = bucket.first(row); at >= 0; at = bucket.next(at)) {
+          const other = bucket.row(at);
           if (other !== row && this.#areViews(table, directions, surroundings, row, other) && !views.includes(other)) views.push(other);
         }
       }
@@ -130,7 +134,7 @@ export class NatViews {
       const others = views.filter((other) => !sharesSocket(table, directions, row, other));
       if (same.length > 0) this.#unite(table, directions, row, closest(table, row, same));
       // Two clients that dial from one port: which of them a node's row hides is not known without a sequence number.
-      const isSure = hasIsn(table, row) || !this.isDialled(row) || clients.get(portKey(table, directions, row))!.size === 1;
+      const isSure = hasIsn(table, row) || !this.isDialled(row) || clients.get(portKey(table, directions, row)) !== SEVERAL;
       if (others.length > 0 && isSure) this.#unite(table, directions, row, closest(table, row, others));
     }
     this.leftOut = buckets.reduce((sum, bucket) => sum + bucket.leftOut, 0);
@@ -192,6 +196,8 @@ export class NatViews {
     this.#sources.set(Math.min(a, b), Math.max(x, y));
     // The earlier row stands for the group.
     this.#parent[Math.max(a, b)] = Math.min(a, b);
+    this.flags[row] |= JOINED;
+    this.flags[other] |= JOINED;
   }
 }
 
@@ -199,15 +205,13 @@ function portKey(table: FlowTable, directions: Directions, row: number): number 
   return table.portOf(row, directions.initiator[row]) * 256 + (table.get(row, KIND) & 255);
 }
 
-/** Returns the clients (address-table ids) that dial from each source port. */
-function clientsByPort(table: FlowTable, directions: Directions, rows: readonly number[]): ReadonlyMap<number, ReadonlySet<number>> {
-  const clients = new Map<number, Set<number>>();
+/** Returns the client (address-table id) that dials from each source port; SEVERAL where there are more. */
+function clientsByPort(table: FlowTable, directions: Directions, rows: readonly number[]): ReadonlyMap<number, number> {
+  const clients = new Map<number, number>();
   for (const row of rows) {
     const key = portKey(table, directions, row);
-    const known = clients.get(key);
     const client = table.addressId(row, directions.initiator[row]);
-    if (known === undefined) clients.set(key, new Set([client]));
-    else known.add(client);
+    clients.set(key, (clients.get(key) ?? client) === client ? client : SEVERAL);
   }
   return clients;
 }
@@ -295,6 +299,42 @@ class OwnerKinds {
   }
 }
 
+/** Which addresses and ports are translated to backends, each asked for once. */
+class Targets {
+  readonly #table: FlowTable;
+  readonly #surroundings: Surroundings;
+  readonly #tuples = new TupleTable(2);
+  readonly #known: boolean[] = [];
+  /** By address-table id, what was asked for last, since most servers have one port; and the answer. */
+  readonly #latest: Int32Array;
+  readonly #answers: Uint8Array;
+
+  constructor(table: FlowTable, surroundings: Surroundings) {
+    this.#table = table;
+    this.#surroundings = surroundings;
+    this.#latest = new Int32Array(table.addresses.size).fill(-1);
+    this.#answers = new Uint8Array(table.addresses.size);
+  }
+
+  isDialled(id: number, protocol: number, port: number): boolean {
+    const end = (protocol << 16) | port;
+    if (this.#latest[id] !== end) {
+      this.#latest[id] = end;
+      this.#answers[id] = this.#find(id, end) ? 1 : 0;
+    }
+    return this.#answers[id] === 1;
+  }
+
+  #find(id: number, end: number): boolean {
+    this.#tuples.key[0] = id;
+    this.#tuples.key[1] = end;
+    const target = this.#tuples.intern();
+    if (target === this.#known.length)
+      this.#known.push(this.#surroundings.isDialled(this.#table.addresses.addressOf(id), end >>> 16, end & 0xffff));
+    return this.#known[target];
+  }
+}
+
 /** More rows under one key than honest traffic has: comparing each with each would let a crafted capture take forever. */
 const MAX_BUCKET = 64;
 
@@ -305,7 +345,13 @@ class Buckets {
   readonly #flags: Uint8Array;
   readonly #kind: KeyKind;
   readonly #tuples = new TupleTable(3);
-  readonly #rows: number[][] = [];
+  /** By key: how many rows it has, the first and the last of them as places in `#rows`. */
+  readonly #counts: number[] = [];
+  readonly #firsts: number[] = [];
+  readonly #lasts: number[] = [];
+  /** The rows of all keys, and where the next one of the same key stands; -1: nowhere. A list a key took ten times the memory. */
+  readonly #rows: number[] = [];
+  readonly #next: number[] = [];
   leftOut = 0;
 
   constructor(table: FlowTable, directions: Directions, flags: Uint8Array, kind: KeyKind) {
@@ -316,21 +362,41 @@ class Buckets {
   }
 
   want(row: number): void {
-    if (this.#fill(row, true) && this.#tuples.intern() === this.#rows.length) this.#rows.push([]);
+    if (!this.#fill(row, true) || this.#tuples.intern() < this.#counts.length) return;
+    this.#counts.push(0);
+    this.#firsts.push(-1);
+    this.#lasts.push(-1);
   }
 
   add(row: number): void {
     if (!this.#fill(row, false)) return;
     const id = this.#tuples.find();
     if (id < 0) return;
-    if (this.#rows[id].length < MAX_BUCKET) this.#rows[id].push(row);
-    else this.leftOut++;
+    if (this.#counts[id] >= MAX_BUCKET) {
+      this.leftOut++;
+      return;
+    }
+    const at = this.#rows.push(row) - 1;
+    this.#next.push(-1);
+    if (this.#counts[id]++ === 0) this.#firsts[id] = at;
+    else this.#next[this.#lasts[id]] = at;
+    this.#lasts[id] = at;
   }
 
-  of(row: number): readonly number[] {
-    if (!this.#fill(row, true)) return [];
+  /** Returns the place of the first row that a row in need is to be compared with, or -1. */
+  first(row: number): number {
+    if (!this.#fill(row, true)) return -1;
     const id = this.#tuples.find();
-    return id < 0 ? [] : this.#rows[id];
+    return id < 0 ? -1 : this.#firsts[id];
+  }
+
+  /** Returns the place after a place, or -1. */
+  next(at: number): number {
+    return this.#next[at];
+  }
+
+  row(at: number): number {
+    return this.#rows[at];
   }
 
   /** Makes the key of a row, wanted or offered; reports false where it has none of this kind. */

@@ -23,6 +23,9 @@ export function parseRfc3339(text: string): Instant | undefined {
 
 const DAY_SECONDS = 86400;
 const TWO_DIGITS = Array.from({ length: 60 }, (_, number) => String(number).padStart(2, "0"));
+const THREE_DIGITS = Array.from({ length: 1000 }, (_, number) => String(number).padStart(3, "0"));
+/** `hh:mm:` by minute of the day, of those that were asked for. */
+const MINUTES: string[] = [];
 /** The day that was written last: reports hold many moments of few days, and Date takes most of the time of writing one. */
 let latestDay = Number.NaN;
 let latestDate = "";
@@ -34,11 +37,14 @@ export function formatRfc3339(seconds: number, nanoseconds: number): string | un
   const day = Math.floor(whole / DAY_SECONDS);
   if (day !== latestDay) {
     latestDay = day;
-    latestDate = new Date(day * DAY_SECONDS * 1000).toISOString().slice(0, 10);
+    latestDate = `${new Date(day * DAY_SECONDS * 1000).toISOString().slice(0, 10)}T`;
   }
   const second = whole - day * DAY_SECONDS;
-  const time = `${TWO_DIGITS[Math.floor(second / 3600)]}:${TWO_DIGITS[Math.floor(second / 60) % 60]}:${TWO_DIGITS[second % 60]}`;
-  return `${latestDate}T${time}.${String(1_000_000_000 + nanoseconds).slice(1)}Z`;
+  const minute = Math.floor(second / 60);
+  MINUTES[minute] ??= `${TWO_DIGITS[Math.floor(minute / 60)]}:${TWO_DIGITS[minute % 60]}:`;
+  const micros = Math.floor(nanoseconds / 1000);
+  const fraction = THREE_DIGITS[Math.floor(micros / 1000)] + THREE_DIGITS[micros % 1000] + THREE_DIGITS[nanoseconds % 1000];
+  return `${latestDate + MINUTES[minute] + TWO_DIGITS[second % 60]}.${fraction}Z`;
 }
 
 const UNIT_SECONDS: Record<string, number> = { d: 86400, h: 3600, m: 60, s: 1, ms: 1e-3 };

@@ -1,4 +1,4 @@
-import type { Decision, Reason } from "../evaluate/decision.ts";
+import type { Decision } from "../evaluate/decision.ts";
 import type { Endpoint } from "../evaluate/endpoints.ts";
 import { type Ends, OUTCOME_NAMES, VERDICTS } from "../evaluate/simulation.ts";
 import { OUTCOMES } from "../flow/outcome.ts";
@@ -7,51 +7,73 @@ import { hasPorts, isIcmp, protocolName } from "../net/protocol.ts";
 import { formatRfc3339 } from "../net/time.ts";
 import type { Policy, RuleRef } from "../policy/model.ts";
 import { endpointLabel } from "./labels.ts";
-import { decisionMessage, type SimulationResult } from "./simulationResult.ts";
-import { safeJson } from "./text.ts";
+import { decisionMessage, messageAround, type SimulationResult } from "./simulationResult.ts";
+import { printable, safeJson } from "./text.ts";
+import type { TextBytes } from "./textBytes.ts";
 
-/** The text of a decision around its message, and the whole of it for ends that many connections share, by their labels. */
-interface DecisionText {
-  readonly head: string;
-  readonly tail: string;
-  readonly whole: Map<string, Map<string, string>>;
+/** An endpoint as connections show it, and its label as messages within JSON do. */
+interface EndpointText {
+  readonly json: Buffer;
+  readonly label: string;
 }
 
-const ATTEMPT_KEYS = OUTCOMES.map((name) => `"${name}":`);
+/** A decision around the labels of its subject and of the other end; `message` where it tells more of them. */
+interface DecisionText {
+  readonly around: readonly Buffer[];
+  readonly message: { readonly head: string; readonly tail: string } | undefined;
+}
 
-/** Reasons whose message names the subject alone. */
-const SUBJECT_ONLY: ReadonlySet<Reason> = new Set(["no-policy", "not-selectable", "self", "own-node", "rule"]);
+const SOURCE = Buffer.from('{"source":');
+const DESTINATION = Buffer.from(',"destination":');
+const INGRESS = Buffer.from(',"ingress":');
+/** What stands around the count of attempts where all ended alike, by OUTCOMES. */
+const BEFORE_ATTEMPTS = OUTCOMES.map(
+  (_, k) =>
+    `,"attempts":{${OUTCOMES.slice(0, k)
+      .map((name) => `"${name}":0,`)
+      .join("")}"${OUTCOMES[k]}":`,
+);
+const AFTER_ATTEMPTS = OUTCOMES.map(
+  (_, k) =>
+    `${OUTCOMES.slice(k + 1)
+      .map((name) => `,"${name}":0`)
+      .join("")}}`,
+);
 
 /**
- * Writes connections as the contract's Connection objects. A million connections share few endpoints and decisions, so the text
- * of those is made once and put together: several times faster than an object a connection.
+ * Writes connections as the contract's Connection objects. A million connections share few endpoints and decisions, so the bytes
+ * of those are made once and copied: several times faster than an object a connection.
  */
 export class ConnectionWriter {
   readonly #result: SimulationResult;
-  readonly #endpoints = new Map<Endpoint, string>();
-  readonly #labels = new Map<Endpoint, string>();
+  readonly #endpoints = new Map<Endpoint, EndpointText>();
   readonly #decisions = { egress: new Map<Decision, DecisionText>(), ingress: new Map<Decision, DecisionText>() };
+  /** What follows the decisions, by verdict, baseline and outcome. */
+  readonly #ends: Buffer[] = [];
 
   constructor(result: SimulationResult) {
     this.#result = result;
   }
 
-  /** Returns the JSON text of connection `i`. */
-  json(i: number): string {
+  /** Adds the JSON text of connection `i`. */
+  write(i: number, out: TextBytes): void {
     const { simulation, hints } = this.#result;
     const { connections } = simulation;
     const ends = simulation.ends(i);
-    const { egress, ingress, verdict } = simulation.judgement(i);
+    const { egress, ingress } = simulation.judgement(i);
     const protocol = connections.protocol(i);
     const isCounted = connections.isCounted[i];
-    const attempts = connections.attempts[i];
     const hint = hints.first(connections.hintRow[i]);
     const accepted = this.#result.acceptedBecause(i);
-    let text = `{"source":${this.#endpoint(ends.sourceEndpoint)}`;
-    if (ends.via) text += `,"via":${viaJson(ends.via)}`;
-    text += `,"destination":${this.#endpoint(ends.destinationEndpoint)}`;
-    if (ends.targets.length > 1) text += `,"backends":[${this.#backends(i, ends)}]`;
-    text += `,"protocol":"${protocolName(protocol)}","port":${hasPorts(protocol) ? ends.port : null}`;
+    const source = this.#endpoint(ends.sourceEndpoint);
+    const destination = this.#endpoint(ends.destinationEndpoint);
+    out.addBytes(SOURCE);
+    out.addBytes(source.json);
+    if (ends.via) out.add(`,"via":${viaJson(ends.via)}`);
+    out.addBytes(DESTINATION);
+    out.addBytes(destination.json);
+    if (ends.targets.length > 1) out.add(`,"backends":[${this.#backends(i, ends)}]`);
+    let text = `,"protocol":"${protocolName(protocol)}","port":${hasPorts(protocol) ? ends.port : null}`;
     if (isIcmp(protocol))
       text += connections.hasIcmpType(i)
         ? `,"icmpType":${connections.icmpType(i)},"icmpCode":${connections.icmpCode(i)}`
@@ -60,18 +82,21 @@ export class ConnectionWriter {
     text += `,"count":${connections.count[i]},"packets":${isCounted ? connections.packets[i] : null},"bytes":${isCounted ? connections.bytes[i] : null}`;
     text += `,"firstSeen":${timeJson(connections.firstSeconds[i], connections.firstNanoseconds[i])}`;
     text += `,"lastSeen":${timeJson(connections.lastSeconds[i], connections.lastNanoseconds[i])}`;
-    for (let k = 0; k < OUTCOMES.length; k++) text += (k === 0 ? ',"attempts":{' : ",") + ATTEMPT_KEYS[k] + attempts[k];
-    text += `},"observed":"${OUTCOMES[simulation.observed(i)]}","direction":"${connections.isSeen[i] ? "seen" : "inferred"}"`;
-    text += `,"egress":${this.#decision(egress, "egress", ends)},"ingress":${this.#decision(ingress, "ingress", ends)}`;
-    text += `,"verdict":"${verdict}","baseline":"${VERDICTS[simulation.baselines[i]]}","outcome":"${OUTCOME_NAMES[simulation.outcomes[i]]}"`;
-    return accepted === undefined ? `${text}}` : `${text},"accepted":${safeJson(accepted)}}`;
+    text += `${attemptsJson(connections.attempts[i])},"observed":"${OUTCOMES[simulation.observed(i)]}`;
+    out.add(text + (connections.isSeen[i] ? '","direction":"seen","egress":' : '","direction":"inferred","egress":'));
+    this.#decision(egress, "egress", ends, source, destination, out);
+    out.addBytes(INGRESS);
+    this.#decision(ingress, "ingress", ends, destination, source, out);
+    out.addBytes(this.#end(simulation.verdicts[i], simulation.baselines[i], simulation.outcomes[i]));
+    out.add(accepted === undefined ? "}" : `,"accepted":${safeJson(accepted)}}`);
   }
 
-  #endpoint(endpoint: Endpoint): string {
+  #endpoint(endpoint: Endpoint): EndpointText {
     let text = this.#endpoints.get(endpoint);
     if (text === undefined) {
       const { why: _, ...shown } = endpoint;
-      this.#endpoints.set(endpoint, (text = safeJson(shown)));
+      const label = safeJson(printable(endpointLabel(endpoint))).slice(1, -1);
+      this.#endpoints.set(endpoint, (text = { json: Buffer.from(safeJson(shown)), label }));
     }
     return text;
   }
@@ -81,48 +106,65 @@ export class ConnectionWriter {
     return ends.targets
       .map(
         ({ participant, address, port }) =>
-          `${this.#endpoint(simulation.endpointOf(i, participant, address)).slice(0, -1)},"port":${port}}`,
+          `${this.#endpoint(simulation.endpointOf(i, participant, address))
+            .json.toString()
+            .slice(0, -1)},"port":${port}}`,
       )
       .join(",");
   }
 
-  #decision(decision: Decision, direction: "egress" | "ingress", ends: Ends): string {
+  #decision(
+    decision: Decision,
+    direction: "egress" | "ingress",
+    ends: Ends,
+    subject: EndpointText,
+    other: EndpointText,
+    out: TextBytes,
+  ): void {
     let known = this.#decisions[direction].get(decision);
-    if (known === undefined) this.#decisions[direction].set(decision, (known = textOf(decision)));
-    const { head, tail, whole } = known;
-    const [subject, other] = partiesOf(direction, ends);
-    // Workloads are few, and one text serves all their connections; outside addresses are as many as connections may be.
-    const isShared =
-      subject.type !== "external" && (SUBJECT_ONLY.has(decision.reason) || (decision.reason === "isolated" && other.type !== "external"));
-    if (!isShared) return `${head},"message":${safeJson(decisionMessage(decision, direction, ends))},${tail}`;
-    const key = this.#label(subject);
-    let ofSubject = whole.get(key);
-    if (ofSubject === undefined) whole.set(key, (ofSubject = new Map()));
-    const otherKey = decision.reason === "isolated" ? this.#label(other) : "";
-    let text = ofSubject.get(otherKey);
-    if (text === undefined)
-      ofSubject.set(otherKey, (text = `${head},"message":${safeJson(decisionMessage(decision, direction, ends))},${tail}`));
-    return text;
+    if (known === undefined) this.#decisions[direction].set(decision, (known = textOf(decision, direction)));
+    const { around, message } = known;
+    if (message !== undefined) {
+      out.add(`${message.head},"message":${safeJson(decisionMessage(decision, direction, ends))},${message.tail}`);
+      return;
+    }
+    out.addBytes(around[0]);
+    if (around.length === 1) return;
+    out.add(subject.label);
+    out.addBytes(around[1]);
+    if (around.length === 2) return;
+    out.add(other.label);
+    out.addBytes(around[2]);
   }
 
-  #label(endpoint: Endpoint): string {
-    let label = this.#labels.get(endpoint);
-    if (label === undefined) this.#labels.set(endpoint, (label = endpointLabel(endpoint)));
-    return label;
+  #end(verdict: number, baseline: number, outcome: number): Buffer {
+    const key = (verdict * VERDICTS.length + baseline) * OUTCOME_NAMES.length + outcome;
+    this.#ends[key] ??= Buffer.from(
+      `,"verdict":"${VERDICTS[verdict]}","baseline":"${VERDICTS[baseline]}","outcome":"${OUTCOME_NAMES[outcome]}"`,
+    );
+    return this.#ends[key];
   }
 }
 
-function partiesOf(direction: "egress" | "ingress", { sourceEndpoint, destinationEndpoint }: Ends): readonly [Endpoint, Endpoint] {
-  return direction === "egress" ? [sourceEndpoint, destinationEndpoint] : [destinationEndpoint, sourceEndpoint];
-}
-
-function textOf({ verdict, reason, notes, isolatedBy, matched }: Decision): DecisionText {
+function textOf(decision: Decision, direction: "egress" | "ingress"): DecisionText {
+  const { verdict, reason, notes, isolatedBy, matched } = decision;
   const head = safeJson({ verdict, reason, notes }).slice(0, -1);
   const tail = safeJson({
     isolatedBy: isolatedBy.map((policy) => refObject(policy)),
     matched: matched.map(({ policy, rule }) => refObject(policy, rule)),
   }).slice(1);
-  return { head, tail, whole: new Map() };
+  const texts = messageAround(decision, direction)?.map((text) => safeJson(printable(text)).slice(1, -1));
+  if (texts === undefined) return { around: [], message: { head, tail } };
+  texts[0] = `${head},"message":"${texts[0]}`;
+  texts[texts.length - 1] += `",${tail}`;
+  return { around: texts.map((text) => Buffer.from(text)), message: undefined };
+}
+
+function attemptsJson(attempts: readonly number[]): string {
+  const only = attempts.findIndex((count) => count > 0);
+  if (only >= 0 && attempts.every((count, k) => count === 0 || k === only))
+    return BEFORE_ATTEMPTS[only] + attempts[only] + AFTER_ATTEMPTS[only];
+  return `,"attempts":{${OUTCOMES.map((name, k) => `"${name}":${attempts[k]}`).join()}}`;
 }
 
 function viaJson({ address, port, service }: NonNullable<Ends["via"]>): string {

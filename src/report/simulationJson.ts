@@ -2,10 +2,13 @@ import { dump } from "js-yaml";
 import { ConnectionWriter } from "./connectionJson.ts";
 import type { SimulationResult } from "./simulationResult.ts";
 import { printable, safeJson } from "./text.ts";
+import { TextBytes } from "./textBytes.ts";
 
 const API_VERSION = "kguardian.dev/v1alpha1";
 const KIND = "SimulationReport";
-/** Connections put into one piece of text (some 100 KB): a million must not be a million writes, nor one string. */
+const FIRST_SEPARATOR = Buffer.from("\n    ");
+const SEPARATOR = Buffer.from(",\n    ");
+/** Connections put into one piece of YAML (some 100 KB): a million must not be a million writes, nor one string. */
 const BATCH = 64;
 
 function headOf(result: SimulationResult): Record<string, unknown> {
@@ -20,20 +23,19 @@ function headOf(result: SimulationResult): Record<string, unknown> {
 }
 
 /** Yields the report as one JSON object, a connection a line. */
-export function* simulationJson(result: SimulationResult): Generator<string> {
+export function* simulationJson(result: SimulationResult): Generator<string | Uint8Array> {
   const head = safeJson(headOf(result), 2);
   yield `${head.slice(0, -2)},\n  "connections": [`;
   const writer = new ConnectionWriter(result);
-  let separator = "\n    ";
-  for (let at = 0; at < result.order.length; at += BATCH) {
-    let text = "";
-    const end = Math.min(at + BATCH, result.order.length);
-    for (let k = at; k < end; k++) {
-      text += separator + writer.json(result.order[k]);
-      separator = ",\n    ";
-    }
-    yield text;
+  const text = new TextBytes();
+  let separator = FIRST_SEPARATOR;
+  for (const i of result.order) {
+    text.addBytes(separator);
+    writer.write(i, text);
+    separator = SEPARATOR;
+    if (text.isFull) yield text.take();
   }
+  yield text.take();
   yield result.order.length > 0 ? "\n  ]\n}\n" : "]\n}\n";
 }
 
@@ -46,8 +48,13 @@ export function* simulationYaml(result: SimulationResult): Generator<string> {
   }
   yield "connections:\n";
   const writer = new ConnectionWriter(result);
+  const text = new TextBytes();
   for (let at = 0; at < result.order.length; at += BATCH) {
-    yield dump(result.order.slice(at, at + BATCH).map((i) => plain(JSON.parse(writer.json(i)))));
+    const batch = result.order.slice(at, at + BATCH).map((i): unknown => {
+      writer.write(i, text);
+      return JSON.parse(text.take().toString());
+    });
+    yield dump(batch.map(plain));
   }
 }
 

@@ -64,7 +64,41 @@ export function portLabel(protocol: number, port: number): string {
 export function decisionMessage(decision: Decision, direction: "egress" | "ingress", ends: Ends): string {
   const subject = endpointLabel(direction === "egress" ? ends.sourceEndpoint : ends.destinationEndpoint);
   const other = endpointLabel(direction === "egress" ? ends.destinationEndpoint : ends.sourceEndpoint);
-  return printable(sentence(decision, direction, subject, other, ends));
+  const texts = messageAround(decision, direction);
+  if (texts === undefined) return printable(sentence(decision, direction, subject, other, ends));
+  const [first, second, third] = texts;
+  return printable(first + (second === undefined ? "" : subject + second) + (third === undefined ? "" : other + third));
+}
+
+/**
+ * Returns a decision's sentence as it is for all ends: one text, or two with the subject's label between them, or three with the
+ * label of the other end before the last. Undefined where the sentence tells more of the ends.
+ */
+export function messageAround(decision: Decision, direction: "egress" | "ingress"): readonly string[] | undefined {
+  switch (decision.reason) {
+    case "no-policy":
+      return ["no policy selects ", ` for ${direction}`];
+    case "not-selectable":
+      return ["", " is no pod that policies select (outside the cluster, a node or on the host network)"];
+    case "self":
+      return ["a pod always reaches itself"];
+    case "own-node":
+      return ["traffic between a pod and its own node is always allowed"];
+    case "rule": {
+      const [first] = decision.matched;
+      const more = decision.matched.length - 1;
+      if (first === undefined) return [`${policiesOf(decision)} may select `, `, but allows this ${direction} if so`];
+      return [`${matchLabel(first)} allows it${more > 0 ? `, and ${plural(more, "more rule")}` : ""}`];
+    }
+    case "isolated":
+      return [
+        `${policiesOf(decision)} ${decision.isolatedBy.length === 1 ? "selects" : "select"} `,
+        ` for ${direction}, and no rule allows `,
+        "",
+      ];
+    default:
+      return undefined;
+  }
 }
 
 /** What is not known of ends that are known themselves. */
@@ -88,8 +122,9 @@ export function matchLabel({ policy, rule }: Match): string {
   return `${policyLabel(policy)} ${rule.path}${place === "" ? "" : ` (${place})`}`;
 }
 
+/** Returns the sentence on a decision that `messageAround` leaves. */
 function sentence(decision: Decision, direction: "egress" | "ingress", subject: string, other: string, ends: Ends): string {
-  const policies = listed(decision.isolatedBy.map((policy) => policyLabel(policy)));
+  const policies = policiesOf(decision);
   const [first] = decision.matched;
   switch (decision.reason) {
     case "rule-deny":
@@ -108,21 +143,6 @@ function sentence(decision: Decision, direction: "egress" | "ingress", subject: 
             : `${policies} ${decision.isolatedBy.length === 1 ? "selects" : "select"} ${subject} for ${direction}, no rule decides, and the tier ends with deny`;
     case "policy-error":
       return `a policy that selects ${subject} cannot be evaluated`;
-    case "no-policy":
-      return `no policy selects ${subject} for ${direction}`;
-    case "not-selectable":
-      return `${subject} is no pod that policies select (outside the cluster, a node or on the host network)`;
-    case "self":
-      return "a pod always reaches itself";
-    case "own-node":
-      return "traffic between a pod and its own node is always allowed";
-    case "rule": {
-      if (first === undefined) return `${policies} may select ${subject}, but allows this ${direction} if so`;
-      const more = decision.matched.length - 1;
-      return `${matchLabel(first)} allows it${more > 0 ? `, and ${plural(more, "more rule")}` : ""}`;
-    }
-    case "isolated":
-      return `${policies} ${decision.isolatedBy.length === 1 ? "selects" : "select"} ${subject} for ${direction}, and no rule allows ${other}`;
     case "several-backends":
       return `the backends of ${subject === other ? subject : endpointLabel(ends.destinationEndpoint)} do not agree: which one was reached is not known`;
     case "unknown-endpoint": {
@@ -144,7 +164,13 @@ function sentence(decision: Decision, direction: "egress" | "ingress", subject: 
       return decision.notes.includes("icmp-always-passes")
         ? "the plugin always lets this ICMP through"
         : `policies select ${subject} for ${direction}, and none denies it`;
+    default:
+      return "";
   }
+}
+
+function policiesOf({ isolatedBy }: Decision): string {
+  return listed(isolatedBy.map((policy) => policyLabel(policy)));
 }
 
 function listed(names: readonly string[]): string {

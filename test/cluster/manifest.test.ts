@@ -123,6 +123,8 @@ describe("refusals", () => {
     ["syntax f:4:3: duplicate key `a`", `${HEAD}b: {a: 1,\n  a: 2}`],
     ["syntax f:4:1: duplicate key `kind`", `${HEAD}spec: {}\nkind: Pod\n`],
     ["syntax f:2:3: duplicate key `a`", '{"a": 1,\n  "a": 2}'],
+    ["syntax f:1:11: duplicate key `aé`", '{"aé": 1, "\\u0061é": "\\""}'],
+    ["syntax f:1:20: duplicate key `b`", '{"a":[{"b":{"b":1},"b":{"c":2}}],"\\\\":"\\\\\\""}'],
     ["syntax f:3:5: not valid YAML: bad indentation of a mapping entry", `${HEAD}a: b: c`],
     ['syntax f:2:1: not valid JSON: expected `,` or `}`, found `"`', '{"apiVersion": "v1"\n"kind": "Pod"}'],
     ["syntax f:1:17: not valid JSON: expected a value, found the end of the text", '{"apiVersion": ['],
@@ -144,6 +146,7 @@ describe("refusals", () => {
     ["syntax f:1:2: UTF-16 text: save it as UTF-8", [...HEAD].join("\0") + "\0"],
     ["syntax f:1:256: nested deeper than 256 levels", "[".repeat(5000)],
     ["syntax f:1:1281: nested deeper than 256 levels", '{"a":'.repeat(5000)],
+    ["syntax f:1:1281: nested deeper than 256 levels", `${'{"a":'.repeat(5000)}1${"}".repeat(5000)}`],
   ])("%s", (expected, text) => expect(refusal(text)).toBe(expected));
 
   test("aliases that stand for too much or nest too deep", () => {
