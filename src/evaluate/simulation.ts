@@ -66,6 +66,8 @@ export class Simulation {
 
   readonly #egress: Decision[] = [];
   readonly #ingress: Decision[] = [];
+  /** Both participants of connections whose ends are known by their addresses alone, two entries each; of others nothing. */
+  readonly #participants: (Participant | undefined)[] = [];
   /** The ends of the first connections, which judging, explaining and printing ask for; of more they would fill the memory. */
   readonly #ends: Ends[] = [];
   readonly #addresses: AddressTable;
@@ -95,6 +97,8 @@ export class Simulation {
     for (let i = 0; i < connections.size; i++) {
       const ends = this.ends(i);
       if (i < KEPT_ENDS) this.#ends.push(ends);
+      const isPlain = ends.via === undefined && ends.arrivesFrom === undefined && ends.targets.length === 1;
+      this.#participants.push(isPlain ? ends.source : undefined, isPlain ? ends.targets[0].participant : undefined);
       const { egress, ingress, verdict } = this.judge(i, evaluator, ends);
       this.sources.push(ends.sourceEndpoint);
       this.destinations.push(ends.destinationEndpoint);
@@ -131,6 +135,8 @@ export class Simulation {
   /** Resolves the ends of connection `i` at its own time. */
   ends(i: number): Ends {
     if (i < this.#ends.length) return this.#ends[i];
+    const known = this.#participants[2 * i];
+    if (known !== undefined) return this.#plainEnds(i, known, this.#participants[2 * i + 1]!);
     const { connections } = this;
     const resolver = this.#resolver;
     const seconds = connections.firstSeconds[i] + connections.firstNanoseconds[i] * 1e-9;
@@ -156,6 +162,24 @@ export class Simulation {
       port,
       via: isJoined ? this.#translation(i) : undefined,
       arrivesFrom: hidden < 0 ? undefined : [resolver.participantAt(hidden, seconds)],
+      targets: [{ participant, address, port }],
+    };
+  }
+
+  /** Returns the ends of a connection that was judged before: whose the addresses are is not asked again. */
+  #plainEnds(i: number, source: Participant, participant: Participant): Ends {
+    const { connections } = this;
+    const address = this.#addresses.addressOf(connections.destination(i));
+    const port = this.ports[i];
+    return {
+      source,
+      sourceAddress: this.#addresses.addressOf(connections.source(i)),
+      sourceEndpoint: this.sources[i],
+      destinationEndpoint: this.destinations[i],
+      destinationAddress: address,
+      port,
+      via: undefined,
+      arrivesFrom: undefined,
       targets: [{ participant, address, port }],
     };
   }

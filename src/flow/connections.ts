@@ -14,7 +14,7 @@ import {
 } from "./flowTable.ts";
 import { L7Hints } from "./hints.ts";
 import { NatViews } from "./natViews.ts";
-import { classify, Evidence } from "./outcome.ts";
+import { classify, Evidence, OUTCOMES } from "./outcome.ts";
 import { TupleTable } from "./tupleTable.ts";
 
 const SOURCE = 0;
@@ -32,6 +32,9 @@ export const NOT_TOLD = 255;
 const NO_PORT = -2;
 const SEVERAL_PORTS = -1;
 
+const NO_ATTEMPTS: readonly number[] = OUTCOMES.map(() => 0);
+const ONE_ATTEMPT: readonly (readonly number[])[] = OUTCOMES.map((_, outcome) => OUTCOMES.map((_each, k) => (k === outcome ? 1 : 0)));
+
 /**
  * Distinct connections: one a source, dialled address, destination, protocol and destination port (ICMP: type and code). This
  * is what everything after the readers works on, whatever the traffic was read from. Columns by connection number.
@@ -46,8 +49,8 @@ export class Connections {
   readonly firstNanoseconds: number[] = [];
   readonly lastSeconds: number[] = [];
   readonly lastNanoseconds: number[] = [];
-  /** Counts by OUTCOMES. */
-  readonly attempts: number[][] = [];
+  /** Counts by OUTCOMES. Connections that were tried once share theirs: `addAttempts` changes them. */
+  readonly attempts: (readonly number[])[] = [];
   readonly isSeen: boolean[] = [];
   readonly isCounted: boolean[] = [];
   /** Whether a log stated any of them: without a verdict of the log, that there was no answer says nothing. */
@@ -135,7 +138,7 @@ export class Connections {
       this.firstNanoseconds.push(0);
       this.lastSeconds.push(Number.NaN);
       this.lastNanoseconds.push(0);
-      this.attempts.push([0, 0, 0, 0, 0]); // as many as OUTCOMES
+      this.attempts.push(NO_ATTEMPTS);
       this.isSeen.push(false);
       this.isCounted.push(true);
       this.isStated.push(false);
@@ -144,6 +147,13 @@ export class Connections {
       this.sourcePort.push(NO_PORT);
     }
     return i;
+  }
+
+  /** Counts tries of connection `i` that ended in one way (index in OUTCOMES). */
+  addAttempts(i: number, outcome: number, times: number): void {
+    const before = this.attempts[i];
+    if (before === NO_ATTEMPTS && times === 1) this.attempts[i] = ONE_ATTEMPT[outcome];
+    else this.attempts[i] = before.map((count, k) => (k === outcome ? count + times : count));
   }
 
   addHintRow(i: number, row: number): void {
@@ -263,7 +273,7 @@ class ConnectionAdder {
     connections.count[i] += times;
     connections.packets[i] += packets;
     connections.bytes[i] += bytes;
-    connections.attempts[i][classify(kind & 255, this.#evidence)] += times;
+    connections.addAttempts(i, classify(kind & 255, this.#evidence), times);
     if (this.#evidence.isStated) connections.isStated[i] = true;
     const port = (kind & NO_SOURCE_PORT) !== 0 ? SEVERAL_PORTS : this.#table.portOf(sourceRow, this.#directions.initiator[sourceRow]);
     if (connections.sourcePort[i] === NO_PORT) connections.sourcePort[i] = port;

@@ -66,7 +66,7 @@ function simulate(seen: Seen, candidates: string, existing?: string): { simulati
   const [viaAddress, viaPort] = seen.via ?? ["", 0];
   const via = seen.via === undefined ? -1 : idOf(viaAddress);
   const i = connections.intern(idOf(seen.from), 0, idOf(seen.to), 0, via, viaPort, protocolNumber(seen.protocol ?? "TCP")!, seen.port);
-  connections.attempts[i][OUTCOMES.indexOf(seen.observed ?? "established")]++;
+  connections.addAttempts(i, OUTCOMES.indexOf(seen.observed ?? "established"), 1);
   const resolver = new EndpointResolver(cluster, addresses, new NameTable(), new LoggedParties());
   const evaluator = new Evaluator(policiesOf(candidates), cluster, profileOf("generic"));
   const baseline = existing === undefined ? evaluator : new Evaluator(policiesOf(existing), cluster, profileOf("generic"));
@@ -213,9 +213,9 @@ describe("outcomes", () => {
 
   test("the first kind of ending that happened is the observed one", () => {
     const { simulation } = simulate({ from: WEB, to: API, port: 80, observed: "dropped" }, DENY);
-    simulation.connections.attempts[0][OUTCOMES.indexOf("refused")] = 3;
+    simulation.connections.addAttempts(0, OUTCOMES.indexOf("refused"), 3);
     expect(OUTCOMES[simulation.observed(0)]).toBe("refused");
-    simulation.connections.attempts[0].fill(0);
+    simulation.connections.attempts[0] = OUTCOMES.map(() => 0);
     expect(OUTCOMES[simulation.observed(0)]).toBe("unknown");
   });
 });

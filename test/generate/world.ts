@@ -67,7 +67,7 @@ export function learn(snapshot: string, flows: readonly SeenFlow[], options: Lea
     const i = connections.intern(idOf(flow.from), 0, idOf(flow.to), 0, via, viaPort, protocol, port);
     const count = flow.count ?? 1;
     connections.count[i] += count;
-    connections.attempts[i][OUTCOMES.indexOf(flow.observed ?? "established")] += count;
+    connections.addAttempts(i, OUTCOMES.indexOf(flow.observed ?? "established"), count);
     if (flow.isStated) connections.isStated[i] = true;
     if (flow.at !== undefined) connections.span(i, flow.at, 0, flow.at, 0);
     requests[i] = [...(requests[i] ?? []), ...(flow.requests ?? [{}])];
