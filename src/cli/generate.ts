@@ -16,7 +16,7 @@ import { chooseProfile } from "./chooseProfile.ts";
 import { UsageError } from "./errors.ts";
 import { existingPolicies, loadCandidates, loadCluster, readText, refuseTwoStdins, type TrafficFlags } from "./inputs.ts";
 import { observe } from "./observe.ts";
-import { collectAtOnce, expectLongWork } from "./tiers.ts";
+import { collectAtOnce, expectLongWork, growSlowly } from "./tiers.ts";
 
 export interface GenerateFlags extends TrafficFlags {
   readonly snapshot: readonly string[];
@@ -47,6 +47,7 @@ export async function generatePolicies(flags: GenerateFlags): Promise<Generation
   const type = checkFlags(flags);
   const limits = readLimits(flags);
   collectAtOnce();
+  growSlowly();
   expectLongWork(false);
   const cluster = await loadCluster(flags.snapshot);
   const existing = await existingPolicies(cluster, flags.namespace);
