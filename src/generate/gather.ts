@@ -145,32 +145,42 @@ class Gatherer {
   readonly learned: number[] = [];
   readonly leftOut = new Map<string, LeftOut>();
   readonly #input: GatherInput;
+  readonly #portMatches = new Map<number, PortMatch | string>();
 
   constructor(input: GatherInput) {
     this.#input = input;
   }
 
   add(i: number): void {
-    const { closed, wanted } = this.#input;
-    const ends = closed.ends(i);
-    const source = this.#workloadOf(ends.source);
-    const destinations = ends.targets.map(({ participant }) => this.#workloadOf(participant));
-    const isWanted = (workload: SelectableWorkload | undefined) => workload !== undefined && wanted.has(workload);
-    if (!isWanted(source) && !destinations.some(isWanted)) return;
+    const ends = this.#input.closed.ends(i);
+    const involved: SelectableWorkload[] = [];
+    this.#involve(ends.source, involved);
+    for (const { participant } of ends.targets) this.#involve(participant, involved);
+    if (involved.length === 0) return;
     const found = this.#sidesOf(i, ends);
     if (found instanceof Unlearnable) {
       this.#leaveOut(i, found);
       return;
     }
     this.learned.push(i);
-    const involved = new Set([source, ...destinations].filter((workload) => workload !== undefined && wanted.has(workload)));
-    for (const workload of involved) this.#count(i, workload!);
-    for (const side of found) if (wanted.has(side.workload)) this.#addSide(i, ends, side);
+    for (const workload of involved) this.#count(i, workload);
+    for (const side of found) this.#addSide(i, ends, side);
   }
 
-  /** Returns the sides that need rules, of wanted workloads and others; an Unlearnable where nothing can be learned. */
+  /** Adds the wanted workload that a participant is of, once. */
+  #involve(participant: Participant, involved: SelectableWorkload[]): void {
+    const workload = this.#wantedOf(participant);
+    if (workload !== undefined && !involved.includes(workload)) involved.push(workload);
+  }
+
+  #wantedOf(participant: Participant): SelectableWorkload | undefined {
+    const workload = this.#workloadOf(participant);
+    return workload !== undefined && this.#input.wanted.has(workload) ? workload : undefined;
+  }
+
+  /** Returns the sides of wanted workloads that need rules; an Unlearnable where nothing can be learned. */
   #sidesOf(i: number, ends: Ends): Side[] | Unlearnable {
-    const { closed, includeFailed, isServing, dialect } = this.#input;
+    const { closed, includeFailed, isServing } = this.#input;
     const { connections } = closed;
     const attempts = connections.attempts[i];
     const protocol = connections.protocol(i);
@@ -187,16 +197,17 @@ class Gatherer {
     const sides: Side[] = [];
     const blocked = this.#whyBlocked(egress) ?? this.#whyBlocked(ingress);
     if (blocked !== undefined) return blocked;
-    const source = this.#workloadOf(ends.source);
-    if (egress.verdict !== "allow" && source !== undefined) {
-      const needed = { ...ends, targets: ends.targets.filter((target) => this.#isClosed(i, ends, target, "egress")) };
+    const source = egress.verdict === "allow" ? undefined : this.#wantedOf(ends.source);
+    if (source !== undefined) {
+      const needed =
+        ends.targets.length === 1 ? ends : { ...ends, targets: ends.targets.filter((target) => this.#isClosed(i, ends, target, "egress")) };
       const peers = this.#input.peers.destinationsOf(needed);
       if (typeof peers === "string") return new Unlearnable("unknown-peer", peers);
       sides.push({ direction: "egress", workload: source, subject: ends.source, peers, ports: needed.targets.map(({ port }) => port) });
     }
     if (ingress.verdict !== "allow") {
       for (const target of ends.targets) {
-        const workload = this.#workloadOf(target.participant);
+        const workload = this.#wantedOf(target.participant);
         if (workload === undefined || !this.#isClosed(i, ends, target, "ingress")) continue;
         const peers = this.#input.peers.sourcesOf(ends);
         if (typeof peers === "string") return new Unlearnable("unknown-peer", peers);
@@ -206,16 +217,22 @@ class Gatherer {
     if (isIcmp(protocol) && (protocol === ICMP) !== isIPv4(ends.sourceAddress))
       return new Unlearnable("inexpressible", `${protocolName(protocol)} between addresses of the other family`);
     for (const side of sides) {
-      if (side.workload.selector === undefined) {
-        const { workload } = side;
-        if (this.#input.wanted.has(workload)) return new Unlearnable("unselectable", `${labelOf(workload)}: ${workload.remark}`);
-      }
+      const { workload } = side;
+      if (workload.selector === undefined) return new Unlearnable("unselectable", `${labelOf(workload)}: ${workload.remark}`);
       for (const port of side.ports) {
-        const match = portMatchOf(dialect, protocol, port);
+        const match = this.#portMatch(protocol, port);
         if (typeof match === "string") return new Unlearnable("inexpressible", match);
       }
     }
     return sides;
+  }
+
+  /** How the dialect says a protocol and port, or why it cannot; remembered, since few are asked for a million times. */
+  #portMatch(protocol: number, port: number): PortMatch | string {
+    const key = protocol * 65536 + port;
+    let match = this.#portMatches.get(key);
+    if (match === undefined) this.#portMatches.set(key, (match = portMatchOf(this.#input.dialect, protocol, port)));
+    return match;
   }
 
   /** Reports whether one side of what goes to one of several targets needs a rule: a pod among its Service's backends reaches itself. */
@@ -265,7 +282,7 @@ class Gatherer {
   }
 
   #addSide(i: number, ends: Ends, side: Side): void {
-    const { closed, dialect, requestsOf } = this.#input;
+    const { closed, requestsOf } = this.#input;
     const { connections } = closed;
     const protocol = connections.protocol(i);
     const isAnswered = connections.attempts[i][ESTABLISHED] > 0;
@@ -277,7 +294,7 @@ class Gatherer {
       if (peer === undefined)
         known.set(spec.key, (peer = { spec, ports: new Map(), evidence: new Evidence(), addresses: new Set(), workloads: new Set() }));
       const port = side.ports[k] ?? side.ports[0];
-      const match = portMatchOf(dialect, protocol, port) as PortMatch;
+      const match = this.#portMatch(protocol, port) as PortMatch;
       const key = protocol * 65536 + port;
       let seen = peer.ports.get(key);
       if (seen === undefined) {

@@ -49,7 +49,7 @@ function commentLines(lines: readonly string[], indent: string): string[] {
 }
 
 function dumpLines(value: unknown, indent: string): string[] {
-  const text = dump(value, { schema: SCHEMA, lineWidth: -1, noRefs: true, seqInlineFirst: true });
+  const text = dump(value, { schema: SCHEMA, lineWidth: -1, noRefs: true, quoteStyle: "double" });
   return text
     .trimEnd()
     .split("\n")

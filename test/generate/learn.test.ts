@@ -106,7 +106,7 @@ describe("peers", () => {
     const options: LearnOptions = { type: "cilium", byName: true, names: { [outside]: ["api.example"] } };
     const text = policyOf("web", [{ from: web, to: outside, port: 443 }], options, snapshot);
     expect(text).toContain("- toFQDNs:\n        - matchName: api.example\n");
-    expect(text).toContain("          rules:\n            dns:\n              - matchPattern: '*'\n");
+    expect(text).toContain('          rules:\n            dns:\n              - matchPattern: "*"\n');
     expect(text).not.toContain("toCIDR");
   });
 
