@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { buildSync } from "esbuild";
+import { makeGenerationWorld } from "./generationWorld.ts";
 import {
   alternate,
   type Contestant,
@@ -20,7 +21,7 @@ import { type CapturePaths, makeCaptures, mixedPackets, samplePackets } from "./
 /*
  * Compares us with a plain C libpcap loop and with other readers, on captures that it makes itself.
  *
- *   npm run bench [-- NAME…] [--rounds N]     NAME: read, simulate, startup, decide (bench/decide.ts); all of them if none is given
+ *   npm run bench [-- NAME…] [--rounds N]     NAME: read, simulate, generate, startup, decide (bench/decide.ts); all if none is given
  *
  * A peer that is not installed is named and left out. Exit code 1: one of our own programs failed. Targets missed are shown in
  * the table and do not change the exit code: a busy machine misses them too.
@@ -40,6 +41,7 @@ interface Bench {
 const benches: Readonly<Record<string, Bench>> = {
   read: { rounds: 5, run: benchRead },
   simulate: { rounds: 5, run: benchSimulate },
+  generate: { rounds: 3, run: benchGenerate },
   startup: { rounds: 21, run: benchStartup },
   decide: { rounds: 5, run: benchDecide },
 };
@@ -112,10 +114,10 @@ function captures(): CapturePaths {
   return paths;
 }
 
-function compare(title: string, contestants: readonly Contestant[], rounds: number): void {
+function compare(title: string, contestants: readonly Contestant[], rounds: number, yardstickName = yardstick): void {
   say(`\n${title}, ${rounds} alternating runs`);
   const results = alternate(contestants, rounds);
-  process.stdout.write(renderResults(results, yardstick));
+  process.stdout.write(renderResults(results, yardstickName));
   for (const { contestant, failure } of results)
     if (contestant.ours && failure !== undefined) fail(`${contestant.name} failed: ${failure}`);
 }
@@ -159,6 +161,25 @@ function benchSimulate(rounds: number): void {
     const simulate: Contestant = { name: "simulate", command, exitCodes: [0, 1], ratioTarget: 1.6, peakTarget: 200, ours: true };
     compare(title, [...yardstickContestant(path), simulate], rounds);
   }
+}
+
+/** `gen networkpolicy` on 5,000 pods and a million distinct connections, beside a program that only parses each line of the log. */
+function benchGenerate(rounds: number): void {
+  if (!isExecutable(plugin)) {
+    fail(`${plugin} is missing: npm run build`);
+    return;
+  }
+  say("a cluster and its flow log: bench/build (made once)");
+  const { snapshot, flows } = makeGenerationWorld(build);
+  warm(flows);
+  const directory = join(build, "policies-generated");
+  const command = [plugin, "gen", "networkpolicy", "-A", "--flows", flows, "--snapshot", snapshot, "--output-dir", directory, "-o", "name"];
+  const contestants: Contestant[] = [
+    { name: "JSON.parse each line", command: [process.execPath, join(here, "parseLines.ts"), flows], tells: true },
+    { name: "gen networkpolicy", command, peakTarget: 1000, ours: true },
+  ];
+  const title = "generate, 5,000 pods, 1,000,000 distinct connections (goal: 10 s)";
+  compare(title, contestants, rounds, contestants[0].name);
 }
 
 function benchStartup(rounds: number): void {
