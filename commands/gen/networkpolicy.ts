@@ -88,10 +88,9 @@ export default class GenNetworkPolicy extends Command {
         "Join outside addresses into prefixes up to this many bits shorter (IPv6: four times as many). Never over the cluster's own addresses.",
     }),
     "output-dir": Flags.string({
-      default: "policies",
       helpValue: "DIR",
       helpGroup: "OUTPUT",
-      summary: 'Where files are written; "" prints the policies instead.',
+      summary: 'Where files are written: policies by default, with --merge where its files are; "" prints the policies instead.',
     }),
     "dry-run": Flags.string({
       default: "true",

@@ -10,6 +10,7 @@ import {
   REUSED_ADDRESS,
   STATE,
   STATED_ALLOWED,
+  STATED_DENIED,
   UNCOUNTED,
   UNJUDGED,
   UNTIMED,
@@ -125,7 +126,8 @@ function addRecord(
   if (isTexts(record.dstNames)) sink.names.know(destination.address);
   if (isTexts(record.dstNames)) for (const name of record.dstNames) sink.names.add(destination.address, name.toLowerCase());
   const [sourceId, destinationId] = [ends.idOf(source), ends.idOf(destination)];
-  const key = kind | WORDS_ARE_IDS | ONE_WAY;
+  const isDenied = (bits & PROHIBITED_BY_ERROR) !== 0;
+  const key = kind | WORDS_ARE_IDS | ONE_WAY | (isDenied && (kind & NO_SOURCE_PORT) !== 0 ? STATED_DENIED : 0);
   const [seconds, nanoseconds] = [time?.seconds ?? 0, time?.nanoseconds ?? 0];
   let row = table.locate(sourceId, destinationId, sourcePort, destinationPort, key);
   const isKnown = row >= 0 && !(time !== undefined && (table.get(row, STATE) & REUSED_ADDRESS) !== 0 && table.changedHands(row, seconds));
@@ -142,7 +144,7 @@ function addRecord(
   totals.records++;
   totals.packets += packets ?? 0;
   totals.bytes += bytes ?? 0;
-  if (hint !== undefined) sink.hints.add(row, hint);
+  if (hint !== undefined) sink.hints.add(row, isDenied ? { ...hint, refused: true } : hint);
 }
 
 function readProtocol(value: unknown): number {

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { dump } from "js-yaml";
 import { systemReason } from "../capture/byteSource.ts";
@@ -21,8 +21,8 @@ export interface DeliverGenerationFlags {
   readonly strict: boolean;
   /** What is extended: its own files may be overwritten. */
   readonly merge: string | undefined;
-  /** Empty: policies go to standard output. */
-  readonly outputDirectory: string;
+  /** Empty: policies go to standard output. Absent: where what is extended is, else `policies`. */
+  readonly outputDirectory: string | undefined;
 }
 
 /** What every file of ours has in it (a label of the policy). */
@@ -35,12 +35,14 @@ export async function deliverGeneration(result: GenerationResult, flags: Deliver
   if (flags.strict && damage.length > 0)
     throw new UsageError(`--strict: ${damage.length === 1 ? "an input was" : "inputs were"} read only in part: ${damage[0]}`);
   for (const warning of damage) process.stderr.write(`warning: ${printable(warning)}\n`);
-  const directory = flags.outputDirectory === "" ? undefined : flags.outputDirectory;
+  const { outputDirectory = flags.merge === undefined ? "policies" : directoryOf(flags.merge) } = flags;
+  const directory = outputDirectory === "" ? undefined : outputDirectory;
+  // A report that cannot be written must not leave policies behind that nobody was told of.
+  for (const file of reports) await writeFilePieces(file, [generationJson(result, directory)]);
   const stale = directory === undefined ? [] : writeFiles(result, directory, flags.merge);
   const whole = stale.length === 0 ? result : { ...result, warnings: [...result.warnings, staleText(stale, directory as string)] };
   const isTable = flags.output === "table" || flags.output === "wide";
   if (!isTable) for (const warning of whole.warnings) process.stderr.write(`warning: ${printable(warning)}\n`);
-  for (const file of reports) await writeFilePieces(file, [generationJson(whole, directory)]);
   if (directory === undefined && isTable) {
     // The policies are the result: what else there is to say must not get between them.
     process.stderr.write(generationTable(whole, directory));
@@ -48,6 +50,10 @@ export async function deliverGeneration(result: GenerationResult, flags: Deliver
     return;
   }
   await writePieces(process.stdout, [printed(whole, flags.output, directory)]);
+}
+
+function directoryOf(path: string): string {
+  return statSync(path).isDirectory() ? path : dirname(path);
 }
 
 function printed(result: GenerationResult, output: string, directory: string | undefined): string {
@@ -75,7 +81,7 @@ function writeFiles(result: GenerationResult, directory: string, merge: string |
   const files = generationFiles(result).map(({ file, text }) => ({ file, path: join(directory, file), text }));
   const parts: string[] = [];
   try {
-    mkdirSync(directory, { recursive: true });
+    makeDirectory(directory);
     for (const { path } of files) {
       if (!existsSync(path) || isInside(path, merge) || OURS.test(readFileSync(path, "utf8"))) continue;
       throw new UsageError(
@@ -83,14 +89,16 @@ function writeFiles(result: GenerationResult, directory: string, merge: string |
       );
     }
     for (const [i, { path, text }] of files.entries()) {
-      mkdirSync(dirname(path), { recursive: true });
+      makeDirectory(dirname(path));
       parts.push(join(dirname(path), `.kguardian-${process.pid}-${i}.part`));
       writeFileSync(parts[i], text);
     }
     for (const [i, { path }] of files.entries()) renameSync(parts[i], path);
     if (merge !== undefined) return [];
     const written = new Set(files.map(({ file }) => file));
-    return readdirSync(directory)
+    return readdirSync(directory, { withFileTypes: true })
+      .filter((entry) => entry.isFile())
+      .map(({ name }) => name)
       .filter(
         (name) => name.endsWith("-networkpolicy.yaml") && !written.has(name) && OURS.test(readFileSync(join(directory, name), "utf8")),
       )
@@ -100,6 +108,14 @@ function writeFiles(result: GenerationResult, directory: string, merge: string |
     if (error instanceof UsageError) throw error;
     throw new UsageError(`--output-dir: ${directory}: ${systemReason(error)}`);
   }
+}
+
+/** Makes a directory and those above it. Node's own way never returns where the system says that there can be none, as in /proc. */
+function makeDirectory(path: string): void {
+  if (statSync(path, { throwIfNoEntry: false })?.isDirectory()) return;
+  const above = dirname(path);
+  if (above !== path) makeDirectory(above);
+  mkdirSync(path);
 }
 
 /** Reports whether a file is one that is extended, or lies in the folder of those. */

@@ -6,11 +6,12 @@ import { dialectOf } from "../evaluate/honoured.ts";
 import { denyAll, POLICY_TYPES, type PolicyType } from "../generate/dialect.ts";
 import type { GivenFile, GivenPolicies } from "../generate/extend.ts";
 import { type Generation, generate } from "../generate/generate.ts";
-import { PolicyNames } from "../generate/names.ts";
+import { DEFAULT_DENY, PolicyNames } from "../generate/names.ts";
 import { labelOf, type SelectableWorkload, Workloads } from "../generate/workloads.ts";
 import { parseDuration } from "../net/time.ts";
 import { NotExtendable } from "../policy/extendText.ts";
 import { nearest } from "../policy/objectReader.ts";
+import { loadRegexEngine } from "../policy/regex.ts";
 import type { GenerationResult } from "../report/generationReport.ts";
 import { chooseProfile } from "./chooseProfile.ts";
 import { UsageError } from "./errors.ts";
@@ -61,7 +62,8 @@ export async function generatePolicies(flags: GenerateFlags): Promise<Generation
     throw new UsageError(
       `--type ${type}: ${profile.name} (${because}) does not enforce ${example.ref.kind} of ${example.ref.apiVersion.replace(/\/.*/, "")}`,
     );
-  const observation = await observe(flags, cluster, flags.l7);
+  const observation = await observe(flags, cluster, flags.l7 || flags.fqdn);
+  if (type !== "kubernetes") await loadRegexEngine();
   const { world, traffic } = observation;
   const workloads = new Workloads(world.pods, cluster.workloadSelectors, flags.perPod);
   const wanted = new Set(chooseWorkloads(flags, workloads, cluster));
@@ -95,7 +97,7 @@ export async function generatePolicies(flags: GenerateFlags): Promise<Generation
       sources: traffic.inputs.map(({ name }) => baseName(name)),
     }),
   );
-  refuseUnproven(generation);
+  refuseUnproven(generation, flags);
   refuseNothing(flags, generation, traffic.inputs);
   return {
     generation,
@@ -252,6 +254,7 @@ function takenNames(
   { apiVersion, kind }: { apiVersion: string; kind: string },
 ): (namespace: string, name: string) => boolean {
   const group = apiVersion.replace(/\/.*/, "");
+  const isCalico = group === "projectcalico.org";
   const taken = new Set<string>();
   for (const { value } of policyObjects) {
     const metadata = value.metadata as { name?: unknown; namespace?: unknown; labels?: Record<string, unknown> } | null | undefined;
@@ -260,15 +263,21 @@ function takenNames(
       String(value.apiVersion)
         .replace(/\/.*/, "")
         .replace(/^crd\./, "") === group;
-    if (isSame && metadata?.labels?.["app.kubernetes.io/managed-by"] !== "kguardian")
-      taken.add(`${metadata?.namespace ?? ""}/${metadata?.name}`);
+    if (!isSame || metadata?.labels?.["app.kubernetes.io/managed-by"] === "kguardian") continue;
+    // Calico stores policies of its default tier with the tier before their name: both names are one policy's.
+    const name = isCalico ? String(metadata?.name).replace(/^default\./, "") : String(metadata?.name);
+    taken.add(`${metadata?.namespace ?? ""}/${name}`);
   }
   return (namespace, name) => taken.has(`${namespace}/${name}`) || taken.has(`/${name}`);
 }
 
-function refuseUnproven({ proof: { failures } }: Generation): void {
-  if (failures.length > 0)
-    throw new UsageError(`nothing is written: what was generated failed its proof: ${failures[0]}`, failures.slice(1));
+function refuseUnproven({ proof: { failures } }: Generation, { defaultDeny }: GenerateFlags): void {
+  if (failures.length === 0) return;
+  const isByDefaultDeny = defaultDeny && failures.some((failure) => failure.includes(DEFAULT_DENY));
+  const hint = isByDefaultDeny
+    ? " (--default-deny closes every pod of its namespace: give it together with policies for all that was seen there)"
+    : "";
+  throw new UsageError(`nothing is written: what was generated failed its proof: ${failures[0]}${hint}`, failures.slice(1));
 }
 
 /** One workload that was asked for by name and of which nothing can be written is an error, with what to do. */

@@ -17,13 +17,19 @@ export async function describeCommands(loaders: Readonly<Record<string, CommandL
   for (const [id, load] of Object.entries(loaders)) {
     const command = (await load()).default as Record<string, unknown>;
     const flags: Record<string, object> = { ...(command.baseFlags as object), ...(command.flags as object) };
-    const named = Object.fromEntries(Object.entries(flags).map(([name, flag]) => [name, { ...flag, name }]));
-    const { args = {}, aliases = [], hiddenAliases = [], summary, description, examples, usage, strict } = command;
+    const named = namedFields(flags);
+    const args = namedFields(command.args as Record<string, object> | undefined);
+    const { aliases = [], hiddenAliases = [], summary, description, examples, usage, strict } = command;
     described[id] = JSON.parse(
       JSON.stringify({ id, args, aliases, hiddenAliases, summary, description, examples, usage, strict, flags: named, hidden: false }),
     );
   }
   return described;
+}
+
+/** oclif gives flags and arguments their names only when it loads a command itself. */
+function namedFields(fields: Record<string, object> = {}): Record<string, object> {
+  return Object.fromEntries(Object.entries(fields).map(([name, field]) => [name, { ...field, name }]));
 }
 
 /** Runs one command line and returns its exit code. Never throws and never prints a stack trace, unless KGUARDIAN_DEBUG asks. */

@@ -59,6 +59,8 @@ export const INITIATOR_IS_B = 1 << 10;
 export const DIRECTED = 1 << 12;
 /** A record without source port: PORTS holds the responder's port in both halves and RECORDS counts. */
 export const NO_SOURCE_PORT = 1 << 11;
+/** A record without source port that a log says was denied: what was allowed there is a row of its own, so that each is counted. */
+export const STATED_DENIED = 1 << 13;
 const ICMP_TYPE_SHIFT = 16;
 const ICMP_CODE_SHIFT = 24;
 

@@ -12,6 +12,8 @@ export interface L7Hint {
   readonly http?: HttpRequest;
   readonly tls?: { readonly serverName: string };
   readonly dns?: { readonly query: string };
+  /** The log says that it was denied. */
+  readonly refused?: true;
 }
 
 /** Different requests that are kept of one row; further ones make what rules say of requests uncertain. */

@@ -51,6 +51,7 @@ export function denyAll(dialect: Dialect, namespace: string, name: string): Poli
  * UDP and SCTP only; anything else would need a rule that opens every port (API: NetworkPolicyPort.protocol).
  */
 export function portMatchOf({ type }: Dialect, protocol: number, port: number): PortMatch | string {
+  if (TRANSPORTS.includes(protocol) && port === 0) return `${protocolName(protocol)} port 0: no rule can name it`;
   if (TRANSPORTS.includes(protocol)) return { protocol, ports: { first: port, last: port } };
   const name = hasPorts(protocol) || isIcmp(protocol) ? protocolName(protocol) : `IP protocol ${protocol}`;
   if (type === "kubernetes") return `${name}: a NetworkPolicy can only allow it together with every port`;

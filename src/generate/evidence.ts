@@ -11,10 +11,10 @@ export class Evidence {
   lastSeconds = Number.NaN;
   lastNanoseconds = 0;
 
-  /** Counts connection `i`; `answered`: whether any of its tries was. */
-  add(connections: Connections, i: number, answered: boolean): void {
+  /** Counts connection `i` with so many of its tries; `answered`: whether any of them was. */
+  add(connections: Connections, i: number, tries: number, answered: boolean): void {
     this.connections++;
-    this.seen += connections.count[i];
+    this.seen += tries;
     if (!answered) this.unanswered++;
     this.#span(connections.firstSeconds[i], connections.firstNanoseconds[i], connections.lastSeconds[i], connections.lastNanoseconds[i]);
   }

@@ -1,3 +1,4 @@
+import type { Pod } from "../cluster/objects.ts";
 import { shortWorkload } from "../cluster/workloads.ts";
 import type { Decision } from "../evaluate/decision.ts";
 import type { Endpoint } from "../evaluate/endpoints.ts";
@@ -18,6 +19,7 @@ export type LeftOutReason =
   | "refused"
   | "unanswered"
   | "dropped"
+  | "partly-failed"
   | "one-way"
   | "dropped-by-existing"
   | "denied-by-existing"
@@ -46,6 +48,8 @@ export interface SeenPort {
   readonly evidence: Evidence;
   /** A connection that was seen, and both ends as the policy's side sees them. */
   readonly example: Example;
+  /** The pods that served it. */
+  readonly pods: Set<Pod>;
   /** Whether it was dialled as DNS: at port 53, perhaps of a Service. */
   isDns: boolean;
   /** Connections of which every request is known, with those; absent where requests are not looked at. */
@@ -86,6 +90,12 @@ export interface Gathered {
   /** Numbers of the connections that were learned from, in order. */
   readonly learned: readonly number[];
   readonly leftOut: readonly LeftOut[];
+  /** Connections that are left out though they worked and a rule could have allowed them, were their pods selectable. */
+  readonly unselectable: readonly number[];
+  /** Connections that no wanted workload takes part in, and that worked or may have. */
+  readonly unrelated: readonly number[];
+  /** Keys of wanted workloads that took part in any connection. */
+  readonly seen: ReadonlySet<string>;
 }
 
 export interface GatherInput {
@@ -116,7 +126,8 @@ const MOST_REQUESTS = 5000;
 export function gather(input: GatherInput): Gathered {
   const gatherer = new Gatherer(input);
   for (let i = 0; i < input.closed.connections.size; i++) gatherer.add(i);
-  return { workloads: gatherer.workloads, learned: gatherer.learned, leftOut: [...gatherer.leftOut.values()] };
+  const { workloads, learned, leftOut, unselectable, unrelated, seen } = gatherer;
+  return { workloads, learned, leftOut: [...leftOut.values()].sort(byWeight), unselectable, unrelated, seen };
 }
 
 /** One side of a connection that needs a rule. */
@@ -143,7 +154,10 @@ class Unlearnable {
 class Gatherer {
   readonly workloads = new Map<string, LearnedWorkload>();
   readonly learned: number[] = [];
+  readonly unselectable: number[] = [];
+  readonly unrelated: number[] = [];
   readonly leftOut = new Map<string, LeftOut>();
+  readonly seen = new Set<string>();
   readonly #input: GatherInput;
   readonly #portMatches = new Map<number, PortMatch | string>();
 
@@ -154,17 +168,34 @@ class Gatherer {
   add(i: number): void {
     const ends = this.#input.closed.ends(i);
     const involved: SelectableWorkload[] = [];
+    // Wanted workloads, whether anything can be learned of them or not.
     this.#involve(ends.source, involved);
     for (const { participant } of ends.targets) this.#involve(participant, involved);
-    if (involved.length === 0) return;
+    if (involved.length === 0) {
+      if (this.#triesOf(i) > 0) this.unrelated.push(i);
+      return;
+    }
+    for (const { key } of involved) this.seen.add(key);
     const found = this.#sidesOf(i, ends);
     if (found instanceof Unlearnable) {
       this.#leaveOut(i, found);
       return;
     }
     this.learned.push(i);
-    for (const workload of involved) this.#count(i, workload);
-    for (const side of found) this.#addSide(i, ends, side);
+    const tries = this.#triesOf(i);
+    for (const workload of involved) this.#count(i, workload, tries);
+    // Candidate backends of one Service are one connection, on whichever side.
+    const counted = new Set<SeenPeer | SeenPort>();
+    for (const side of found) this.#addSide(i, ends, side, tries, counted);
+    const failed = this.#input.closed.connections.count[i] - tries;
+    if (failed > 0) this.#leaveOut(i, new Unlearnable("partly-failed"), failed);
+  }
+
+  /** Tries of a connection that are learned from: those that worked, or of which that is not known. */
+  #triesOf(i: number): number {
+    const { connections } = this.#input.closed;
+    const attempts = connections.attempts[i];
+    return this.#input.includeFailed ? connections.count[i] : attempts[ESTABLISHED] + attempts[UNKNOWN];
   }
 
   /** Adds the wanted workload that a participant is of, once. */
@@ -197,6 +228,9 @@ class Gatherer {
     const sides: Side[] = [];
     const blocked = this.#whyBlocked(egress) ?? this.#whyBlocked(ingress);
     if (blocked !== undefined) return blocked;
+    const bare = this.#bareOf(ends);
+    if (bare !== undefined && !(egress.verdict === "allow" && ingress.verdict === "allow"))
+      return new Unlearnable("unselectable", `${labelOf(bare)}: ${bare.remark}`);
     const source = egress.verdict === "allow" ? undefined : this.#wantedOf(ends.source);
     if (source !== undefined) {
       const needed =
@@ -217,14 +251,24 @@ class Gatherer {
     if (isIcmp(protocol) && (protocol === ICMP) !== isIPv4(ends.sourceAddress))
       return new Unlearnable("inexpressible", `${protocolName(protocol)} between addresses of the other family`);
     for (const side of sides) {
-      const { workload } = side;
-      if (workload.selector === undefined) return new Unlearnable("unselectable", `${labelOf(workload)}: ${workload.remark}`);
       for (const port of side.ports) {
         const match = this.#portMatch(protocol, port);
         if (typeof match === "string") return new Unlearnable("inexpressible", match);
       }
     }
     return sides;
+  }
+
+  /** Returns a workload at either end that no policy can select, as a subject or a peer. */
+  #bareOf({ source, targets }: Ends): SelectableWorkload | undefined {
+    const isBare = (workload: SelectableWorkload | undefined) => workload !== undefined && workload.selector === undefined;
+    const own = this.#workloadOf(source);
+    if (isBare(own)) return own;
+    for (const { participant } of targets) {
+      const other = this.#workloadOf(participant);
+      if (isBare(other)) return other;
+    }
+    return undefined;
   }
 
   /** How the dialect says a protocol and port, or why it cannot; remembered, since few are asked for a million times. */
@@ -251,7 +295,10 @@ class Gatherer {
 
   /** Returns why a rule of ours could not open a side; undefined where it could, or need not. */
   #whyBlocked(decision: Decision): Unlearnable | undefined {
-    if (decision.verdict === "allow" || decision.isolatedBy.some((policy) => this.#input.closing.has(policy))) return undefined;
+    if (decision.verdict === "allow") return undefined;
+    // A rule that denies stays, whatever others allow: in one stage with ours it would be asked first, or win.
+    const isByRule = decision.reason === "rule-deny" || decision.reason === "l7-deny";
+    if (!isByRule && decision.isolatedBy.some((policy) => this.#input.closing.has(policy))) return undefined;
     const by = decision.matched.at(0)?.policy ?? decision.isolatedBy.at(0);
     const name =
       by === undefined
@@ -264,10 +311,10 @@ class Gatherer {
     return participant.type === "pod" ? this.#input.workloads.of(participant.pod) : undefined;
   }
 
-  #count(i: number, workload: SelectableWorkload): void {
+  #count(i: number, workload: SelectableWorkload, tries: number): void {
     const { connections } = this.#input.closed;
     const known = this.#learnedOf(workload);
-    known.evidence.add(connections, i, connections.attempts[i][ESTABLISHED] > 0);
+    known.evidence.add(connections, i, tries, connections.attempts[i][ESTABLISHED] > 0);
     const [first, last] = [connections.firstSeconds[i], connections.lastSeconds[i]];
     if (!Number.isNaN(first)) known.days.add(Math.floor(first / DAY_SECONDS)).add(Math.floor(last / DAY_SECONDS));
   }
@@ -281,14 +328,12 @@ class Gatherer {
     return known;
   }
 
-  #addSide(i: number, ends: Ends, side: Side): void {
+  #addSide(i: number, ends: Ends, side: Side, tries: number, counted: Set<SeenPeer | SeenPort>): void {
     const { closed, requestsOf } = this.#input;
     const { connections } = closed;
     const protocol = connections.protocol(i);
     const isAnswered = connections.attempts[i][ESTABLISHED] > 0;
     const known = this.#learnedOf(side.workload)[side.direction];
-    // Candidate backends of one Service are one connection.
-    const counted = new Set<SeenPeer | SeenPort>();
     side.peers.forEach(({ spec, participant }, k) => {
       let peer = known.get(spec.key);
       if (peer === undefined)
@@ -305,6 +350,7 @@ class Gatherer {
           port,
           evidence: new Evidence(),
           example,
+          pods: new Set(),
           isDns: false,
           hasUnseenRequests: false,
           ...(requestsOf ? { requests: [] } : {}),
@@ -314,14 +360,17 @@ class Gatherer {
       const workload = this.#workloadOf(participant);
       if (workload !== undefined) peer.workloads.add(workload);
       else if (participant.address !== undefined) peer.addresses.add(participant.address);
-      for (const each of [peer, seen]) if (!counted.has(each)) each.evidence.add(connections, i, isAnswered);
+      const server = side.direction === "egress" ? participant : side.subject;
+      if (server.type === "pod") seen.pods.add(server.pod);
+      for (const each of [peer, seen]) if (!counted.has(each)) each.evidence.add(connections, i, tries, isAnswered);
       if (!counted.has(seen) && requestsOf !== undefined) addRequests(seen, requestsOf(i));
       counted.add(peer).add(seen);
       if (port === DNS_PORT || ends.via?.port === DNS_PORT) seen.isDns = true;
     });
   }
 
-  #leaveOut(i: number, { reason, detail }: Unlearnable): void {
+  #leaveOut(i: number, { reason, detail }: Unlearnable, tries = this.#input.closed.connections.count[i]): void {
+    if (reason === "unselectable") this.unselectable.push(i);
     const { closed } = this.#input;
     const { connections } = closed;
     const [source, destination] = [closed.sources[i], closed.destinations[i]];
@@ -333,10 +382,17 @@ class Gatherer {
       known = { reason, detail, evidence: new Evidence(), example: i, sources: new Set(), destinations: new Set() };
       this.leftOut.set(key, known);
     }
-    known.evidence.add(connections, i, connections.attempts[i][ESTABLISHED] > 0);
+    known.evidence.add(connections, i, tries, connections.attempts[i][ESTABLISHED] > 0);
     known.sources.add(endName(source));
     known.destinations.add(endName(destination));
   }
+}
+
+/** The heaviest first; of equal ones in the order of what they say, not of when they were seen. */
+function byWeight(a: LeftOut, b: LeftOut): number {
+  const text = ({ reason, detail, sources, destinations }: LeftOut) =>
+    [reason, detail, ...[...sources].sort(), ...[...destinations].sort()].join(" ");
+  return b.evidence.connections - a.evidence.connections || (text(a) < text(b) ? -1 : 1);
 }
 
 function endName({ type, namespace, workload = "", names, name, ip }: Endpoint): string {
@@ -349,7 +405,9 @@ function addRequests(seen: SeenPort, requests: readonly L7Hint[]): void {
   if (seen.requests === undefined) return;
   if (requests.length === 0) seen.hasUnseenRequests = true;
   for (const request of requests) {
-    if (request.http === undefined && request.dns === undefined) seen.hasUnseenRequests = true;
+    // A request without a method or path says nothing; Cilium reads such a rule as any.
+    const isEmpty = request.http !== undefined ? request.http.method === "" || request.http.path === "" : request.dns === undefined;
+    if (isEmpty) seen.hasUnseenRequests = true;
     else if (seen.requests.length < MOST_REQUESTS) seen.requests.push(request);
     else seen.hasUnseenRequests = true;
   }

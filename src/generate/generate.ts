@@ -13,7 +13,7 @@ import { type Dialect, denyAll, refOf } from "./dialect.ts";
 import { extendPolicies, type GivenPolicies } from "./extend.ts";
 import { type Gathered, gather, type LearnedWorkload } from "./gather.ts";
 import type { PolicyNames } from "./names.ts";
-import { PeerFinder } from "./peers.ts";
+import { type AskedNames, PeerFinder } from "./peers.ts";
 import { type PlannedPolicy, planDefaultDeny, planPolicy } from "./plan.ts";
 import { type Proof, prove } from "./proof.ts";
 import { planRules } from "./rules.ts";
@@ -69,8 +69,10 @@ export interface Generation {
   readonly proof: Proof;
   readonly gathered: Gathered;
   readonly thin: readonly ThinWorkload[];
-  /** Wanted workloads of which nothing was learned. */
+  /** Wanted workloads that took part in no connection. */
   readonly unobserved: readonly SelectableWorkload[];
+  /** Wanted workloads of which every connection was left out. */
+  readonly unlearned: readonly SelectableWorkload[];
   readonly simulation: Simulation;
 }
 
@@ -82,14 +84,20 @@ const CLOSING = "(closing)";
  * connections judged by the policies that the text reads as.
  */
 export function generate(input: GenerationInput): Generation {
-  const { cluster, world, profile, workloads, wanted, options, policyNames } = input;
+  const { cluster, world, workloads, wanted, options, policyNames } = input;
+  // By the API's words a pod may always reach its own node, which only one plugin keeps, and pods move: rules are written for it.
+  // Given policies are asked as the plugin asks them: they need no more than they were written for.
+  const profile: CniProfile = input.given === undefined ? { ...input.profile, podToOwnNode: "judge" } : input.profile;
   const { dialect } = options;
+  // What was denied is nothing to learn, nor to hold the rules against.
+  const requestsOf = (i: number) => input.requestsOf(i).filter(({ refused }) => !refused);
   const base = input.given === undefined ? input.existing : overlay(input.existing, input.given.set, "overlay");
-  const { set, closing } = input.given === undefined ? closedSet(input) : { set: base, closing: openable(base, profile) };
+  const { set, closing } = input.given === undefined ? closedSet(input, profile) : { set: base, closing: openable(base, profile) };
   const existing = new Evaluator(base, world, profile);
   const closed = input.given === undefined ? new Evaluator(set, world, profile) : existing;
-  const simulation = new Simulation(input.connections, input.addresses, input.resolver, closed, existing, input.requestsOf);
-  const peers = new PeerFinder({ cluster, workloads, names: input.names, profile, dialect, byName: options.byName });
+  const simulation = new Simulation(input.connections, input.addresses, input.resolver, closed, existing, requestsOf);
+  const askedNames = options.byName ? namesAskedFor(simulation, requestsOf, workloads) : undefined;
+  const peers = new PeerFinder({ cluster, workloads, names: input.names, profile, dialect, askedNames });
   const gathered = gather({
     closed: simulation,
     closing,
@@ -99,7 +107,7 @@ export function generate(input: GenerationInput): Generation {
     dialect,
     includeFailed: options.includeFailed,
     isServing: (address, protocol, port) => cluster.serviceIndex.isServing(address, protocol, port),
-    requestsOf: options.l7 ? input.requestsOf : undefined,
+    requestsOf: options.l7 ? requestsOf : undefined,
   });
   const around = {
     cluster,
@@ -129,22 +137,41 @@ export function generate(input: GenerationInput): Generation {
   const closedNamespaces = options.defaultDeny ? [...new Set([...wanted].map(({ namespace }) => namespace))].sort() : [];
   const denials = closedNamespaces.map((namespace) => planDefaultDeny(namespace, dialect, policyNames.ofDefaultDeny(namespace), workloads));
   const policies = [...extended, ...planned, ...denials];
+  const isUnlearned = ({ key }: SelectableWorkload) => !gathered.workloads.has(key);
+  const byLabel = (a: SelectableWorkload, b: SelectableWorkload) => compare(labelOf(a), labelOf(b));
   return {
     policies,
     proof: prove({ policies, set: base, world, profile, simulation, existing, gathered, resolver: input.resolver }),
     gathered,
     thin,
-    unobserved: [...wanted].filter(({ key }) => !gathered.workloads.has(key)).sort((a, b) => compare(labelOf(a), labelOf(b))),
+    unobserved: [...wanted].filter((each) => isUnlearned(each) && !gathered.seen.has(each.key)).sort(byLabel),
+    unlearned: [...wanted].filter((each) => isUnlearned(each) && gathered.seen.has(each.key)).sort(byLabel),
     simulation,
   };
+}
+
+/** Returns the DNS names that each workload was seen to ask for, by its key. */
+function namesAskedFor(simulation: Simulation, requestsOf: GenerationInput["requestsOf"], workloads: Workloads): AskedNames {
+  const asked = new Map<string, Set<string>>();
+  for (let i = 0; i < simulation.connections.size; i++) {
+    const queries = requestsOf(i).flatMap(({ dns }) => (dns === undefined ? [] : [dns.query.toLowerCase().replace(/\.$/, "")]));
+    if (queries.length === 0) continue;
+    const { source } = simulation.ends(i);
+    const workload = source.type === "pod" ? workloads.of(source.pod) : undefined;
+    if (workload === undefined) continue;
+    const known = asked.get(workload.key) ?? new Set();
+    for (const query of queries) known.add(query);
+    asked.set(workload.key, known);
+  }
+  return asked;
 }
 
 /**
  * Returns what is in force beside the written policies, less what it allows, with policies that isolate every pod: whatever is denied
  * by these alone needs a rule.
  */
-function closedSet(input: GenerationInput): { set: PolicySet; closing: ReadonlySet<Policy> } {
-  const { workloads, options, profile } = input;
+function closedSet(input: GenerationInput, profile: CniProfile): { set: PolicySet; closing: ReadonlySet<Policy> } {
+  const { workloads, options } = input;
   const kept = withoutReplaced(input);
   const namespaces = new Set(workloads.all.map(({ namespace }) => namespace));
   const closing = [...namespaces].map((namespace) => denyAll(options.dialect, namespace, CLOSING));

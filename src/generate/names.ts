@@ -67,7 +67,11 @@ export class PolicyNames {
   #nameOf(namespace: string, base: string, key: string): string {
     const whole = this.#dialect.isClusterWide ? `${namespace}-${base}` : base;
     const name = this.#valid(whole, key);
-    return this.#isTaken(namespace, name) ? this.#valid(`${name}-kguardian`, key) : name;
+    if (!this.#isTaken(namespace, name)) return name;
+    for (let count = 1; ; count++) {
+      const other = this.#valid(`${name}-kguardian${count === 1 ? "" : `-${count}`}`, key);
+      if (!this.#isTaken(namespace, other)) return other;
+    }
   }
 
   /** Returns the name with what the API server refuses replaced. Calico's policies may have no dots of their own. */

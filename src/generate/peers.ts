@@ -26,7 +26,7 @@ export type PeerSpec = { readonly key: string; readonly label: string } & (
   | { readonly kind: "entity"; readonly entity: Entity }
   | { readonly kind: "outside"; readonly address: Address; readonly remark?: string }
   /** An outside host by its DNS names. */
-  | { readonly kind: "names"; readonly names: readonly string[] }
+  | { readonly kind: "names"; readonly names: readonly string[]; readonly remark?: string }
 );
 
 /** A peer, and the end of a connection that it was found at. */
@@ -36,11 +36,17 @@ export interface FoundPeer {
 }
 
 /** The address of the node-local DNS cache (Kubernetes: NodeLocal DNSCache). */
-const NODE_LOCAL_DNS = parseAddress("169.254.20.10")!;
+export const NODE_LOCAL_DNS = parseAddress("169.254.20.10")!;
 
 /** Names of programs that hand on what outside clients send, as their pods are labelled. */
 const PROXIES =
   /^(?:ingress-nginx|nginx-ingress(?:-controller)?|traefik|haproxy-ingress|kubernetes-ingress|contour|envoy(?:-gateway)?|kong|istio-ingressgateway|emissary-ingress|ambassador|apisix|aws-load-balancer-controller|ingress-controller)$/;
+
+/** DNS names that were asked for, by the key of the workload that asked. */
+export type AskedNames = ReadonlyMap<string, ReadonlySet<string>>;
+
+/** What a rule can have as a whole name: capture and logs may hold anything, patterns included. */
+const HOST_NAME = /^(?=.{1,253}$)[a-z0-9]([-a-z0-9_]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9_]*[a-z0-9])?)+$/;
 
 export interface PeerSurroundings {
   readonly cluster: Cluster;
@@ -48,8 +54,8 @@ export interface PeerSurroundings {
   readonly names: NameTable;
   readonly profile: CniProfile;
   readonly dialect: Dialect;
-  /** Whether outside hosts are named by DNS where their names are known (Cilium toFQDNs). */
-  readonly byName: boolean;
+  /** The names that each workload asked for, where outside hosts are named by DNS (Cilium toFQDNs); absent: they are not. */
+  readonly askedNames: AskedNames | undefined;
 }
 
 /** Says which peer of a rule stands for an end of a connection. */
@@ -59,7 +65,7 @@ export class PeerFinder {
   readonly apiServers: readonly { readonly address: Address; readonly port: number }[];
   readonly #services: ReadonlyMap<string, Service>;
   readonly #pods = new Map<string, PeerSpec>();
-  readonly #outside = new Map<string, PeerSpec>();
+  readonly #outside = new Map<Address, PeerSpec>();
   readonly #ofWorkload = new Map<SelectableWorkload, PeerSpec>();
 
   constructor(around: PeerSurroundings) {
@@ -79,7 +85,9 @@ export class PeerFinder {
     const found: FoundPeer[] = [];
     for (const { participant, address, port } of ends.targets) {
       const isApiServer = isApiService || this.apiServers.some((server) => server.address === address && server.port === port);
-      const spec = isApiServer ? this.#apiServer() : this.#specOf(participant, "egress", this.#selectingService(service, participant));
+      const spec = isApiServer
+        ? this.#apiServer()
+        : this.#specOf(participant, "egress", this.#selectingService(service, participant), ends.source);
       if (typeof spec === "string") return spec;
       found.push({ spec, participant });
     }
@@ -91,7 +99,7 @@ export class PeerFinder {
     const isHidden = ends.arrivesFrom !== undefined;
     const found: FoundPeer[] = [];
     for (const participant of ends.arrivesFrom ?? [ends.source]) {
-      const spec = this.#specOf(participant, "ingress", undefined, isHidden);
+      const spec = this.#specOf(participant, "ingress", undefined, undefined, isHidden);
       if (typeof spec === "string") return spec;
       found.push({ spec, participant });
     }
@@ -111,7 +119,7 @@ export class PeerFinder {
     return API_SERVER;
   }
 
-  #specOf(participant: Participant, direction: Direction, service?: Service, isHidden = false): PeerSpec | string {
+  #specOf(participant: Participant, direction: Direction, service?: Service, from?: Participant, isHidden = false): PeerSpec | string {
     const { dialect, profile } = this.#around;
     switch (participant.type) {
       case "pod": {
@@ -125,7 +133,7 @@ export class PeerFinder {
       }
       case "external":
         if (participant.isApiServer === true && (dialect.type === "cilium" || this.apiServers.length > 0)) return this.#apiServer();
-        return this.#outsideAt(participant.address, direction);
+        return (direction === "egress" ? this.#named(participant.address, from) : undefined) ?? this.#outsideAt(participant.address);
       case "reserved":
         return dialect.type === "cilium"
           ? {
@@ -184,18 +192,29 @@ export class PeerFinder {
     return spec;
   }
 
-  #outsideAt(address: Address, direction: Direction = "egress"): PeerSpec {
-    const id = `${direction} ${address}`;
-    let spec = this.#outside.get(id);
-    if (spec === undefined) this.#outside.set(id, (spec = this.#describeOutside(address, direction)));
+  /** Returns an outside host by the names under which the workload asked for it; undefined where it goes by its address. */
+  #named(address: Address, from: Participant | undefined): PeerSpec | undefined {
+    const { askedNames, names: known, workloads } = this.#around;
+    if (askedNames === undefined) return undefined;
+    const names = known.namesOf(address).filter((name) => HOST_NAME.test(name));
+    if (names.length === 0) return undefined;
+    const asked = from?.type === "pod" ? askedNames.get(workloads.of(from.pod)?.key ?? "") : undefined;
+    const own = names.filter((name) => asked?.has(name));
+    const used = own.length > 0 ? own : names;
+    const remark =
+      own.length > 0 || names.length === 1 ? undefined : "names that anybody was given the address by: keep those that are its own";
+    return { key: `names ${used.join()}`, label: used[0], kind: "names", names: used, ...(remark === undefined ? {} : { remark }) };
+  }
+
+  #outsideAt(address: Address): PeerSpec {
+    let spec = this.#outside.get(address);
+    if (spec === undefined) this.#outside.set(address, (spec = this.#describeOutside(address)));
     return spec;
   }
 
-  #describeOutside(address: Address, direction: Direction): PeerSpec {
+  #describeOutside(address: Address): PeerSpec {
     if (address === NODE_LOCAL_DNS) return { key: "node-local-dns", label: "the node-local DNS cache", kind: "outside", address };
     const names = this.#around.names.namesOf(address);
-    if (this.#around.byName && direction === "egress" && names.length > 0)
-      return { key: `names ${names.join()}`, label: names[0], kind: "names", names };
     return { key: `outside ${address}`, label: names[0] ?? formatAddress(address), kind: "outside", address };
   }
 }

@@ -124,8 +124,8 @@ export function ruleLines(policy: Policy, rules: readonly PlannedRule[], offset:
 
 function closedText(direction: Direction): string {
   return direction === "ingress"
-    ? "CLOSED: no incoming traffic was seen, so none is allowed."
-    : "CLOSED: no outgoing traffic was seen, so none is allowed, not even DNS.";
+    ? "CLOSED: no incoming traffic was seen that needs a rule, so none is allowed."
+    : "CLOSED: no outgoing traffic was seen that needs a rule, so none is allowed, not even DNS.";
 }
 
 /** Which rule each written entry is of: one rule may take several entries, for kinds of peers or protocols. */

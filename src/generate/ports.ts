@@ -37,7 +37,12 @@ export function rulePorts(seen: readonly SeenPort[], pods: readonly Pod[]): Rule
     let numbers = [...new Set(ofProtocol.map(({ port }) => port))].sort((a, b) => a - b);
     const names = new Set<string>();
     numbers = numbers.filter((number) => {
-      const name = commonName(pods, protocol, number);
+      const name = commonName(
+        pods,
+        protocol,
+        number,
+        new Set(ofProtocol.filter(({ port }) => port === number).flatMap((each) => [...each.pods])),
+      );
       if (name !== undefined) names.add(name);
       return name === undefined;
     });
@@ -61,7 +66,7 @@ export function rulePorts(seen: readonly SeenPort[], pods: readonly Pod[]): Rule
 }
 
 /** Returns the ports of a rule for DNS: resolvers ask again by TCP when an answer is too long for UDP (RFC 7766, 5). */
-export function dnsPorts(seen: readonly SeenPort[]): RulePorts {
+export function dnsPorts(seen: readonly { readonly port: number }[]): RulePorts {
   const numbers = [...new Set(seen.map(({ port }) => port))].sort((a, b) => a - b);
   const matches = numbers.flatMap((port) => [UDP, TCP].map((protocol): PortMatch => ({ protocol, ports: { first: port, last: port } })));
   return { matches, key: JSON.stringify(matches), remarks: [] };
@@ -79,17 +84,23 @@ function runsOf(numbers: readonly number[]): [number, number][] {
 }
 
 /**
- * Returns the name that every pod gives a port, where the name stands for this port alone on each of them (a pod may declare one
- * name several times, and one port under several names).
+ * Returns the name by which every pod knows the port that was seen on some of them, be it under other numbers elsewhere, as a named
+ * target port of a Service has it. The name must stand for one port alone on each pod, and that port for the name alone (a pod may
+ * declare one name several times, and one port under several names).
  */
-function commonName(pods: readonly Pod[], protocol: number, number: number): string | undefined {
-  let common: string | undefined;
-  for (const { ports } of pods) {
-    const names = ports.filter((each) => each.protocol === protocol && each.port === number && each.name !== undefined);
-    const name = names.at(0)?.name;
-    if (name === undefined || names.length > 1 || (common !== undefined && common !== name)) return undefined;
-    if (ports.some((each) => each.name === name && (each.port !== number || each.protocol !== protocol))) return undefined;
-    common = name;
-  }
-  return common;
+function commonName(pods: readonly Pod[], protocol: number, number: number, seenOn: ReadonlySet<Pod>): string | undefined {
+  const [first] = seenOn.size > 0 ? seenOn : pods;
+  const name = first?.ports.find((each) => each.protocol === protocol && each.port === number && each.name !== undefined)?.name;
+  if (name === undefined || pods.length === 0) return undefined;
+  const isKnown = (pod: Pod) => {
+    const named = pod.ports.filter((each) => each.name === name);
+    const [only] = named;
+    const isAlone = named.length === 1 && only.protocol === protocol;
+    return (
+      isAlone &&
+      pod.ports.every((each) => each === only || each.protocol !== protocol || each.port !== only.port || each.name === undefined)
+    );
+  };
+  const isSeenAs = (pod: Pod) => pod.ports.find((each) => each.name === name)?.port === number;
+  return pods.every(isKnown) && [...(seenOn.size > 0 ? seenOn : pods)].every(isSeenAs) ? name : undefined;
 }

@@ -3,6 +3,7 @@ import { NAMESPACE_NAME } from "../cluster/objects.ts";
 import { selects } from "../cluster/selector.ts";
 import type { EndpointResolver } from "../evaluate/endpoints.ts";
 import type { Participant } from "../evaluate/evaluator.ts";
+import type { Request } from "../evaluate/l7.ts";
 import { type Address, formatAddress } from "../net/address.ts";
 import { rangeContains } from "../net/portRange.ts";
 import { type Prefix, prefixContains, wholeAddress } from "../net/prefix.ts";
@@ -24,6 +25,8 @@ export interface Probe {
   readonly port: number;
   /** What is off by one: completes "with …". */
   readonly what: string;
+  /** What is asked there, of rules on requests. */
+  readonly request?: Request;
 }
 
 /** Probes, and the pods and namespaces that they need in the world. */
@@ -61,6 +64,18 @@ class ProbeMaker {
     const [first] = seen;
     if (first === undefined) return;
     for (const { protocol, port } of portsBeside(planned)) push(first.example, protocol, port, `port ${port}/${protocolName(protocol)}`);
+    const odd = oddRequest(planned);
+    if (odd !== undefined)
+      this.probes.push({
+        policy,
+        rule,
+        direction,
+        ...first.example,
+        protocol: first.protocol,
+        port: first.port,
+        what: "a request that nobody made",
+        request: odd,
+      });
     const peers = planned.rule.peers === "any" ? [] : planned.rule.peers;
     const prefixes = peers.flatMap((peer) => (peer.kind === "prefix" ? [peer.prefix] : []));
     for (const address of addressesBeside(prefixes))
@@ -106,6 +121,12 @@ class ProbeMaker {
     }
     return pod;
   }
+}
+
+/** Returns a request that no rule was made from; undefined where the rule takes any. */
+function oddRequest({ rule: { l7 = [] } }: PlannedRule): Request | undefined {
+  if (l7.some(({ kind }) => kind === "http")) return { http: { method: "PROBE", path: "/kguardian-probe/nobody-asked", headers: {} } };
+  return l7.some((match) => match.kind === "dns" && match.names.text !== "*") ? { dns: { query: "kguardian-probe.invalid" } } : undefined;
 }
 
 function differing(value: string): string {

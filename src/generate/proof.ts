@@ -2,6 +2,8 @@ import { readManifest } from "../cluster/manifest.ts";
 import type { Decision, Match } from "../evaluate/decision.ts";
 import type { EndpointResolver } from "../evaluate/endpoints.ts";
 import { Evaluator, type World } from "../evaluate/evaluator.ts";
+import { decideByRequests } from "../evaluate/l7.ts";
+import { type KnownNames, NO_NAMES } from "../evaluate/nameMatch.ts";
 import type { CniProfile } from "../evaluate/profile.ts";
 import type { Simulation } from "../evaluate/simulation.ts";
 import type { Direction, Policy, PolicySet } from "../policy/model.ts";
@@ -14,6 +16,8 @@ import { makeProbes, type Probe } from "./probes.ts";
 export interface ExplainedProbe {
   readonly probe: Probe;
   readonly by: string;
+  /** The existing policy that it is, where it is one. */
+  readonly existing?: string;
 }
 
 /** What proving found. Without failures everything that was learned passes, each rule is used, and what is beside them is closed. */
@@ -64,6 +68,7 @@ export function prove(input: ProofInput): Proof {
     ...world,
     pods: [...world.pods, ...pods],
     namespaces: new Map([...world.namespaces, ...namespaces.map((each) => [each.name, each] as const)]),
+    names: namesWith(world.names ?? NO_NAMES, probes),
   };
   const evaluator = new Evaluator(merged, probeWorld, profile);
   const rulesOf = new Map(written.map(({ read, planned }) => [read, planned]));
@@ -81,8 +86,20 @@ export function prove(input: ProofInput): Proof {
     probes: probes.length,
     denied: asked.denied,
     explained: asked.explained,
-    failures: [...replay.failures, ...told(unused.map((rule) => `${rule} is used by nothing that was learned`)), ...asked.failures],
+    failures: [
+      ...replay.failures,
+      ...findCollateral(input, evaluator),
+      ...told(unused.map((rule) => `${rule} is used by nothing that was learned`)),
+      ...asked.failures,
+    ],
   };
+}
+
+/** The addresses beside have no names: of one whose names are not known a rule by name stays open. */
+function namesWith(known: KnownNames, probes: readonly Probe[]): KnownNames {
+  const named = new Set([...known.entries()].map(([address]) => address));
+  const beside = probes.flatMap(({ peer }) => (peer.type === "external" && !named.has(peer.address) ? [[peer.address, []] as const] : []));
+  return { entries: () => [...known.entries(), ...beside] };
 }
 
 interface Written {
@@ -145,12 +162,8 @@ function replayLearned({ gathered, simulation, existing, policies }: ProofInput,
     if (wrong === undefined) continue;
     denied++;
     const decision = wrong === "egress" ? egress : ingress;
-    const by = decision.isolatedBy
-      .map(({ ref }) => `${ref.kind} ${ref.namespace === undefined ? "" : `${ref.namespace}/`}${ref.name}`)
-      .join(", ");
-    cases.push(
-      `${nameOf(simulation.sources[i])} to ${nameOf(simulation.destinations[i])} port ${simulation.ports[i]}: ${wrong} is ${decision.verdict} (${decision.reason}${by === "" ? "" : `, ${by}`})`,
-    );
+    const by = decision.isolatedBy.map(policyName).join(", ");
+    cases.push(`${flowName(simulation, i)}: ${wrong} is ${decision.verdict} (${decision.reason}${by === "" ? "" : `, ${by}`})`);
   }
   const used = new Map<PlannedPolicy, Set<number>>();
   for (const { matched } of decisions) {
@@ -162,6 +175,36 @@ function replayLearned({ gathered, simulation, existing, policies }: ProofInput,
     }
   }
   return { denied, used, failures: told(cases) };
+}
+
+/**
+ * Returns the connections that policies cut though nobody asked for them: of other workloads that a selector holds too, or of pods
+ * that no policy can be written for.
+ */
+function findCollateral({ gathered, simulation, existing, policies }: ProofInput, evaluator: Evaluator): string[] {
+  if (policies.every(({ alsoSelects }) => alsoSelects.length === 0)) return [];
+  const cases: string[] = [];
+  const look = (numbers: readonly number[], why: string, remedy: string) => {
+    for (const i of numbers) {
+      const ends = simulation.ends(i);
+      const { egress, ingress, verdict } = simulation.judge(i, evaluator, ends);
+      if (verdict === "allow" || simulation.judge(i, existing, ends).verdict !== "allow") continue;
+      const [side, decision] = egress.verdict === "allow" ? (["ingress", ingress] as const) : (["egress", egress] as const);
+      const by = decision.isolatedBy.map(policyName).join(", ");
+      cases.push(`${flowName(simulation, i)}, ${why}, is cut: ${side} is ${decision.verdict} by ${by}, which selects it too; ${remedy}`);
+    }
+  };
+  look(gathered.unselectable, "for which no policy can be written since no labels tell its pods from others", "label them");
+  look(gathered.unrelated, "for which no policy was asked", "generate for both (--all), or tell their labels apart");
+  return told(cases);
+}
+
+function flowName(simulation: Simulation, i: number): string {
+  return `${nameOf(simulation.sources[i])} to ${nameOf(simulation.destinations[i])} port ${simulation.ports[i]}`;
+}
+
+function policyName({ ref }: Policy): string {
+  return `${ref.kind} ${ref.namespace === undefined ? "" : `${ref.namespace}/`}${ref.name}`;
 }
 
 function isPodOf(participant: { readonly type: string }, pods: ReadonlySet<unknown>): boolean {
@@ -230,7 +273,8 @@ function askProbes(probes: readonly Probe[], evaluator: Evaluator, rulesOf: Rule
   const cases: string[] = [];
   let denied = 0;
   for (const probe of probes) {
-    const decision = decide(evaluator, probe.direction, probe.subject, probe.peer, probe.protocol, probe.port);
+    const whole = decide(evaluator, probe.direction, probe.subject, probe.peer, probe.protocol, probe.port);
+    const decision = probe.request === undefined ? whole : decideByRequests(whole, [probe.request]);
     if (decision.verdict === "deny") {
       denied++;
       continue;
@@ -240,21 +284,22 @@ function askProbes(probes: readonly Probe[], evaluator: Evaluator, rulesOf: Rule
       cases.push(
         `${probe.policy.file} ${probe.policy.rules[probe.rule].rule.ref.path} with ${probe.what}: ${decision.verdict} (${decision.reason})`,
       );
-    else explained.push({ probe, by });
+    else explained.push({ probe, ...by });
   }
   return { denied, explained, failures: told(cases) };
 }
 
 /** Returns what other than the rule itself allows a probe; undefined where nothing with evidence of its own does. */
-function whoAllows({ verdict, reason, matched, l7 }: Decision, probe: Probe, rulesOf: RulesOf): string | undefined {
+function whoAllows({ verdict, reason, matched, l7 }: Decision, probe: Probe, rulesOf: RulesOf): Omit<ExplainedProbe, "probe"> | undefined {
   if (verdict === "allow" && (reason === "own-node" || reason === "self"))
-    return reason === "self" ? "a pod's traffic to itself" : "traffic with the pod's own node";
+    return { by: reason === "self" ? "a pod's traffic to itself" : "traffic with the pod's own node" };
   if (verdict === "unknown" && l7 === undefined) return undefined;
   for (const match of (l7?.allow ?? { matched }).matched) {
     const rule = ruleOf(match, rulesOf);
     if (rule?.planned === probe.policy && rule.rule === probe.rule) continue;
-    if (rule === undefined) return `existing policy ${match.policy.ref.name}`;
-    return `${rule.planned.file} ${rule.planned.rules[rule.rule].rule.ref.path}`;
+    if (rule !== undefined) return { by: `${rule.planned.file} ${rule.planned.rules[rule.rule].rule.ref.path}` };
+    const name = policyName(match.policy);
+    return { by: `existing policy ${name}`, existing: name };
   }
   return undefined;
 }

@@ -20,18 +20,21 @@ const IDENTIFIERS: readonly (readonly [RegExp, string])[] = [
  * Returns the conditions that allow the HTTP requests that were seen: by method and path, with identifiers in paths generalized.
  * Expressions hold the whole path, as Envoy matches it: with the query, where one was seen.
  */
-export function httpMatches(requests: readonly L7Hint[]): L7Match[] {
+export function httpMatches(requests: readonly L7Hint[]): { readonly matches: L7Match[]; readonly remarks: string[] } {
   const paths = new Map<string, Set<string>>();
   for (const { http } of requests) {
     if (http === undefined) continue;
     const known = paths.get(http.method) ?? new Set();
     paths.set(http.method, known.add(pathPattern(http.path)));
   }
-  return [...paths]
-    .sort(byFirst)
-    .flatMap(([method, patterns]) =>
-      joined([...patterns].sort()).map((regex): L7Match => ({ kind: "http", method: { regex: escapeRegex(method) }, path: { regex } })),
-    );
+  const remarks: string[] = [];
+  const matches = [...paths].sort(byFirst).flatMap(([method, patterns]) => {
+    const written = joined([...patterns].sort());
+    if (patterns.size > MOST_PATHS && written.length < patterns.size)
+      remarks.push(`${patterns.size} different paths of ${method} were seen: they are joined into ${written.length}, which allow more`);
+    return written.map((regex): L7Match => ({ kind: "http", method: { regex: escapeRegex(method) }, path: { regex } }));
+  });
+  return { matches, remarks };
 }
 
 /** Returns the conditions that allow the DNS names that were asked for. */

@@ -12,7 +12,7 @@ import { grouped } from "./comments.ts";
 import type { Dialect } from "./dialect.ts";
 import { Evidence } from "./evidence.ts";
 import type { LearnedWorkload, SeenPeer, SeenPort } from "./gather.ts";
-import type { PeerFinder, PeerSpec } from "./peers.ts";
+import { NODE_LOCAL_DNS, type PeerFinder, type PeerSpec } from "./peers.ts";
 import { dnsPorts, type RulePorts, rulePorts } from "./ports.ts";
 import { anyName, dnsMatches, httpMatches } from "./requests.ts";
 import { labelOf, type Workloads } from "./workloads.ts";
@@ -81,7 +81,11 @@ export function planRules(learned: LearnedWorkload, direction: Direction, around
     const [plain, asked] = partition(others, (seen) => !isAsked(seen, direction, peer.spec, around));
     if (plain.length > 0) addTo(groups, peer, plain, rulePorts(plain, namingPods(peer.spec, direction, own, around)), undefined, false);
     // What is asked on one port is not asked on another; names of ports and rules on requests do not go together in Cilium.
-    for (const seen of asked) addTo(groups, peer, [seen], rulePorts([seen], []), httpMatches(seen.requests ?? []), false);
+    for (const seen of asked) {
+      const { matches, remarks } = httpMatches(seen.requests ?? []);
+      const ports = rulePorts([seen], []);
+      addTo(groups, peer, [seen], { ...ports, remarks: [...ports.remarks, ...remarks] }, matches, false);
+    }
   }
   const planned = [...groups.values()].map((group) => ruleOf(group, direction, around));
   if (direction === "egress" && planned.some(({ specs }) => specs.some(({ kind }) => kind === "names"))) ensureDns(planned, around);
@@ -269,7 +273,9 @@ function termsOf(kind: PeerSpec["kind"], peers: readonly SeenPeer[], around: Rul
         remarks: ["the endpoints of Service default/kubernetes: generate again when they change"],
       };
     case "nodes": {
-      if (isCilium) return { terms: [{ kind: "entities", entities: ["host", "remote-node"] }], remarks: [] };
+      const isDnsCache = peers.some(({ addresses: seen }) => seen.has(NODE_LOCAL_DNS));
+      const cache = isDnsCache ? ["the node-local DNS cache (169.254.20.10) is on the host's network"] : [];
+      if (isCilium) return { terms: [{ kind: "entities", entities: ["host", "remote-node"] }], remarks: cache };
       const addresses = nodeAddresses(
         peers.flatMap(({ addresses: seen }) => [...seen]),
         around.cluster,
@@ -374,7 +380,7 @@ function ensureDns(planned: PlannedRule[], around: RuleSurroundings): void {
     requirements: Object.entries(resolver.selector).map(([key, value]): Requirement => ({ key, operator: "In", values: [value] })),
   };
   const numbers = [...new Set(around.cluster.serviceIndex.backendsOf(resolver).map(({ port }) => port))];
-  const ports = dnsPorts((numbers.length > 0 ? numbers : [53]).map((port) => ({ port }) as SeenPort));
+  const ports = dnsPorts((numbers.length > 0 ? numbers : [53]).map((port) => ({ port })));
   const label = `${resolver.namespace}/svc/${resolver.name}`;
   const ref = { path: "egress" };
   planned.push({

@@ -31,9 +31,10 @@ export function extendList(text: string, object: ManifestObject, field: string, 
   }
   if (Object.hasOwn(spec, field)) {
     const { line, column } = object.positionOf(["spec", field]);
-    const isEmpty = new RegExp(`^ *${field}:\\s*(?:\\[\\s*\\]|null|~)?\\s*(?:#.*)?$`).test(lines[line - 1]);
-    if (!isEmpty) throw refuse(line);
-    return { line, removed: 1, lines: [`${" ".repeat(column - 1)}${field}:`, ...indented(items, column + 1)] };
+    const empty = new RegExp(`^ *["']?${field}["']?:\\s*(?:\\[\\s*\\]|null|~)?\\s*(#.*)?$`).exec(lines[line - 1]);
+    if (empty === null) throw refuse(line);
+    const comment = empty[1] === undefined ? "" : ` ${empty[1].trimEnd()}`;
+    return { line, removed: 1, lines: [`${" ".repeat(column - 1)}${field}:${comment}`, ...indented(items, column + 1)] };
   }
   const [first] = Object.keys(spec);
   const { line, column } = object.positionOf(["spec", first]);
@@ -44,7 +45,9 @@ export function extendList(text: string, object: ManifestObject, field: string, 
 /** Returns a text with edits made; they must not overlap. */
 export function edited(text: string, edits: readonly TextEdit[]): string {
   const lines = text.split("\n");
-  for (const { line, removed, lines: added } of edits.toSorted((a, b) => b.line - a.line)) lines.splice(line - 1, removed, ...added);
+  const end = lines[0].endsWith("\r") ? "\r" : "";
+  for (const { line, removed, lines: added } of edits.toSorted((a, b) => b.line - a.line))
+    lines.splice(line - 1, removed, ...added.map((each) => each + end));
   return lines.join("\n");
 }
 

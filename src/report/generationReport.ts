@@ -26,6 +26,7 @@ const REASONS: Readonly<Record<LeftOutReason, string>> = {
   refused: "refused",
   unanswered: "never answered",
   dropped: "dropped",
+  "partly-failed": "failed, while others of the same kind worked",
   "one-way": "one-way to a port that nobody is known to serve",
   "dropped-by-existing": "not answered, and existing policies deny it",
   "denied-by-existing": "denied, whatever is allowed, by",
@@ -96,6 +97,7 @@ export function generationReport(result: GenerationResult, directory: string | u
       destinations: firstOf(destinations),
     })),
     tooThin: thin.map(({ workload, learned, why }) => ({ workload: workloadJson(workload), why, ...evidenceJson(learned.evidence) })),
+    nothingLearned: generation.unlearned.map(workloadJson),
     notSeen: unobserved.map(workloadJson),
   };
 }
@@ -170,7 +172,7 @@ const ROWS = 20;
 /** Returns the summary that a person reads. `directory`: where the files are; undefined: the policies went to standard output. */
 export function generationTable(result: GenerationResult, directory: string | undefined, style: Style = PLAIN_STYLE): string {
   const { generation, cni, warnings, wanted } = result;
-  const { policies, gathered, thin, unobserved } = generation;
+  const { policies, gathered, thin, unobserved, unlearned } = generation;
   const lines: string[] = [];
   lines.push(
     `${plural(policies.length, "policy", "policies")} for ${plural(wanted, "workload")} · CNI ${cni.name} (${printable(cni.because)})`,
@@ -207,6 +209,8 @@ export function generationTable(result: GenerationResult, directory: string | un
     style.bold("TOO THIN"),
     thin.map(({ workload, why }) => `${labelOf(workload)}: ${why}`),
   );
+  section(lines, style.bold("NOTHING LEARNED"), unlearnedLines(unlearned));
+  section(lines, style.bold("OPEN ANYWAY"), openLines(generation));
   if (unobserved.length > 0) {
     const names = unobserved.map(labelOf);
     lines.push(
@@ -245,7 +249,9 @@ function shortLabel({ namespace, kind, name }: SelectableWorkload): string {
 function proofLine({ generation: { proof } }: GenerationResult, style: Style): string {
   const { learned, allowed, rules, used, needed, probes, denied, explained } = proof;
   const alone = needed > 0 ? ` (${needed} more for toFQDNs)` : "";
-  const others = explained.length > 0 ? `, ${grouped(explained.length)} allowed by rules with evidence of their own` : "";
+  const open = explained.filter(({ existing }) => existing !== undefined).length;
+  const own = explained.length - open;
+  const others = `${own > 0 ? `, ${grouped(own)} allowed by rules with evidence of their own` : ""}${open > 0 ? `, ${grouped(open)} by existing policies` : ""}`;
   return style.good(
     `Proof: ${grouped(allowed)} of ${grouped(learned)} learned connections allowed · ${grouped(used)} of ${grouped(rules - needed)} rules used${alone} · ${grouped(denied)} of ${grouped(probes)} probes beside them denied${others}`,
   );
@@ -267,8 +273,8 @@ function closedLines(policies: readonly PlannedPolicy[]): string[] {
     if (learned === undefined) return [`${file} closes every pod of its namespace that no other policy opens`];
     return closes.map((direction) =>
       direction === "ingress"
-        ? `no incoming traffic of ${labelOf(learned.workload)} was seen: none is allowed`
-        : `no outgoing traffic of ${labelOf(learned.workload)} was seen: none is allowed, not even DNS`,
+        ? `no incoming traffic of ${labelOf(learned.workload)} was seen that needs a rule: none is allowed`
+        : `no outgoing traffic of ${labelOf(learned.workload)} was seen that needs a rule: none is allowed, not even DNS`,
     );
   });
 }
@@ -286,6 +292,26 @@ function unseenLines(policies: readonly PlannedPolicy[]): string[] {
     rules.flatMap(({ rule, unseen }) =>
       unseen.length === 0 ? [] : [`${file} ${rule.ref.path} also lets ${unseen.join(", ")}, never seen there`],
     ),
+  );
+}
+
+function unlearnedLines(unlearned: readonly SelectableWorkload[]): string[] {
+  if (unlearned.length === 0) return [];
+  const names = unlearned.map(labelOf);
+  return [
+    `all that was seen of ${names.slice(0, 6).join(", ")}${names.length > 6 ? ` and ${names.length - 6} more` : ""} was left out: no policy is written for ${names.length === 1 ? "it" : "them"}`,
+  ];
+}
+
+/** Existing policies that allow what lies beside the rules: what is written then closes less than it seems to. */
+function openLines({ proof: { explained } }: Generation): string[] {
+  const byPolicy = Map.groupBy(
+    explained.filter(({ existing }) => existing !== undefined),
+    ({ existing }) => existing,
+  );
+  return [...byPolicy].map(
+    ([name, probes]) =>
+      `existing policy ${name} allows ${plural(probes.length, "of the probes", "of the probes")} beside the rules: what is written does not close them`,
   );
 }
 

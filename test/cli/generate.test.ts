@@ -139,6 +139,62 @@ describe("gen networkpolicy", () => {
     expect([code, out]).toEqual([2, ""]);
   });
 
+  test("shows its help", () => {
+    const { code, out } = run(["gen", "netpol", "--help"]);
+    expect(code).toBe(0);
+    expect(out).toContain("[NAME]  Workload or pod");
+    expect(out).toContain("--cidr-max-widen");
+  });
+
+  test.each([["--fqdn"], ["--l7"], ["--cluster-wide"], ["--fqdn", "--l7"]])("writes Cilium policies with %s", (...flags) => {
+    const directory = fresh();
+    const { code, err } = gen("-A", "-t", "cilium", ...flags, "--output-dir", directory);
+    expect([code, err]).toEqual([0, ""]);
+    const [name] = readdirSync(directory);
+    expect(readFileSync(join(directory, name), "utf8")).toContain("apiVersion: cilium.io/v2");
+  });
+
+  test.each(["kubernetes", "cilium", "calico"])("says what no rule of %s can name", (type) => {
+    const flows = file("odd.jsonl", '{"srcIp":"10.42.1.10","dstIp":"203.0.113.9","protocol":"TCP","dstPort":0,"verdict":"allow"}\n');
+    const { code, out, err } = run([
+      "gen",
+      "netpol",
+      "-A",
+      "-t",
+      type,
+      "--flows",
+      flows,
+      "--snapshot",
+      `${SHOP}/cluster.yaml`,
+      "--output-dir",
+      fresh(),
+    ]);
+    expect([code, err]).toEqual([0, ""]);
+    expect(out).toContain("TCP port 0: no rule can name it");
+  });
+
+  test("writes no policies where the report cannot be written", () => {
+    const directory = fresh();
+    const { code, err } = gen("-A", "--output-dir", directory, "--report", "json=/nowhere/report.json");
+    expect(code).toBe(2);
+    expect(err).toContain("/nowhere/report.json");
+    expect(existsSync(directory)).toBe(false);
+  });
+
+  test("gives up where there can be no directory", () => {
+    expect(gen("-A", "--output-dir", "/proc/nowhere").code).toBe(2);
+  });
+
+  test("extends files where they are", () => {
+    const directory = fresh();
+    mkdirSync(directory);
+    for (const name of readdirSync(`${SHOP}/network-policies`))
+      writeFileSync(join(directory, name), readFileSync(`${SHOP}/network-policies/${name}`));
+    expect(gen("-A", "--merge", directory).code).toBe(0);
+    expect(readFileSync(join(directory, "orders.yaml"), "utf8")).toContain("# api.stripe.example (203.0.113.20)");
+    expect(gen("-A", "--merge", directory).out).toContain("Nothing to add");
+  });
+
   test("knows its commands by their first words", () => {
     expect(run(["gen", "netpolicy"]).err).toContain("did you mean `gen netpol");
     expect(run(["gen"]).code).toBe(0);

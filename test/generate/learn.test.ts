@@ -60,14 +60,17 @@ describe("peers", () => {
     expect(policyOf("web", flows, { type: "cilium" })).toContain("- fromEntities:\n        - host\n        - remote-node\n");
   });
 
-  test("the pod's own node needs no rule where it is always let in, and one where a plugin judges what goes to it", () => {
+  test("what the pod's own node sends needs no rule, what it is sent has one: only some plugins allow that by themselves", () => {
+    expect(policyOf("web", [{ from: node, to: web, port: 8080 }])).not.toContain("192.168");
     const flows: SeenFlow[] = [
       { from: node, to: web, port: 8080 },
       { from: web, to: node, port: 10250 },
     ];
-    expect(policyOf("web", flows)).not.toContain("192.168.10");
+    for (const cni of ["generic", "aws", "antrea"] as const) {
+      expect(policyOf("web", flows, { cni })).toContain("  ingress: []\n");
+      expect(policyOf("web", flows, { cni })).toContain("192.168.10.11/32");
+    }
     expect(policyOf("web", flows, { type: "cilium" })).toContain("- toEntities:\n        - host\n        - remote-node\n");
-    expect(policyOf("web", flows, { cni: "antrea" })).toContain("192.168.10.11/32");
   });
 
   test("nodes that no rule can name under the plugin are left out, and said", () => {
@@ -128,7 +131,7 @@ describe("what is learned", () => {
     const flows = (["refused", "unanswered", "dropped"] as const).map(
       (observed, i): SeenFlow => ({ from: web, to: api, port: 1 + i, observed }),
     );
-    expect(reasonsOf(flows)).toEqual(["refused", "unanswered", "dropped"]);
+    expect(reasonsOf(flows)).toEqual(["dropped", "refused", "unanswered"]);
     expect(learn(SNAPSHOT, flows).policies).toEqual([]);
     expect(reasonsOf(flows, { includeFailed: true })).toEqual([]);
   });
@@ -200,7 +203,7 @@ describe("shape", () => {
   test("a direction without traffic is closed, with a comment and in the plan", () => {
     const [policy] = learn(SNAPSHOT, [{ from: web, to: api, port: 9090 }], { wanted: ["Deployment/shop/web"] }).policies;
     expect(policy.closes).toEqual(["ingress"]);
-    expect(policy.text).toContain("# CLOSED: no incoming traffic was seen, so none is allowed.\n");
+    expect(policy.text).toContain("# CLOSED: no incoming traffic was seen that needs a rule, so none is allowed.\n");
     expect(policy.text).toContain("  ingress: []\n");
   });
 
@@ -253,6 +256,94 @@ describe("shape", () => {
       "rules:\n            http:\n              - method: GET\n                path: /orders/[0-9]+\n",
     );
     expect(policyOf("api", flow([http("/orders/17"), {}]), options)).not.toContain("rules:");
+  });
+
+  const CANARY = { ...WEB, name: "web-canary", labels: { app: "web", track: "canary" }, ips: ["10.0.1.70"] };
+
+  test("traffic of another workload that the selector holds is not cut silently", () => {
+    const flows: SeenFlow[] = [
+      { from: web, to: api, port: 9090 },
+      { from: "10.0.1.70", to: outside, port: 443 },
+    ];
+    const snapshot = snapshotOf(["shop"], [WEB, CANARY as never, API]);
+    expect(learn(snapshot, flows, { wanted: ["Deployment/shop/web"] }).proof.failures).toEqual([
+      expect.stringContaining(
+        "shop/Deployment/web-canary to 203.0.113.9 port 443, for which no policy was asked, is cut: egress is deny by NetworkPolicy shop/web",
+      ),
+    ]);
+    expect(learn(snapshot, flows).proof.failures).toEqual([]);
+  });
+
+  test("a default deny is not written over pods that talk and cannot be selected", () => {
+    const bare = ["10.0.0.81", "10.0.0.82"].map((ip, i) => ({
+      apiVersion: "v1",
+      kind: "Pod",
+      metadata: { namespace: "shop", name: `bare-${i}` },
+      status: { podIP: ip },
+    }));
+    const snapshot = snapshotOf(["shop"], [WEB, API], bare);
+    const { proof, unlearned } = learn(
+      snapshot,
+      [
+        { from: "10.0.0.81", to: api, port: 9090 },
+        { from: "10.0.0.82", to: api, port: 9090 },
+        { from: web, to: api, port: 9090 },
+      ],
+      { defaultDeny: true },
+    );
+    expect(proof.failures[0]).toContain("no labels tell its pods from others, is cut");
+    expect(unlearned.map(({ name }) => name)).toEqual(["bare-0", "bare-1"]);
+  });
+
+  test("tries that failed are no evidence, and are counted apart", () => {
+    const flows: SeenFlow[] = [
+      { from: web, to: api, port: 9090, at: 100 },
+      { from: web, to: api, port: 9090, observed: "dropped", count: 50, at: 900_000 },
+    ];
+    const { gathered, thin } = learn(SNAPSHOT, flows, { minConnections: 2 });
+    expect(thin).toHaveLength(2);
+    expect(gathered.leftOut.map(({ reason, evidence }) => [reason, evidence.seen])).toEqual([["partly-failed", 50]]);
+  });
+
+  test("an existing rule that denies is not argued with", () => {
+    const deny = {
+      apiVersion: "cilium.io/v2",
+      kind: "CiliumNetworkPolicy",
+      metadata: { namespace: "shop", name: "no-api" },
+      spec: { endpointSelector: { matchLabels: { app: "web" } }, egressDeny: [{ toEndpoints: [{ matchLabels: { app: "api" } }] }] },
+    };
+    const { gathered, proof } = learn(snapshotOf(["shop"], [WEB, API], [deny]), [{ from: web, to: api, port: 9090 }], { type: "cilium" });
+    expect(gathered.leftOut.map(({ reason, detail }) => [reason, detail])).toEqual([
+      ["denied-by-existing", "CiliumNetworkPolicy shop/no-api"],
+    ]);
+    expect(proof.failures).toEqual([]);
+  });
+
+  test("requests that were denied, or are empty, become no rules", () => {
+    const http = (method: string, path: string) => ({ http: { method, path, headers: {} } });
+    const flow = (...requests: NonNullable<SeenFlow["requests"]>): SeenFlow[] => [{ from: web, to: api, port: 9090, requests }];
+    const options: LearnOptions = { type: "cilium", l7: true };
+    const text = policyOf("api", flow(http("GET", "/ok"), { ...http("DELETE", "/admin"), refused: true }), options);
+    expect(text).toContain("path: /ok");
+    expect(text).not.toContain("admin");
+    expect(policyOf("api", flow(http("POST", "")), options)).not.toContain("rules:");
+  });
+
+  test("names of outside hosts are those that the workload asked for, and never patterns", () => {
+    const dns = {
+      namespace: "kube-system",
+      name: "coredns",
+      labels: { "k8s-app": "kube-dns" },
+      ips: ["10.0.0.2"],
+      ports: [["dns", 53, "UDP"]],
+    } as const;
+    const snapshot = snapshotOf(["shop", "kube-system"], [WEB, dns]);
+    const names = { [outside]: ["*", "*.example", "mine.example", "other.example", "odd name"] };
+    const asked: SeenFlow = { from: web, to: "10.0.0.2", port: 53, protocol: "UDP", requests: [{ dns: { query: "mine.example" } }] };
+    const options: LearnOptions = { type: "cilium", byName: true, names };
+    const named = (flows: readonly SeenFlow[]) => policyOf("web", flows, options, snapshot).match(/matchName: .*|matchPattern: .*/g);
+    expect(named([asked, { from: web, to: outside, port: 443 }])).toEqual(["matchName: mine.example", 'matchPattern: "*"']);
+    expect(named([{ from: web, to: outside, port: 443 }])).toEqual(["matchName: mine.example", "matchName: other.example"]);
   });
 
   test("another workload that the selector holds is named", () => {

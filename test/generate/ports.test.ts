@@ -10,7 +10,8 @@ type Declared = readonly [name: string | undefined, port: number, protocol?: num
 
 const podWith = (...ports: Declared[]): Pod =>
   ({ ports: ports.map(([name, port, protocol = TCP]) => ({ ...(name ? { name } : {}), port, protocol })) }) as unknown as Pod;
-const seen = (port: number, protocol = TCP): SeenPort => ({ protocol, port, match: { protocol } }) as SeenPort;
+const seen = (port: number, protocol = TCP, pods: readonly Pod[] = []): SeenPort =>
+  ({ protocol, port, match: { protocol }, pods: new Set(pods) }) as unknown as SeenPort;
 const text = ({ protocol, ports }: PortMatch) =>
   `${ports === undefined ? "all" : "name" in ports ? ports.name : formatPortRange(ports)}/${protocolName(protocol)}`;
 const written = (numbers: readonly number[], ...pods: Pod[]) =>
@@ -45,6 +46,13 @@ describe("ports of a rule", () => {
     ["in one ephemeral run are a plain range", [40000, 40001, 40002, 40003, 40004], [podWith()], ["40000-40004/TCP"]],
   ])("%s", (_title, numbers, pods, expected) => {
     expect(written(numbers, ...pods)).toEqual(expected);
+  });
+
+  test("are named where each pod knows the name under the number that was seen on it", () => {
+    const [a, b] = [podWith(["http", 3000]), podWith(["http", 3001])];
+    const both = [seen(3000, TCP, [a]), seen(3001, TCP, [b])];
+    expect(rulePorts(both, [a, b]).matches.map(text)).toEqual(["http/TCP"]);
+    expect(rulePorts([...both, seen(3001, TCP, [a])], [a, b]).matches.map(text)).toEqual(["http/TCP", "3001/TCP"].slice(0, 2));
   });
 
   test("say why a range is open", () => {

@@ -25,12 +25,15 @@ describe("paths of requests", () => {
   const requests = (...paths: string[]): L7Hint[] => paths.map((path) => ({ http: { method: "GET", path } }));
 
   test("with and without a query are one", () => {
-    expect(httpMatches(requests("/a", "/a?x=1"))).toEqual([{ kind: "http", method: { regex: "GET" }, path: { regex: "/a(\\?.*)?" } }]);
+    expect(httpMatches(requests("/a", "/a?x=1")).matches).toEqual([
+      { kind: "http", method: { regex: "GET" }, path: { regex: "/a(\\?.*)?" } },
+    ]);
   });
 
   test("are joined by folder where there are too many to read, and still hold every request", () => {
     const paths = Array.from({ length: 60 }, (_, i) => `/files/name-${"x".repeat(i)}`);
-    const matches = httpMatches(requests(...paths, "/health"));
+    const { matches, remarks } = httpMatches(requests(...paths, "/health"));
+    expect(remarks).toEqual(["61 different paths of GET were seen: they are joined into 2, which allow more"]);
     expect(matches.map((match) => "path" in match && match.path)).toEqual([{ regex: "/files(/.*)?" }, { regex: "/health" }]);
     for (const path of paths) expect(compileRegex("/files(/.*)?")(path)).toBe(true);
   });

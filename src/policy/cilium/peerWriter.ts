@@ -2,14 +2,15 @@ import { NAMESPACE_NAME } from "../../cluster/objects.ts";
 import type { LabelSelector, Requirement } from "../../cluster/selector.ts";
 import { formatPrefix, type Prefix } from "../../net/prefix.ts";
 import type { Direction, Expression, NamespaceMatch, Peer, PeerTerm, PodMatch, SetMatch } from "../model.ts";
+import { UnsayableError } from "../printedObject.ts";
 import { NAMESPACE_KEY, NAMESPACE_LABELS, RESERVED, SERVICE_ACCOUNT_KEY } from "./selector.ts";
 
 /** Plain data, as JSON.stringify takes it. */
 export type Plain = Readonly<Record<string, unknown>>;
 
 /** Says that a policy holds what this dialect has no words for. */
-export function cannotSay(what: string): Error {
-  return new Error(`Cilium policies cannot say ${what}`);
+export function cannotSay(what: string): UnsayableError {
+  return new UnsayableError(`Cilium policies cannot say ${what}`);
 }
 
 const NOTHING: Requirement = { key: "reserved:none", operator: "In", values: [""] };
