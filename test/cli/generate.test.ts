@@ -155,7 +155,7 @@ describe("gen networkpolicy", () => {
   });
 
   test.each(["kubernetes", "cilium", "calico"])("says what no rule of %s can name", (type) => {
-    const flows = file("odd.jsonl", '{"srcIp":"10.42.1.10","dstIp":"203.0.113.9","protocol":"TCP","dstPort":0,"verdict":"allow"}\n');
+    const flows = file("odd.jsonl", '{"srcIp":"10.42.1.66","dstIp":"203.0.113.9","protocol":"TCP","dstPort":0,"verdict":"allow"}\n');
     const { code, out, err } = run([
       "gen",
       "netpol",
