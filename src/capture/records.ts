@@ -64,21 +64,24 @@ export async function readRecords(path: string, sink: RecordSink): Promise<Input
     if (skipped[reason] === undefined) warnings.push(`line ${number}: ${what}`);
     skipped[reason] = (skipped[reason] ?? 0) + 1;
   };
+  const readLine = (line: string) => {
+    try {
+      addRecord(parseObject(line), sink, ends, totals);
+    } catch (error) {
+      if (error instanceof OutsideWindow) {
+        skipped[SKIP_REASONS[OUTSIDE_WINDOW]] = (skipped[SKIP_REASONS[OUTSIDE_WINDOW]] ?? 0) + 1;
+        return;
+      }
+      if (!(error instanceof BadRecord)) throw error;
+      skip(error.message.split(" `")[0], error.message);
+    }
+  };
   try {
-    for await (const line of readLines(source)) {
-      number++;
-      if (line === undefined) skip("line too long", "longer than 4 MiB");
-      else if (line.trim() !== "") {
-        try {
-          addRecord(parseObject(line), sink, ends, totals);
-        } catch (error) {
-          if (error instanceof OutsideWindow) {
-            skipped[SKIP_REASONS[OUTSIDE_WINDOW]] = (skipped[SKIP_REASONS[OUTSIDE_WINDOW]] ?? 0) + 1;
-            continue;
-          }
-          if (!(error instanceof BadRecord)) throw error;
-          skip(error.message.split(" `")[0], error.message);
-        }
+    for await (const lines of readLines(source)) {
+      for (const line of lines) {
+        number++;
+        if (line === undefined) skip("line too long", "longer than 4 MiB");
+        else if (line.trim() !== "") readLine(line);
       }
     }
   } finally {

@@ -14,7 +14,7 @@ export type Outcome = "permitted" | "misdropped" | "would-drop" | "rejected" | "
 export const VERDICTS: readonly Verdict[] = ["allow", "deny", "unknown"];
 const ESTABLISHED = OUTCOMES.indexOf("established");
 const UNKNOWN = OUTCOMES.indexOf("unknown");
-/** Connections whose ends are kept, about 250 bytes each. */
+/** Up to so many connections their ends are kept, about 250 bytes each. */
 const KEPT_ENDS = 1 << 17;
 export const OUTCOME_NAMES: readonly Outcome[] = ["permitted", "misdropped", "would-drop", "rejected", "unknown"];
 
@@ -68,7 +68,7 @@ export class Simulation {
   readonly #ingress: Decision[] = [];
   /** Both participants of connections whose ends are known by their addresses alone, two entries each; of others nothing. */
   readonly #participants: (Participant | undefined)[] = [];
-  /** The ends of the first connections, which judging, explaining and printing ask for; of more they would fill the memory. */
+  /** The ends of connections, which judging, explaining and printing ask for; of very many they would fill the memory. */
   readonly #ends: Ends[] = [];
   readonly #addresses: AddressTable;
   readonly #resolver: EndpointResolver;
@@ -96,7 +96,7 @@ export class Simulation {
     const isBaselineOpen = baseline !== evaluator && baseline.policies.length === 0 && baseline.profile.enforcement !== "always";
     for (let i = 0; i < connections.size; i++) {
       const ends = this.ends(i);
-      if (i < KEPT_ENDS) this.#ends.push(ends);
+      if (connections.size <= KEPT_ENDS) this.#ends.push(ends);
       const isPlain = ends.via === undefined && ends.arrivesFrom === undefined && ends.targets.length === 1;
       this.#participants.push(isPlain ? ends.source : undefined, isPlain ? ends.targets[0].participant : undefined);
       const { egress, ingress, verdict } = this.judge(i, evaluator, ends);
