@@ -12,7 +12,7 @@ import type { Direction, Policy, PortMatch } from "../policy/model.ts";
 import { type Dialect, portMatchOf } from "./dialect.ts";
 import { Evidence } from "./evidence.ts";
 import type { FoundPeer, PeerFinder, PeerSpec } from "./peers.ts";
-import { labelOf, type SelectableWorkload, type Workloads } from "./workloads.ts";
+import type { SelectableWorkload, Workloads } from "./workloads.ts";
 
 /** Why connections are not learned from. */
 export type LeftOutReason =
@@ -24,8 +24,7 @@ export type LeftOutReason =
   | "dropped-by-existing"
   | "denied-by-existing"
   | "inexpressible"
-  | "unknown-peer"
-  | "unselectable";
+  | "unknown-peer";
 
 /** Connections that are not learned from, for one reason. */
 export interface LeftOut {
@@ -90,8 +89,6 @@ export interface Gathered {
   /** Numbers of the connections that were learned from, in order. */
   readonly learned: readonly number[];
   readonly leftOut: readonly LeftOut[];
-  /** Connections that are left out though they worked and a rule could have allowed them, were their pods selectable. */
-  readonly unselectable: readonly number[];
   /** Connections that no wanted workload takes part in, and that worked or may have. */
   readonly unrelated: readonly number[];
   /** Keys of wanted workloads that took part in any connection. */
@@ -126,8 +123,8 @@ const MOST_REQUESTS = 5000;
 export function gather(input: GatherInput): Gathered {
   const gatherer = new Gatherer(input);
   for (let i = 0; i < input.closed.connections.size; i++) gatherer.add(i);
-  const { workloads, learned, leftOut, unselectable, unrelated, seen } = gatherer;
-  return { workloads, learned, leftOut: [...leftOut.values()].sort(byWeight), unselectable, unrelated, seen };
+  const { workloads, learned, leftOut, unrelated, seen } = gatherer;
+  return { workloads, learned, leftOut: [...leftOut.values()].sort(byWeight), unrelated, seen };
 }
 
 /** One side of a connection that needs a rule. */
@@ -154,7 +151,6 @@ class Unlearnable {
 class Gatherer {
   readonly workloads = new Map<string, LearnedWorkload>();
   readonly learned: number[] = [];
-  readonly unselectable: number[] = [];
   readonly unrelated: number[] = [];
   readonly leftOut = new Map<string, LeftOut>();
   readonly seen = new Set<string>();
@@ -228,11 +224,9 @@ class Gatherer {
     const sides: Side[] = [];
     const blocked = this.#whyBlocked(egress) ?? this.#whyBlocked(ingress);
     if (blocked !== undefined) return blocked;
-    const bare = this.#bareOf(ends);
-    if (bare !== undefined && !(egress.verdict === "allow" && ingress.verdict === "allow"))
-      return new Unlearnable("unselectable", `${labelOf(bare)}: ${bare.remark}`);
     const source = egress.verdict === "allow" ? undefined : this.#wantedOf(ends.source);
-    if (source !== undefined) {
+    // A workload that no policy can select stays open.
+    if (source?.selector !== undefined) {
       const needed =
         ends.targets.length === 1 ? ends : { ...ends, targets: ends.targets.filter((target) => this.#isClosed(i, ends, target, "egress")) };
       const peers = this.#input.peers.destinationsOf(needed);
@@ -242,7 +236,7 @@ class Gatherer {
     if (ingress.verdict !== "allow") {
       for (const target of ends.targets) {
         const workload = this.#wantedOf(target.participant);
-        if (workload === undefined || !this.#isClosed(i, ends, target, "ingress")) continue;
+        if (workload?.selector === undefined || !this.#isClosed(i, ends, target, "ingress")) continue;
         const peers = this.#input.peers.sourcesOf(ends);
         if (typeof peers === "string") return new Unlearnable("unknown-peer", peers);
         sides.push({ direction: "ingress", workload, subject: target.participant, peers, ports: peers.map(() => target.port) });
@@ -257,18 +251,6 @@ class Gatherer {
       }
     }
     return sides;
-  }
-
-  /** Returns a workload at either end that no policy can select, as a subject or a peer. */
-  #bareOf({ source, targets }: Ends): SelectableWorkload | undefined {
-    const isBare = (workload: SelectableWorkload | undefined) => workload !== undefined && workload.selector === undefined;
-    const own = this.#workloadOf(source);
-    if (isBare(own)) return own;
-    for (const { participant } of targets) {
-      const other = this.#workloadOf(participant);
-      if (isBare(other)) return other;
-    }
-    return undefined;
   }
 
   /** How the dialect says a protocol and port, or why it cannot; remembered, since few are asked for a million times. */
@@ -370,7 +352,6 @@ class Gatherer {
   }
 
   #leaveOut(i: number, { reason, detail }: Unlearnable, tries = this.#input.closed.connections.count[i]): void {
-    if (reason === "unselectable") this.unselectable.push(i);
     const { closed } = this.#input;
     const { connections } = closed;
     const [source, destination] = [closed.sources[i], closed.destinations[i]];

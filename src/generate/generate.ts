@@ -71,6 +71,8 @@ export interface Generation {
   readonly thin: readonly ThinWorkload[];
   /** Wanted workloads that took part in no connection. */
   readonly unobserved: readonly SelectableWorkload[];
+  /** Wanted workloads that talked and that no policy can select. */
+  readonly unselectable: readonly SelectableWorkload[];
   /** Wanted workloads of which every connection was left out. */
   readonly unlearned: readonly SelectableWorkload[];
   readonly simulation: Simulation;
@@ -144,6 +146,7 @@ export function generate(input: GenerationInput): Generation {
     proof: prove({ policies, set: base, world, profile, simulation, existing, gathered, resolver: input.resolver }),
     gathered,
     thin,
+    unselectable: learned.map(({ workload }) => workload).filter(({ selector }) => selector === undefined),
     unobserved: [...wanted].filter((each) => isUnlearned(each) && !gathered.seen.has(each.key)).sort(byLabel),
     unlearned: [...wanted].filter((each) => isUnlearned(each) && gathered.seen.has(each.key)).sort(byLabel),
     simulation,

@@ -1,5 +1,5 @@
 import type { Pod, Service } from "../cluster/objects.ts";
-import { type LabelSelector, selectorKey, selects } from "../cluster/selector.ts";
+import { EVERYTHING, type LabelSelector, selectorKey, selects } from "../cluster/selector.ts";
 import type { Cluster } from "../cluster/snapshot.ts";
 import type { Participant } from "../evaluate/evaluator.ts";
 import type { CniProfile } from "../evaluate/profile.ts";
@@ -164,9 +164,18 @@ export class PeerFinder {
     const known = this.#ofWorkload.get(workload);
     if (known !== undefined) return known;
     const { namespace, selector, name, remark } = workload;
-    if (selector === undefined) return `${labelOf(workload)}: ${remark}`;
     const isProxy = Object.values(pod.labels).some((value) => PROXIES.test(value)) || PROXIES.test(name);
-    const spec = this.#podPeer(namespace, selector, labelOf(workload), remark ?? "", isProxy);
+    // What cannot be told apart can only be let in with all others of its namespace.
+    const spec =
+      selector === undefined
+        ? this.#podPeer(
+            namespace,
+            EVERYTHING,
+            `every pod of ${namespace}`,
+            "pods are meant that no labels tell from others: give them some",
+            false,
+          )
+        : this.#podPeer(namespace, selector, labelOf(workload), remark ?? "", isProxy);
     this.#ofWorkload.set(workload, spec);
     return spec;
   }

@@ -25,6 +25,8 @@ export interface Probe {
   readonly port: number;
   /** What is off by one: completes "with …". */
   readonly what: string;
+  /** Whether another peer of the same rule, with evidence of its own, holds it. */
+  readonly isOfOtherPeer?: true;
   /** What is asked there, of rules on requests. */
   readonly request?: Request;
 }
@@ -83,8 +85,21 @@ class ProbeMaker {
     for (const peer of peers) {
       const example = exampleOf(peer, seen);
       if (example === undefined) continue;
-      for (const { pod, what } of this.#podsBeside(peer, example.pod))
-        push(example.seen.example, example.seen.protocol, example.seen.port, what, { type: "pod", pod, address: example.address });
+      const { example: between, protocol, port } = example.seen;
+      for (const { pod, what } of this.#podsBeside(peer, example.pod)) {
+        const other = peers.find((each) => each !== peer && holdsPod(each, pod));
+        const probe = {
+          policy,
+          rule,
+          direction,
+          subject: between.subject,
+          peer: { type: "pod", pod, address: example.address },
+          protocol,
+          port,
+          what,
+        } as const;
+        this.probes.push(other === undefined ? probe : { ...probe, isOfOtherPeer: true });
+      }
     }
   }
 
@@ -121,6 +136,11 @@ class ProbeMaker {
     }
     return pod;
   }
+}
+
+function holdsPod(peer: Peer, pod: Pod): boolean {
+  if (peer.kind !== "pods" || !("name" in peer.match.namespaces)) return false;
+  return peer.match.namespaces.name === pod.namespace && selects(peer.match.pods, pod.labels);
 }
 
 /** Returns a request that no rule was made from; undefined where the rule takes any. */

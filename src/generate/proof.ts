@@ -177,25 +177,20 @@ function replayLearned({ gathered, simulation, existing, policies }: ProofInput,
   return { denied, used, failures: told(cases) };
 }
 
-/**
- * Returns the connections that policies cut though nobody asked for them: of other workloads that a selector holds too, or of pods
- * that no policy can be written for.
- */
+/** Returns the connections that policies cut though nobody asked for them: those of other workloads that a selector holds too. */
 function findCollateral({ gathered, simulation, existing, policies }: ProofInput, evaluator: Evaluator): string[] {
   if (policies.every(({ alsoSelects }) => alsoSelects.length === 0)) return [];
   const cases: string[] = [];
-  const look = (numbers: readonly number[], why: string, remedy: string) => {
-    for (const i of numbers) {
-      const ends = simulation.ends(i);
-      const { egress, ingress, verdict } = simulation.judge(i, evaluator, ends);
-      if (verdict === "allow" || simulation.judge(i, existing, ends).verdict !== "allow") continue;
-      const [side, decision] = egress.verdict === "allow" ? (["ingress", ingress] as const) : (["egress", egress] as const);
-      const by = decision.isolatedBy.map(policyName).join(", ");
-      cases.push(`${flowName(simulation, i)}, ${why}, is cut: ${side} is ${decision.verdict} by ${by}, which selects it too; ${remedy}`);
-    }
-  };
-  look(gathered.unselectable, "for which no policy can be written since no labels tell its pods from others", "label them");
-  look(gathered.unrelated, "for which no policy was asked", "generate for both (--all), or tell their labels apart");
+  for (const i of gathered.unrelated) {
+    const ends = simulation.ends(i);
+    const { egress, ingress, verdict } = simulation.judge(i, evaluator, ends);
+    if (verdict === "allow" || simulation.judge(i, existing, ends).verdict !== "allow") continue;
+    const [side, decision] = egress.verdict === "allow" ? (["ingress", ingress] as const) : (["egress", egress] as const);
+    const by = decision.isolatedBy.map(policyName).join(", ");
+    cases.push(
+      `${flowName(simulation, i)}, for which no policy was asked, is cut: ${side} is ${decision.verdict} by ${by}, which selects it too; generate for both (--all), or tell their labels apart`,
+    );
+  }
   return told(cases);
 }
 
@@ -279,7 +274,7 @@ function askProbes(probes: readonly Probe[], evaluator: Evaluator, rulesOf: Rule
       denied++;
       continue;
     }
-    const by = whoAllows(decision, probe, rulesOf);
+    const by = probe.isOfOtherPeer ? { by: "another peer of the same rule" } : whoAllows(decision, probe, rulesOf);
     if (by === undefined)
       cases.push(
         `${probe.policy.file} ${probe.policy.rules[probe.rule].rule.ref.path} with ${probe.what}: ${decision.verdict} (${decision.reason})`,

@@ -132,11 +132,30 @@ function breadth({ spec }: SeenPeer): number {
 }
 
 function contains(wide: SeenPeer, narrow: SeenPeer): boolean {
-  if (wide.spec.kind !== "pods" || narrow.spec.kind !== "pods") return false;
+  return holdsPods(wide.spec, narrow.spec) && [...narrow.ports].every(([key, seen]) => wide.ports.has(key) && seen.requests === undefined);
+}
+
+/** Reports whether one selector holds the pods of another, as far as the requirements say it. */
+function holdsPods(wide: PeerSpec, narrow: PeerSpec): boolean {
+  if (wide.kind !== "pods" || narrow.kind !== "pods" || wide.namespace !== narrow.namespace) return false;
   const text = ({ key, operator, values }: Requirement) => JSON.stringify([key, operator, values]);
-  const requirements = new Set(narrow.spec.selector.requirements.map(text));
-  if (!wide.spec.selector.requirements.every((each) => requirements.has(text(each)))) return false;
-  return [...narrow.ports].every(([key, seen]) => wide.ports.has(key) && seen.requests === undefined);
+  const requirements = new Set(narrow.selector.requirements.map(text));
+  return wide.selector.requirements.every((each) => requirements.has(text(each)));
+}
+
+/** Leaves out members of one rule whose pods another one holds: DNS of both protocols, or ports of one name, may have brought them together. */
+function widest(members: Group["members"]): Group["members"] {
+  const kept: Group["members"] = [];
+  for (const member of members.toSorted((a, b) => breadth(a.peer) - breadth(b.peer))) {
+    const holder = kept.find(({ peer }) => holdsPods(peer.spec, member.peer.spec));
+    if (holder === undefined) kept.push({ ...member, seen: [...member.seen] });
+    else {
+      holder.evidence.join(member.evidence);
+      (holder.seen as SeenPort[]).push(...member.seen);
+      for (const workload of member.peer.workloads) holder.peer.workloads.add(workload);
+    }
+  }
+  return kept;
 }
 
 function partition<Item>(items: readonly Item[], isFirst: (item: Item) => boolean): [Item[], Item[]] {
@@ -187,7 +206,8 @@ function addTo(
   group.members.push({ peer, seen, evidence });
 }
 
-function ruleOf({ ports, l7, isDns, members }: Group, direction: Direction, around: RuleSurroundings): PlannedRule {
+function ruleOf({ ports, l7, isDns, members: all }: Group, direction: Direction, around: RuleSurroundings): PlannedRule {
+  const members = widest(all);
   members.sort((a, b) => (a.peer.spec.label < b.peer.spec.label ? -1 : a.peer.spec.label > b.peer.spec.label ? 1 : 0));
   const [{ peer }] = members;
   const { terms, remarks, many } = termsOf(

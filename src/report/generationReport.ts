@@ -32,7 +32,6 @@ const REASONS: Readonly<Record<LeftOutReason, string>> = {
   "denied-by-existing": "denied, whatever is allowed, by",
   inexpressible: "",
   "unknown-peer": "",
-  unselectable: "",
 };
 
 /** Returns why connections were left out. */
@@ -97,6 +96,7 @@ export function generationReport(result: GenerationResult, directory: string | u
       destinations: firstOf(destinations),
     })),
     tooThin: thin.map(({ workload, learned, why }) => ({ workload: workloadJson(workload), why, ...evidenceJson(learned.evidence) })),
+    cannotBeSelected: generation.unselectable.map(workloadJson),
     nothingLearned: generation.unlearned.map(workloadJson),
     notSeen: unobserved.map(workloadJson),
   };
@@ -208,6 +208,11 @@ export function generationTable(result: GenerationResult, directory: string | un
     lines,
     style.bold("TOO THIN"),
     thin.map(({ workload, why }) => `${labelOf(workload)}: ${why}`),
+  );
+  section(
+    lines,
+    style.bold("CANNOT BE SELECTED"),
+    generation.unselectable.map((workload) => `${labelOf(workload)}, ${workload.remark}: no policy is written for it, and it stays open`),
   );
   section(lines, style.bold("NOTHING LEARNED"), unlearnedLines(unlearned));
   section(lines, style.bold("OPEN ANYWAY"), openLines(generation));

@@ -282,7 +282,7 @@ describe("shape", () => {
       status: { podIP: ip },
     }));
     const snapshot = snapshotOf(["shop"], [WEB, API], bare);
-    const { proof, unlearned } = learn(
+    const { proof, unselectable } = learn(
       snapshot,
       [
         { from: "10.0.0.81", to: api, port: 9090 },
@@ -291,8 +291,26 @@ describe("shape", () => {
       ],
       { defaultDeny: true },
     );
-    expect(proof.failures[0]).toContain("no labels tell its pods from others, is cut");
-    expect(unlearned.map(({ name }) => name)).toEqual(["bare-0", "bare-1"]);
+    expect(proof.failures[0]).toContain(
+      "shop/Pod/bare-0 to shop/Deployment/api port 9090: egress is deny (isolated, NetworkPolicy shop/default-deny)",
+    );
+    expect(unselectable.map(({ name }) => name)).toEqual(["bare-0", "bare-1"]);
+  });
+
+  test("pods that cannot be told apart are let in with all of their namespace, which the plan says", () => {
+    const bare = ["10.0.0.81", "10.0.0.82"].map((ip, i) => ({
+      apiVersion: "v1",
+      kind: "Pod",
+      metadata: { namespace: "logs", name: `bare-${i}` },
+      status: { podIP: ip },
+    }));
+    const { policies, proof } = learn(snapshotOf(["shop", "logs"], [API, LOG], bare), [{ from: "10.0.0.81", to: api, port: 9090 }]);
+    expect(proof.failures).toEqual([]);
+    expect(policies.map(({ file }) => file)).toEqual(["shop-api-networkpolicy.yaml"]);
+    expect(policies[0].text).toContain(
+      "    - from:\n        - namespaceSelector:\n            matchLabels:\n              kubernetes.io/metadata.name: logs\n      ports:",
+    );
+    expect(policies[0].rules[0].unseen).toEqual(["logs/deploy/syslog", "logs/pod/bare-1"]);
   });
 
   test("tries that failed are no evidence, and are counted apart", () => {
