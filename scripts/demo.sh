@@ -1,6 +1,6 @@
 #!/bin/sh
-# Judges the shop of fixtures/shop under policies with two mistakes, then under the mended ones.
-# Exits 0 only if the first run finds the mistakes (exit code 1) and the second finds nothing (exit code 0).
+# Judges the shop of fixtures/shop under policies with two mistakes, then under the mended ones, then under policies that it generates.
+# Exits 0 only if the first run finds the mistakes (exit code 1) and the others find nothing (exit code 0).
 set -u
 cd "$(dirname "$0")/.." || exit 2
 
@@ -29,3 +29,14 @@ esac
 echo "Both mistakes are in network-policies/orders.yaml. With them mended:"
 echo
 simulate 0 --pcap fixtures/shop/monday.pcapng --snapshot fixtures/shop/cluster.yaml -f fixtures/shop/network-policies-fixed
+
+# Policies from the same capture, proven before they are written; what they deny of it is what was left out.
+policies=$(mktemp -d) || exit 2
+trap 'rm -rf "$policies"' EXIT
+set -- gen networkpolicy --all -n shop --pcap fixtures/shop/monday.pcapng --snapshot fixtures/shop/cluster.yaml --output-dir "$policies"
+printf '$ kubectl kguardian %s\n' "$*"
+./bin/kubectl-kguardian "$@" || exit 1
+echo
+echo "The same capture under what was written:"
+echo
+simulate 0 --pcap fixtures/shop/monday.pcapng --snapshot fixtures/shop/cluster.yaml -f "$policies"

@@ -1,8 +1,10 @@
+import { grouped } from "../net/number.ts";
 import { simulationJson, simulationYaml } from "../report/simulationJson.ts";
 import { simulationMarkdown } from "../report/simulationMarkdown.ts";
 import type { SimulationResult } from "../report/simulationResult.ts";
 import { simulationNames, simulationTable } from "../report/simulationTable.ts";
-import { grouped, printable } from "../report/text.ts";
+import { printable } from "../report/text.ts";
+import { tellDamage } from "./damage.ts";
 import { FOUND, UsageError } from "./errors.ts";
 import { terminalStyle, writeFilePieces, writePieces } from "./output.ts";
 
@@ -25,10 +27,7 @@ const LATER = ["sarif", "junit", "html"];
 /** Prints a simulation's report and writes the further ones; returns the exit code. */
 export async function deliverSimulation(result: SimulationResult, flags: DeliverFlags): Promise<number> {
   const reports = flags.report.map(parseReport);
-  const damage = result.inputs.flatMap(({ name, warnings }) => warnings.map((warning) => `${name}: ${warning}`));
-  if (flags.strict && damage.length > 0)
-    throw new UsageError(`--strict: ${damage.length === 1 ? "an input was" : "inputs were"} read only in part: ${damage[0]}`);
-  for (const warning of damage) process.stderr.write(`warning: ${printable(warning)}\n`);
+  tellDamage(result.inputs, flags.strict);
   // A table shows these among its lines; scripts find them in the report, people here.
   if (flags.output !== "table" && flags.output !== "wide")
     for (const warning of result.warnings) process.stderr.write(`warning: ${printable(warning)}\n`);

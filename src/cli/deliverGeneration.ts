@@ -12,6 +12,7 @@ import {
   generationTable,
 } from "../report/generationReport.ts";
 import { printable } from "../report/text.ts";
+import { tellDamage } from "./damage.ts";
 import { UsageError } from "./errors.ts";
 import { terminalStyle, writeFilePieces, writePieces } from "./output.ts";
 
@@ -31,10 +32,7 @@ const OURS = /^ {4}app\.kubernetes\.io\/managed-by: kguardian$/m;
 /** Writes the policies' files and prints the result. */
 export async function deliverGeneration(result: GenerationResult, flags: DeliverGenerationFlags): Promise<void> {
   const reports = flags.report.map(parseReport);
-  const damage = result.inputs.flatMap(({ name, warnings }) => warnings.map((warning) => `${name}: ${warning}`));
-  if (flags.strict && damage.length > 0)
-    throw new UsageError(`--strict: ${damage.length === 1 ? "an input was" : "inputs were"} read only in part: ${damage[0]}`);
-  for (const warning of damage) process.stderr.write(`warning: ${printable(warning)}\n`);
+  tellDamage(result.inputs, flags.strict);
   const { outputDirectory = flags.merge === undefined ? "policies" : directoryOf(flags.merge) } = flags;
   const directory = outputDirectory === "" ? undefined : outputDirectory;
   // A report that cannot be written must not leave policies behind that nobody was told of.

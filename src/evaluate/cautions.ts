@@ -1,5 +1,5 @@
 import type { LabelSelector } from "../cluster/selector.ts";
-import type { Entity, Policy, PolicySet } from "../policy/model.ts";
+import { type Entity, type Policy, type PolicySet, policyTitle } from "../policy/model.ts";
 import type { Evaluator, World } from "./evaluator.ts";
 import { dialectOf, peersOf } from "./honoured.ts";
 
@@ -18,7 +18,7 @@ export function cautionsOf(set: PolicySet, evaluator: Evaluator, world: World): 
 
 function titleOf({ ref }: Policy): string {
   const place = ref.file === undefined ? "" : ` (${ref.file.replace(/^.*\//, "")}:${ref.line})`;
-  return `${ref.kind} ${ref.namespace === undefined ? "" : `${ref.namespace}/`}${ref.name}${place}`;
+  return `${policyTitle(ref)}${place}`;
 }
 
 function whyIgnored(policy: Policy, { profile }: Evaluator): string {

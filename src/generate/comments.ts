@@ -1,3 +1,4 @@
+import { grouped } from "../net/number.ts";
 import { formatDuration, formatRfc3339 } from "../net/time.ts";
 import type { Evidence } from "./evidence.ts";
 
@@ -22,9 +23,4 @@ export function spanText({ firstSeconds, lastSeconds }: Evidence): string | unde
 /** Returns how long evidence reaches: `6h12m`; undefined where nothing had times. */
 export function lengthText(evidence: Evidence): string | undefined {
   return Number.isNaN(evidence.seconds) ? undefined : formatDuration(evidence.seconds);
-}
-
-/** Returns a number with thousands separated. */
-export function grouped(value: number): string {
-  return String(value).replace(/\B(?=(\d{3})+$)/g, ",");
 }

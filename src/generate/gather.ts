@@ -8,7 +8,7 @@ import type { L7Hint } from "../flow/hints.ts";
 import { OUTCOMES } from "../flow/outcome.ts";
 import { type Address, isIPv4 } from "../net/address.ts";
 import { ICMP, isIcmp, protocolName, UDP } from "../net/protocol.ts";
-import type { Direction, Policy, PortMatch } from "../policy/model.ts";
+import { type Direction, type Policy, type PortMatch, policyTitle } from "../policy/model.ts";
 import { type Dialect, portMatchOf } from "./dialect.ts";
 import { Evidence } from "./evidence.ts";
 import type { FoundPeer, PeerFinder, PeerSpec } from "./peers.ts";
@@ -282,10 +282,7 @@ class Gatherer {
     const isByRule = decision.reason === "rule-deny" || decision.reason === "l7-deny";
     if (!isByRule && decision.isolatedBy.some((policy) => this.#input.closing.has(policy))) return undefined;
     const by = decision.matched.at(0)?.policy ?? decision.isolatedBy.at(0);
-    const name =
-      by === undefined
-        ? "the network plugin"
-        : `${by.ref.kind} ${by.ref.namespace === undefined ? "" : `${by.ref.namespace}/`}${by.ref.name}`;
+    const name = by === undefined ? "the network plugin" : policyTitle(by.ref);
     return new Unlearnable("denied-by-existing", name);
   }
 

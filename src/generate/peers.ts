@@ -80,7 +80,7 @@ export class PeerFinder {
     const service = ends.via?.service === undefined ? undefined : this.#services.get(ends.via.service);
     const isApiService = ends.via?.service === "default/kubernetes";
     if (ends.targets.length === 0) {
-      return `Service ${ends.via?.service ?? ends.destinationEndpoint.ip} has no endpoints in the snapshot`;
+      return `Service ${ends.via?.service ?? ends.destinationEndpoint.ip} has no endpoints in the snapshot (save it with endpointslices)`;
     }
     const found: FoundPeer[] = [];
     for (const { participant, address, port } of ends.targets) {

@@ -6,7 +6,7 @@ import { decideByRequests } from "../evaluate/l7.ts";
 import { type KnownNames, NO_NAMES } from "../evaluate/nameMatch.ts";
 import type { CniProfile } from "../evaluate/profile.ts";
 import type { Simulation } from "../evaluate/simulation.ts";
-import type { Direction, Policy, PolicySet } from "../policy/model.ts";
+import { type Direction, type Policy, type PolicySet, policyTitle } from "../policy/model.ts";
 import { identityOf, overlay, readPolicies } from "../policy/readPolicies.ts";
 import type { Gathered } from "./gather.ts";
 import type { PlannedPolicy } from "./plan.ts";
@@ -162,7 +162,7 @@ function replayLearned({ gathered, simulation, existing, policies }: ProofInput,
     if (wrong === undefined) continue;
     denied++;
     const decision = wrong === "egress" ? egress : ingress;
-    const by = decision.isolatedBy.map(policyName).join(", ");
+    const by = decision.isolatedBy.map(({ ref }) => policyTitle(ref)).join(", ");
     cases.push(`${flowName(simulation, i)}: ${wrong} is ${decision.verdict} (${decision.reason}${by === "" ? "" : `, ${by}`})`);
   }
   const used = new Map<PlannedPolicy, Set<number>>();
@@ -186,7 +186,7 @@ function findCollateral({ gathered, simulation, existing, policies }: ProofInput
     const { egress, ingress, verdict } = simulation.judge(i, evaluator, ends);
     if (verdict === "allow" || simulation.judge(i, existing, ends).verdict !== "allow") continue;
     const [side, decision] = egress.verdict === "allow" ? (["ingress", ingress] as const) : (["egress", egress] as const);
-    const by = decision.isolatedBy.map(policyName).join(", ");
+    const by = decision.isolatedBy.map(({ ref }) => policyTitle(ref)).join(", ");
     cases.push(
       `${flowName(simulation, i)}, for which no policy was asked, is cut: ${side} is ${decision.verdict} by ${by}, which selects it too; generate for both (--all), or tell their labels apart`,
     );
@@ -196,10 +196,6 @@ function findCollateral({ gathered, simulation, existing, policies }: ProofInput
 
 function flowName(simulation: Simulation, i: number): string {
   return `${nameOf(simulation.sources[i])} to ${nameOf(simulation.destinations[i])} port ${simulation.ports[i]}`;
-}
-
-function policyName({ ref }: Policy): string {
-  return `${ref.kind} ${ref.namespace === undefined ? "" : `${ref.namespace}/`}${ref.name}`;
 }
 
 function isPodOf(participant: { readonly type: string }, pods: ReadonlySet<unknown>): boolean {
@@ -293,7 +289,7 @@ function whoAllows({ verdict, reason, matched, l7 }: Decision, probe: Probe, rul
     const rule = ruleOf(match, rulesOf);
     if (rule?.planned === probe.policy && rule.rule === probe.rule) continue;
     if (rule !== undefined) return { by: `${rule.planned.file} ${rule.planned.rules[rule.rule].rule.ref.path}` };
-    const name = policyName(match.policy);
+    const name = policyTitle(match.policy.ref);
     return { by: `existing policy ${name}`, existing: name };
   }
   return undefined;

@@ -29,6 +29,11 @@ export interface PolicyRef {
   readonly line?: number;
 }
 
+/** Returns a policy as people name it: `NetworkPolicy shop/web`. */
+export function policyTitle({ kind, namespace, name }: PolicyRef): string {
+  return `${kind} ${namespace === undefined ? "" : `${namespace}/`}${name}`;
+}
+
 /** Names a rule, or one peer of it, as a path below `spec`: `ingress[0]`, `ingress[0].from[1]`; `specs[1].ingress[0]` with several specs. */
 export interface RuleRef {
   readonly path: string;

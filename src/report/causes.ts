@@ -2,10 +2,10 @@ import type { Decision } from "../evaluate/decision.ts";
 import type { Endpoint } from "../evaluate/endpoints.ts";
 import { type DeniedFlow, findNearMiss } from "../evaluate/nearMiss.ts";
 import { OUTCOME_NAMES, type Outcome } from "../evaluate/simulation.ts";
+import { grouped } from "../net/number.ts";
 import type { Direction, Policy } from "../policy/model.ts";
 import { endpointLabel, placeLabel, policyLabel } from "./labels.ts";
 import { decisionMessage, portLabel, type SimulationResult } from "./simulationResult.ts";
-import { grouped } from "./text.ts";
 
 /** Connections with one cause: the same workloads and port, denied by the same policies for the same reason. */
 export interface Cause {

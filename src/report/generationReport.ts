@@ -7,9 +7,10 @@ import type { LeftOut, LeftOutReason } from "../generate/gather.ts";
 import type { Generation } from "../generate/generate.ts";
 import type { PlannedPolicy } from "../generate/plan.ts";
 import { labelOf, type SelectableWorkload } from "../generate/workloads.ts";
+import { grouped } from "../net/number.ts";
 import { formatRfc3339 } from "../net/time.ts";
 import { PLAIN_STYLE, type Style } from "./simulationTable.ts";
-import { grouped, plural, printable, safeJson, tableLines } from "./text.ts";
+import { plural, printable, safeJson, tableLines } from "./text.ts";
 
 /** Everything that reports of a generation are made of. */
 export interface GenerationResult {
@@ -218,8 +219,9 @@ export function generationTable(result: GenerationResult, directory: string | un
   section(lines, style.bold("OPEN ANYWAY"), openLines(generation));
   if (unobserved.length > 0) {
     const names = unobserved.map(labelOf);
+    const closed = policies.some(({ learned }) => learned === undefined);
     lines.push(
-      `${style.bold("NOT SEEN")}   no traffic data found for ${names.slice(0, 6).join(", ")}${names.length > 6 ? ` and ${names.length - 6} more` : ""}: no policy is written for ${names.length === 1 ? "it" : "them"}; capture for longer, or where ${names.length === 1 ? "its" : "their"} pods run`,
+      `${style.bold("NOT SEEN")}   no traffic data found for ${names.slice(0, 6).join(", ")}${names.length > 6 ? ` and ${names.length - 6} more` : ""}: ${closed ? "the default deny closes" : "no policy is written for"} ${names.length === 1 ? "it" : "them"}; capture for longer, or where ${names.length === 1 ? "its" : "their"} pods run`,
     );
   }
   for (const warning of warnings) lines.push(`${style.bold("NOTE")}   ${printable(warning)}`);

@@ -1,9 +1,9 @@
 import { shortWorkload } from "../cluster/workloads.ts";
+import { grouped } from "../net/number.ts";
 import { findCauses } from "./causes.ts";
-
 import type { SimulationResult } from "./simulationResult.ts";
 import { header } from "./simulationTable.ts";
-import { grouped, plural, printable } from "./text.ts";
+import { plural, printable } from "./text.ts";
 
 /** Rows of a pull-request comment before it is cut. */
 const ROWS = 50;

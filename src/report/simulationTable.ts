@@ -1,12 +1,12 @@
 import { shortWorkload } from "../cluster/workloads.ts";
 import type { Decision } from "../evaluate/decision.ts";
 import { OUTCOME_NAMES, type Outcome } from "../evaluate/simulation.ts";
+import { grouped } from "../net/number.ts";
 import { formatDuration } from "../net/time.ts";
 import type { Policy } from "../policy/model.ts";
 import { type Cause, findCauses } from "./causes.ts";
-
 import type { SimulationResult, Window } from "./simulationResult.ts";
-import { type Column, formatBytes, grouped, plural, printable, tableLines } from "./text.ts";
+import { type Column, formatBytes, plural, printable, tableLines } from "./text.ts";
 
 /** Colours of a terminal, or functions that leave text alone. */
 export interface Style {

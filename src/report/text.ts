@@ -1,3 +1,5 @@
+import { grouped } from "../net/number.ts";
+
 /**
  * Text from captures, logs, manifests and clusters is hostile: control characters move the cursor or rewrite what stands on the
  * screen, and direction marks make text read as another. They are shown as escapes.
@@ -37,11 +39,6 @@ export function tableLines(columns: readonly Column[], rows: readonly (readonly 
     );
     return indent + padded.join("   ").trimEnd();
   });
-}
-
-/** Returns a number with thousands separated, as people read it: 48,210. */
-export function grouped(value: number): string {
-  return String(value).replace(/\B(?=(\d{3})+$)/g, ",");
 }
 
 /** Returns a count with its noun: `1 policy`, `1,284 connections`. */
