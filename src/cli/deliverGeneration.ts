@@ -43,7 +43,7 @@ export async function deliverGeneration(result: GenerationResult, flags: Deliver
   if (!isTable) for (const warning of whole.warnings) process.stderr.write(`warning: ${printable(warning)}\n`);
   if (directory === undefined && isTable) {
     // The policies are the result: what else there is to say must not get between them.
-    process.stderr.write(generationTable(whole, directory));
+    process.stderr.write(generationTable(whole, directory, flags.output === "wide"));
     await writePieces(process.stdout, [generationDocuments(whole)]);
     return;
   }
@@ -67,7 +67,7 @@ function printed(result: GenerationResult, output: string, directory: string | u
     case "name":
       return generationNames(result);
     default:
-      return generationTable(result, directory, terminalStyle());
+      return generationTable(result, directory, output === "wide", terminalStyle());
   }
 }
 

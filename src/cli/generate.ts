@@ -104,9 +104,16 @@ export async function generatePolicies(flags: GenerateFlags): Promise<Generation
     dialect,
     inputs: traffic.inputs,
     cni: { name: profile.name, because, caveats: profile.caveats },
-    warnings: [...cluster.warnings, ...cniWarnings, ...existing.warnings, ...observation.warnings],
+    warnings: [...cluster.warnings, ...cniWarnings, ...existing.warnings, ...observation.warnings, ...hostNotes(flags, cluster)],
     wanted: wanted.size,
   };
+}
+
+/** Pods on the host network have their node's address: policies for pods do not select them. */
+function hostNotes({ all, allNamespaces, namespace }: GenerateFlags, { pods }: Cluster): string[] {
+  const isMeant = (pod: Cluster["pods"][number]) => pod.hostNetwork && (allNamespaces || (all && pod.namespace === namespace));
+  const names = [...new Set(pods.filter(isMeant).map(({ workload }) => labelOf(workload)))].sort();
+  return names.length === 0 ? [] : [`no policy is written for what runs on the host network, since none selects it: ${listed(names)}`];
 }
 
 /** A list that no rule can be added to is a mistake of the input. */

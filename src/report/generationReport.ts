@@ -171,7 +171,7 @@ export function joined(directory: string, file: string): string {
 const ROWS = 20;
 
 /** Returns the summary that a person reads. `directory`: where the files are; undefined: the policies went to standard output. */
-export function generationTable(result: GenerationResult, directory: string | undefined, style: Style = PLAIN_STYLE): string {
+export function generationTable(result: GenerationResult, directory: string | undefined, wide = false, style: Style = PLAIN_STYLE): string {
   const { generation, cni, warnings, wanted } = result;
   const { policies, gathered, thin, unobserved, unlearned } = generation;
   const lines: string[] = [];
@@ -188,11 +188,17 @@ export function generationTable(result: GenerationResult, directory: string | un
       { title: "EGRESS", alignRight: true },
       { title: "CONNECTIONS", alignRight: true },
       { title: "OVER", alignRight: true },
+      ...(wide
+        ? [
+            { title: "SEEN", alignRight: true },
+            { title: "DAYS", alignRight: true },
+          ]
+        : []),
     ];
     lines.push(
       ...tableLines(
         columns,
-        policies.map((planned) => policyRow(planned, directory)),
+        policies.map((planned) => policyRow(planned, directory, wide)),
         "",
       ),
       "",
@@ -231,14 +237,14 @@ export function generationTable(result: GenerationResult, directory: string | un
     .trimEnd()}\n`;
 }
 
-function policyRow({ file, learned, policy, rules, isExtended }: PlannedPolicy, directory: string | undefined): string[] {
+function policyRow({ file, learned, policy, rules, isExtended }: PlannedPolicy, directory: string | undefined, wide: boolean): string[] {
   const count = (direction: "ingress" | "egress") => (isExtended ? "+" : "") + rules.filter((rule) => rule.direction === direction).length;
   const title =
     directory === undefined
       ? `${policy.ref.namespace === undefined ? "" : `${policy.ref.namespace}/`}${policy.ref.name}`
       : joined(directory, file);
-  if (learned === undefined) return [title, "(every pod)", count("ingress"), count("egress"), "", ""];
-  const { workload, evidence } = learned;
+  if (learned === undefined) return [title, "(every pod)", count("ingress"), count("egress"), "", "", ...(wide ? ["", ""] : [])];
+  const { workload, evidence, days } = learned;
   return [
     title,
     shortLabel(workload),
@@ -246,6 +252,7 @@ function policyRow({ file, learned, policy, rules, isExtended }: PlannedPolicy, 
     count("egress"),
     grouped(evidence.connections),
     lengthText(evidence) ?? "no times",
+    ...(wide ? [grouped(evidence.seen), days.size === 0 ? "" : String(days.size)] : []),
   ];
 }
 

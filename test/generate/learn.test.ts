@@ -242,6 +242,24 @@ describe("shape", () => {
     expect(learn(SNAPSHOT, flows, { minConnections: 3 }).thin).toEqual([]);
   });
 
+  test("with --per-pod a pod without a controller has a policy of its own, by all of its labels", () => {
+    const pods = ["a", "b"].map((name, i) => ({
+      apiVersion: "v1",
+      kind: "Pod",
+      metadata: { namespace: "shop", name, labels: { app: "solo", "statefulset.kubernetes.io/pod-name": name } },
+      status: { podIP: `10.0.0.9${i}` },
+    }));
+    const snapshot = snapshotOf(["shop"], [API], pods);
+    const flows: SeenFlow[] = [{ from: "10.0.0.90", to: api, port: 9090 }];
+    expect(learn(snapshot, flows).policies.map(({ file }) => file)).toEqual([
+      "shop-api-networkpolicy.yaml",
+      "shop-solo-networkpolicy.yaml",
+    ]);
+    const { policies } = learn(snapshot, flows, { perPod: true });
+    expect(policies.map(({ file }) => file)).toEqual(["shop-api-networkpolicy.yaml", "shop-a-networkpolicy.yaml"]);
+    expect(policies[1].text).toContain("statefulset.kubernetes.io/pod-name: a\n");
+  });
+
   test("a clusterwide Cilium policy selects in its namespace only", () => {
     const text = policyOf("shop-web", [{ from: web, to: api, port: 9090 }], { type: "cilium", clusterWide: true });
     expect(text).toContain("kind: CiliumClusterwideNetworkPolicy");
