@@ -132,6 +132,8 @@ export class PeerFinder {
         return this.#nodes(direction, isHidden);
       }
       case "external":
+        // A webhook is called by any of them, whichever was seen.
+        if (direction === "ingress" && this.apiServers.some((server) => server.address === participant.address)) return this.#apiServer();
         if (participant.isApiServer === true && (dialect.type === "cilium" || this.apiServers.length > 0)) return this.#apiServer();
         return (direction === "egress" ? this.#named(participant.address, from) : undefined) ?? this.#outsideAt(participant.address);
       case "reserved":

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { snapshotOf } from "./scenarios.ts";
+import { denyAndAllow, snapshotOf } from "./scenarios.ts";
 import { type LearnOptions, learn, type SeenFlow } from "./world.ts";
 
 /*
@@ -111,6 +111,17 @@ describe("peers", () => {
     expect(text).toContain("- toFQDNs:\n        - matchName: api.example\n");
     expect(text).toContain('          rules:\n            dns:\n              - matchPattern: "*"\n');
     expect(text).not.toContain("toCIDR");
+  });
+
+  test("the API server is all of its endpoints, when it is asked and when it calls a webhook", () => {
+    const { snapshot } = denyAndAllow;
+    const operator = "10.0.0.70";
+    const flows: SeenFlow[] = [
+      { from: operator, to: "172.16.0.2", port: 6443, via: ["10.96.0.1", 443] },
+      { from: "172.16.0.3", to: operator, port: 9443 },
+    ];
+    expect(policyOf("operator", flows, {}, snapshot).match(/cidr: .*/g)).toEqual(["cidr: 172.16.0.2/31", "cidr: 172.16.0.2/31"]);
+    expect(policyOf("operator", flows, { type: "cilium" }, snapshot).match(/kube-apiserver/g)).toHaveLength(2);
   });
 
   test("an address of the pod range that no object explains is no peer: the next pod would have it", () => {
