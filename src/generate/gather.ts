@@ -181,7 +181,7 @@ class Gatherer {
     const tries = this.#triesOf(i);
     for (const workload of involved) this.#count(i, workload, tries);
     // Candidate backends of one Service are one connection, on whichever side.
-    const counted = new Set<SeenPeer | SeenPort>();
+    const counted = ends.targets.length > 1 || ends.arrivesFrom !== undefined ? new Set<SeenPeer | SeenPort>() : undefined;
     for (const side of found) this.#addSide(i, ends, side, tries, counted);
     const failed = this.#input.closed.connections.count[i] - tries;
     if (failed > 0) this.#leaveOut(i, new Unlearnable("partly-failed"), failed);
@@ -307,7 +307,7 @@ class Gatherer {
     return known;
   }
 
-  #addSide(i: number, ends: Ends, side: Side, tries: number, counted: Set<SeenPeer | SeenPort>): void {
+  #addSide(i: number, ends: Ends, side: Side, tries: number, counted: Set<SeenPeer | SeenPort> | undefined): void {
     const { closed, requestsOf } = this.#input;
     const { connections } = closed;
     const protocol = connections.protocol(i);
@@ -341,9 +341,10 @@ class Gatherer {
       else if (participant.address !== undefined) peer.addresses.add(participant.address);
       const server = side.direction === "egress" ? participant : side.subject;
       if (server.type === "pod") seen.pods.add(server.pod);
-      for (const each of [peer, seen]) if (!counted.has(each)) each.evidence.add(connections, i, tries, isAnswered);
-      if (!counted.has(seen) && requestsOf !== undefined) addRequests(seen, requestsOf(i));
-      counted.add(peer).add(seen);
+      if (!counted?.has(peer)) peer.evidence.add(connections, i, tries, isAnswered);
+      if (!counted?.has(seen)) seen.evidence.add(connections, i, tries, isAnswered);
+      if (requestsOf !== undefined && !counted?.has(seen)) addRequests(seen, requestsOf(i));
+      counted?.add(peer).add(seen);
       if (port === DNS_PORT || ends.via?.port === DNS_PORT) seen.isDns = true;
     });
   }
