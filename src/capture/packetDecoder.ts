@@ -410,8 +410,10 @@ export class PacketDecoder implements PacketSink {
     else if ((flags & 0x04) !== 0) table.setState(row, RESET << side);
     else table.setState(row, ((flags & 0x10) !== 0 ? SPOKE << side : 0) | ((flags & 0x01) !== 0 ? FINISHED << side : 0));
     const payload = at + ((b[at + 12] >> 4) << 2);
-    if (payload < this.#end && (table.get(row, STATE) & (LOOKED << side)) === 0)
-      this.#look(row, side, payload, sourcePort, destinationPort);
+    if (payload < this.#end) {
+      if ((table.get(row, STATE) & (LOOKED << side)) === 0) this.#look(row, side, payload, sourcePort, destinationPort);
+      else if (this.#everyRequest) this.#lookAgain(row, payload);
+    }
   }
 
   /**
@@ -677,6 +679,12 @@ export class PacketDecoder implements PacketSink {
     if (hint === undefined) return;
     this.#hinted[slot] = key;
     this.hints.add(row, hint);
+  }
+
+  /** Looks for a further request on a connection that is kept open: one begins where a segment does, nearly always. */
+  #lookAgain(row: number, at: number): void {
+    const http = readHttpRequest(this.#buffer, at, this.#end);
+    if (http !== undefined) this.hints.addFurther(row, { http });
   }
 
   #lookAtQuery(row: number, at: number): void {

@@ -69,6 +69,12 @@ const VOLATILE_LABELS = new Set([
   "tekton.dev/taskRun",
   "tekton.dev/taskRunUID",
   "deploymentconfig.openshift.io/deployment",
+  // Set anew for each release (Helm: Standard Labels), or for each replica by who holds which role.
+  "helm.sh/chart",
+  "chart",
+  "app.kubernetes.io/version",
+  "cnpg.io/instanceName",
+  "cnpg.io/instanceRole",
   // Copied from the node onto each pod (admission plugin PodTopologyLabels, Kubernetes 1.33).
   "topology.kubernetes.io/zone",
   "topology.kubernetes.io/region",

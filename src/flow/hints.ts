@@ -41,7 +41,7 @@ export class L7Hints {
     return first === undefined ? [] : [first, ...(this.#more.get(row)?.values() ?? [])];
   }
 
-  /** Returns how often something was seen on a row, equal hints included. */
+  /** Returns on how many connections of a row something was seen. */
   countOf(row: number): number {
     return this.#counts.get(row) ?? 0;
   }
@@ -53,6 +53,11 @@ export class L7Hints {
 
   add(row: number, hint: L7Hint): void {
     this.#counts.set(row, this.countOf(row) + 1);
+    this.addFurther(row, hint);
+  }
+
+  /** Adds a hint of a connection that is counted already. */
+  addFurther(row: number, hint: L7Hint): void {
     const first = this.#first.get(row);
     if (first === undefined) {
       this.#first.set(row, hint);

@@ -98,7 +98,9 @@ function findFit(
     if (file === undefined || object === undefined || !isFit(policy, workload, direction, wanted, workloads)) return [];
     return typeof object.value.spec === "object" ? [{ policy, file, object }] : [];
   });
-  return fitting.find(({ policy }) => identityOf(policy.ref) === identityOf(wanted)) ?? fitting.at(0);
+  // The most specific one: a wider selector holds more of what comes later.
+  const bySpecificity = fitting.toSorted((a, b) => requirementsOf(b.policy) - requirementsOf(a.policy));
+  return fitting.find(({ policy }) => identityOf(policy.ref) === identityOf(wanted)) ?? bySpecificity.at(0);
 }
 
 function isFit(
@@ -113,9 +115,15 @@ function isFit(
   if (!isSameKind || policy.staged !== undefined || subject.where !== undefined || policy[direction]?.isolates !== true) return false;
   // Calico asks rules in order: one before a rule that denies would open what that closes.
   if (policy.tier.kind === "calico" && policy[direction].rules.some(({ action }) => action !== "allow")) return false;
+  // What selects every pod is meant for those that come, too.
+  if (subject.pods.requirements.length === 0) return false;
   if (!("name" in subject.namespaces) || subject.namespaces.name !== workload.namespace) return false;
   const selected = workloads.selectedBy(workload.namespace, subject.pods);
   return selected.length === 1 && selected[0] === workload;
+}
+
+function requirementsOf({ subject }: Policy): number {
+  return subject.pods.requirements.length;
 }
 
 function isObjectOf({ value }: ManifestObject, { ref }: Policy): boolean {

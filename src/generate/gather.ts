@@ -71,6 +71,8 @@ export interface SeenPeer {
   readonly addresses: Set<Address>;
   /** The workloads that were seen. */
   readonly workloads: Set<SelectableWorkload>;
+  /** What a reader should know of it. */
+  readonly remarks: Set<string>;
 }
 
 /** What was learned of one workload. */
@@ -93,6 +95,8 @@ export interface Gathered {
   readonly unrelated: readonly number[];
   /** Keys of wanted workloads that took part in any connection. */
   readonly seen: ReadonlySet<string>;
+  /** What worked and no rule allows, by the key of each workload that its policy then cuts off: what it is, with what was seen. */
+  readonly cuts: ReadonlyMap<string, ReadonlyMap<string, Evidence>>;
 }
 
 export interface GatherInput {
@@ -123,8 +127,8 @@ const MOST_REQUESTS = 5000;
 export function gather(input: GatherInput): Gathered {
   const gatherer = new Gatherer(input);
   for (let i = 0; i < input.closed.connections.size; i++) gatherer.add(i);
-  const { workloads, learned, leftOut, unrelated, seen } = gatherer;
-  return { workloads, learned, leftOut: [...leftOut.values()].sort(byWeight), unrelated, seen };
+  const { workloads, learned, leftOut, unrelated, seen, cuts } = gatherer;
+  return { workloads, learned, leftOut: [...leftOut.values()].sort(byWeight), unrelated, seen, cuts };
 }
 
 /** One side of a connection that needs a rule. */
@@ -154,6 +158,7 @@ class Gatherer {
   readonly unrelated: number[] = [];
   readonly leftOut = new Map<string, LeftOut>();
   readonly seen = new Set<string>();
+  readonly cuts = new Map<string, Map<string, Evidence>>();
   readonly #input: GatherInput;
   readonly #portMatches = new Map<number, PortMatch | string>();
 
@@ -175,6 +180,7 @@ class Gatherer {
     const found = this.#sidesOf(i, ends);
     if (found instanceof Unlearnable) {
       this.#leaveOut(i, found);
+      if (isCut(found.reason) && VERDICTS[this.#input.closed.baselines[i]] === "allow") this.#cut(i, found, involved);
       return;
     }
     this.learned.push(i);
@@ -185,6 +191,18 @@ class Gatherer {
     for (const side of found) this.#addSide(i, ends, side, tries, counted);
     const failed = this.#input.closed.connections.count[i] - tries;
     if (failed > 0) this.#leaveOut(i, new Unlearnable("partly-failed"), failed);
+  }
+
+  #cut(i: number, { detail }: Unlearnable, involved: readonly SelectableWorkload[]): void {
+    const { closed } = this.#input;
+    const text = `${endName(closed.sources[i])} to ${endName(closed.destinations[i])}: ${detail}`;
+    for (const { key } of involved) {
+      const known = this.cuts.get(key) ?? new Map<string, Evidence>();
+      this.cuts.set(key, known);
+      const evidence = known.get(text) ?? new Evidence();
+      known.set(text, evidence);
+      evidence.add(closed.connections, i, this.#triesOf(i), closed.connections.attempts[i][ESTABLISHED] > 0);
+    }
   }
 
   /** Tries of a connection that are learned from: those that worked, or of which that is not known. */
@@ -316,7 +334,11 @@ class Gatherer {
     side.peers.forEach(({ spec, participant }, k) => {
       let peer = known.get(spec.key);
       if (peer === undefined)
-        known.set(spec.key, (peer = { spec, ports: new Map(), evidence: new Evidence(), addresses: new Set(), workloads: new Set() }));
+        known.set(
+          spec.key,
+          (peer = { spec, ports: new Map(), evidence: new Evidence(), addresses: new Set(), workloads: new Set(), remarks: new Set() }),
+        );
+      if ("remark" in spec && spec.remark !== undefined) peer.remarks.add(spec.remark);
       const port = side.ports[k] ?? side.ports[0];
       const match = this.#portMatch(protocol, port) as PortMatch;
       const key = protocol * 65536 + port;
@@ -365,6 +387,11 @@ class Gatherer {
     known.sources.add(endName(source));
     known.destinations.add(endName(destination));
   }
+}
+
+/** Reports whether what is left out for a reason worked, so that policies that isolate its ends cut it. */
+export function isCut(reason: LeftOutReason): boolean {
+  return reason === "inexpressible" || reason === "unknown-peer";
 }
 
 /** The heaviest first; of equal ones in the order of what they say, not of when they were seen. */

@@ -1,13 +1,14 @@
 import type { Cluster } from "../cluster/snapshot.ts";
 import type { EndpointResolver } from "../evaluate/endpoints.ts";
 import { Evaluator, type World } from "../evaluate/evaluator.ts";
+import { looksAtRequests } from "../evaluate/honoured.ts";
 import type { CniProfile } from "../evaluate/profile.ts";
 import { Simulation } from "../evaluate/simulation.ts";
 import type { AddressTable } from "../flow/addressTable.ts";
 import type { Connections } from "../flow/connections.ts";
 import type { L7Hint } from "../flow/hints.ts";
 import type { NameTable } from "../flow/names.ts";
-import type { Policy, PolicySet } from "../policy/model.ts";
+import { type Policy, type PolicySet, policyTitle } from "../policy/model.ts";
 import { identityOf, overlay } from "../policy/readPolicies.ts";
 import { type Dialect, denyAll, refOf } from "./dialect.ts";
 import { extendPolicies, type GivenPolicies } from "./extend.ts";
@@ -15,8 +16,8 @@ import { type Gathered, gather, type LearnedWorkload } from "./gather.ts";
 import type { PolicyNames } from "./names.ts";
 import { type AskedNames, PeerFinder } from "./peers.ts";
 import { type PlannedPolicy, planDefaultDeny, planPolicy } from "./plan.ts";
-import { type Proof, prove } from "./proof.ts";
-import { planRules } from "./rules.ts";
+import { decide, type Proof, prove, unproven } from "./proof.ts";
+import { NO_RESOLVER, planRules } from "./rules.ts";
 import { wideningOf } from "./widening.ts";
 import { labelOf, type SelectableWorkload, type Workloads } from "./workloads.ts";
 
@@ -75,6 +76,8 @@ export interface Generation {
   readonly unselectable: readonly SelectableWorkload[];
   /** Wanted workloads of which every connection was left out. */
   readonly unlearned: readonly SelectableWorkload[];
+  /** What a reader must know before it is applied, a line each. */
+  readonly cautions: readonly string[];
   readonly simulation: Simulation;
 }
 
@@ -134,23 +137,86 @@ export function generate(input: GenerationInput): Generation {
   const { policies: extended, rest } =
     input.given === undefined ? { policies: [], rest: needs } : extendPolicies(needs, input.given, dialect, workloads);
   const planned = rest.map(({ learned: each, rules }) =>
-    planPolicy(each, rules, { dialect, name: policyNames.of(each.workload), sources: input.sources, workloads }),
+    planPolicy(each, rules, {
+      dialect,
+      name: policyNames.of(each.workload),
+      sources: input.sources,
+      workloads,
+      cut: gathered.cuts.get(each.workload.key) ?? new Map(),
+    }),
   );
   const closedNamespaces = options.defaultDeny ? [...new Set([...wanted].map(({ namespace }) => namespace))].sort() : [];
   const denials = closedNamespaces.map((namespace) => planDefaultDeny(namespace, dialect, policyNames.ofDefaultDeny(namespace), workloads));
   const policies = [...extended, ...planned, ...denials];
+  const tooMany = findTooMany(policies);
   const isUnlearned = ({ key }: SelectableWorkload) => !gathered.workloads.has(key);
   const byLabel = (a: SelectableWorkload, b: SelectableWorkload) => compare(labelOf(a), labelOf(b));
   return {
     policies,
-    proof: prove({ policies, set: base, world, profile, simulation, existing, gathered, resolver: input.resolver }),
+    proof:
+      tooMany.length > 0
+        ? unproven(tooMany)
+        : prove({ policies, set: base, world, profile, simulation, existing, gathered, resolver: input.resolver }),
     gathered,
     thin,
     unselectable: learned.map(({ workload }) => workload).filter(({ selector }) => selector === undefined),
     unobserved: [...wanted].filter((each) => isUnlearned(each) && !gathered.seen.has(each.key)).sort(byLabel),
     unlearned: [...wanted].filter((each) => isUnlearned(each) && gathered.seen.has(each.key)).sort(byLabel),
+    cautions: [...findOpenedRequests(policies, existing), ...findLostDns(policies, workloads), ...findUnfinished(policies)],
     simulation,
   };
+}
+
+/** Prefixes that one rule may have: judging takes time and memory by their square, and nobody reads so many. */
+const MOST_PREFIXES = 8192;
+
+function findTooMany(policies: readonly PlannedPolicy[]): string[] {
+  return policies.flatMap(({ file, rules }) =>
+    rules.flatMap(({ rule, many }) => {
+      if (many === undefined || many.count <= MOST_PREFIXES) return [];
+      const enough = many.wider.find(({ count }) => count <= MOST_PREFIXES);
+      const remedy = enough === undefined ? "" : `; --cidr-max-widen ${enough.bits} leaves ${enough.count}`;
+      return [`${file} ${rule.ref.path} would list ${many.count} prefixes of outside addresses, more than ${MOST_PREFIXES}${remedy}`];
+    }),
+  );
+}
+
+/** Says where a rule allows every request though an existing policy allowed only some: allowances are a union. */
+function findOpenedRequests(policies: readonly PlannedPolicy[], existing: Evaluator): string[] {
+  if (!existing.policies.some(looksAtRequests)) return [];
+  return policies.flatMap(({ file, rules }) =>
+    rules.flatMap(({ rule, direction, seen }) => {
+      if (rule.l7 !== undefined) return [];
+      const limits = seen.map(
+        ({ example, protocol, port }) => decide(existing, direction, example.subject, example.peer, protocol, port).l7,
+      );
+      const limiting = limits.find((l7) => l7 !== undefined)?.alternatives.at(0)?.policy;
+      return limiting === undefined
+        ? []
+        : [
+            `${file} ${rule.ref.path} allows every request where existing ${policyTitle(limiting.ref)} allows only some: it undoes that (--l7 writes rules on requests)`,
+          ];
+    }),
+  );
+}
+
+/** Says who loses DNS once the cluster's DNS pods let in only those that were seen asking. */
+function findLostDns(policies: readonly PlannedPolicy[], workloads: Workloads): string[] {
+  return policies.flatMap(({ learned, rules }) => {
+    const asking = rules.filter(({ direction, seen }) => direction === "ingress" && seen.some(({ isDns }) => isDns));
+    if (learned === undefined || asking.length === 0) return [];
+    const seen = new Set([...learned.ingress.values()].flatMap((peer) => [...peer.workloads]));
+    const others = workloads.all.filter((each) => !seen.has(each) && each !== learned.workload).map(labelOf);
+    if (others.length === 0) return [];
+    const listed = others.length <= 3 ? others.join(", ") : `${others.slice(0, 3).join(", ")} and ${others.length - 3} more`;
+    return [`${labelOf(learned.workload)} answers DNS only to those that were seen asking: ${listed} would lose it`];
+  });
+}
+
+function findUnfinished(policies: readonly PlannedPolicy[]): string[] {
+  return policies.flatMap(({ file, rules }) =>
+    rules.filter(({ remarks }) => remarks.includes(NO_RESOLVER)).map(({ rule }) => `${file} ${rule.ref.path}: ${NO_RESOLVER}`),
+  );
 }
 
 /** Returns the DNS names that each workload was seen to ask for, by its key. */

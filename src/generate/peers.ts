@@ -1,6 +1,7 @@
 import type { Pod, Service } from "../cluster/objects.ts";
 import { EVERYTHING, type LabelSelector, selectorKey, selects } from "../cluster/selector.ts";
 import type { Cluster } from "../cluster/snapshot.ts";
+import { isVolatileLabel } from "../cluster/workloads.ts";
 import type { Participant } from "../evaluate/evaluator.ts";
 import type { CniProfile } from "../evaluate/profile.ts";
 import type { Ends } from "../evaluate/simulation.ts";
@@ -109,6 +110,8 @@ export class PeerFinder {
   /** The Service that was dialled, where it knows the pod by labels. */
   #selectingService(service: Service | undefined, participant: Participant): Service | undefined {
     if (service?.selector === undefined || participant.type !== "pod" || participant.pod.namespace !== service.namespace) return undefined;
+    // Rollouts and replicas of their own have Services that select by labels which the next one will not have.
+    if (Object.keys(service.selector).some(isVolatileLabel)) return undefined;
     return selects(selectorOf(service.selector), participant.pod.labels) ? service : undefined;
   }
 

@@ -3,6 +3,7 @@ import { itemLines, policyText } from "../policy/policyText.ts";
 import { printPolicy } from "../policy/printPolicies.ts";
 import { evidenceText } from "./comments.ts";
 import { type Dialect, denyAll, makePolicy } from "./dialect.ts";
+import type { Evidence } from "./evidence.ts";
 import type { LearnedWorkload } from "./gather.ts";
 import type { PolicyName } from "./names.ts";
 import type { PlannedRule } from "./rules.ts";
@@ -41,6 +42,8 @@ interface Surroundings {
   readonly name: PolicyName;
   readonly sources: readonly string[];
   readonly workloads: Workloads;
+  /** What worked and the policy does not allow. */
+  readonly cut: ReadonlyMap<string, Evidence>;
 }
 
 /** Labels of everything that is written (Kubernetes: Recommended Labels). */
@@ -53,7 +56,7 @@ const LISTED_SOURCES = 3;
 export function planPolicy(
   learned: LearnedWorkload,
   planned: PlannedRules,
-  { dialect, name, sources, workloads }: Surroundings,
+  { dialect, name, sources, workloads, cut }: Surroundings,
 ): PlannedPolicy {
   const { workload } = learned;
   const { namespace, selector = { requirements: [] } } = workload;
@@ -73,6 +76,7 @@ export function planPolicy(
     `Evidence: ${evidenceText(learned.evidence)}, from ${from}.`,
     ...(workload.remark === undefined ? [] : [`Selector: ${workload.remark}.`]),
     ...(alsoSelects.length === 0 ? [] : [`It also selects ${alsoSelects.map(labelOf).join(", ")}.`]),
+    ...cutComments(cut),
     ...closes.map((direction) => closedText(direction)),
   ];
   const comments = (direction: Direction) => entryComments(entries[direction], rules);
@@ -120,6 +124,16 @@ export function ruleLines(policy: Policy, rules: readonly PlannedRule[], offset:
     ),
     entries,
   };
+}
+
+/** What is cut that is listed above a policy; the rest is counted. */
+const LISTED_CUTS = 8;
+
+function cutComments(cut: ReadonlyMap<string, Evidence>): string[] {
+  const texts = [...cut].map(([text, evidence]) => `NOT ALLOWED, though it worked: ${text} (${evidenceText(evidence)}).`).sort();
+  return texts.length <= LISTED_CUTS
+    ? texts
+    : [...texts.slice(0, LISTED_CUTS), `and ${texts.length - LISTED_CUTS} more that worked and are not allowed.`];
 }
 
 function closedText(direction: Direction): string {

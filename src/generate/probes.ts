@@ -185,5 +185,18 @@ function addressesBeside(prefixes: readonly Prefix[]): Address[] {
   const beside = prefixes.flatMap(({ first, last, family }) =>
     [first - 1n, last + 1n].filter((address) => address >= 0n && address <= LAST_ADDRESS && wholeAddress(address).family === family),
   );
-  return [...new Set(beside)].filter((address) => !prefixes.some((prefix) => prefixContains(prefix, address)));
+  const sorted = prefixes.toSorted((a, b) => (a.first < b.first ? -1 : 1));
+  return [...new Set(beside)].filter((address) => !isHeld(sorted, address));
+}
+
+/** Reports whether one of sorted, disjoint prefixes holds an address. */
+function isHeld(sorted: readonly Prefix[], address: Address): boolean {
+  let low = 0;
+  let high = sorted.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (sorted[middle].first <= address) low = middle + 1;
+    else high = middle;
+  }
+  return low > 0 && prefixContains(sorted[low - 1], address);
 }

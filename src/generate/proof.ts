@@ -50,6 +50,11 @@ export interface ProofInput {
 
 const NOTHING: Omit<Proof, "failures"> = { learned: 0, allowed: 0, rules: 0, used: 0, needed: 0, probes: 0, denied: 0, explained: [] };
 
+/** Returns the proof of what cannot be judged at all. */
+export function unproven(failures: readonly string[]): Proof {
+  return { ...NOTHING, failures: told(failures) };
+}
+
 /** Cases of one kind that are told; the rest is counted. */
 const TOLD = 5;
 
@@ -61,7 +66,7 @@ const TOLD = 5;
 export function prove(input: ProofInput): Proof {
   const { policies, set, world, profile, resolver } = input;
   const { written, faults } = readBack(policies);
-  if (faults.length > 0) return { ...NOTHING, failures: told(faults) };
+  if (faults.length > 0) return unproven(faults);
   const merged = overlay(set, { policies: written.map(({ read }) => read), tiers: [], sets: [] }, "overlay");
   const { probes, pods, namespaces } = makeProbes(policies, resolver);
   const probeWorld: World = {
@@ -246,7 +251,8 @@ function matchesAlone(planned: PlannedPolicy, i: number, read: Policy, evaluator
 
 type Ends = Parameters<Evaluator["classify"]>[0];
 
-function decide(evaluator: Evaluator, direction: Direction, subject: Ends, peer: Ends, protocol: number, port: number): Decision {
+/** Returns what one side of a connection meets, asked of a single evaluator. */
+export function decide(evaluator: Evaluator, direction: Direction, subject: Ends, peer: Ends, protocol: number, port: number): Decision {
   const portClass = evaluator.ports.classOf(protocol, port);
   const [own, other] = [evaluator.classify(subject), evaluator.classify(peer)];
   const id = direction === "egress" ? evaluator.decideEgress(own, other, portClass) : evaluator.decideIngress(other, own, portClass);

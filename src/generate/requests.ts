@@ -13,7 +13,8 @@ const IDENTIFIERS: readonly (readonly [RegExp, string])[] = [
   [/^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i, "[0-9a-fA-F-]{36}"],
   [/^(?=.*\d)[0-9a-f]{12,}$/i, "[0-9a-fA-F]+"],
   [/^(?=.*\d)(?=.*[A-Z])[0-9A-HJKMNP-TV-Z]{26}$/, "[0-9A-Z]{26}"],
-  [/^(?=.*\d)(?=.*[A-Za-z])[0-9A-Za-z_-]{20,}$/, "[0-9A-Za-z_-]+"],
+  // Words of small letters are names of things, however long.
+  [/^(?=.*\d)(?=.*[a-z])(?=.*[A-Z])[0-9A-Za-z_-]{20,}$/, "[0-9A-Za-z_-]+"],
 ];
 
 /**
@@ -28,6 +29,8 @@ export function httpMatches(requests: readonly L7Hint[]): { readonly matches: L7
     paths.set(http.method, known.add(pathPattern(http.path)));
   }
   const remarks: string[] = [];
+  if (requests.some(({ http }) => http !== undefined && pathPattern(http.path) !== escapeRegex(http.path)))
+    remarks.push("parts of paths that look like identifiers are generalized, and a query that was seen stands for any");
   const matches = [...paths].sort(byFirst).flatMap(([method, patterns]) => {
     const written = joined([...patterns].sort());
     if (patterns.size > MOST_PATHS && written.length < patterns.size)

@@ -53,6 +53,7 @@ export interface RuleSurroundings {
 
 /** More prefixes than this in one rule are hard to read: the report says how to have fewer. */
 const MANY_PREFIXES = 20;
+const DNS_PORT = 53;
 const WIDER_BITS = [8, 16, 24, 32];
 /** Prefixes whose names are listed above a rule. */
 const LISTED_NAMES = 20;
@@ -145,6 +146,7 @@ function holdsPods(wide: PeerSpec, narrow: PeerSpec): boolean {
 
 /** Leaves out members of one rule whose pods another one holds: DNS of both protocols, or ports of one name, may have brought them together. */
 function widest(members: Group["members"]): Group["members"] {
+  if (members[0].peer.spec.kind !== "pods") return members;
   const kept: Group["members"] = [];
   for (const member of members.toSorted((a, b) => breadth(a.peer) - breadth(b.peer))) {
     const holder = kept.find(({ peer }) => holdsPods(peer.spec, member.peer.spec));
@@ -183,8 +185,14 @@ function dnsRequests(seen: readonly SeenPort[], direction: Direction, { l7 }: Ru
 }
 
 /** The pods whose port names a rule may use: the destination's. OVN-Kubernetes takes a name for every port of the protocol. */
-function namingPods(spec: PeerSpec, direction: Direction, own: readonly Pod[], { workloads, profile }: RuleSurroundings): readonly Pod[] {
-  if (profile.namedPortIsWholeProtocol) return [];
+function namingPods(
+  spec: PeerSpec,
+  direction: Direction,
+  own: readonly Pod[],
+  { workloads, profile, l7 }: RuleSurroundings,
+): readonly Pod[] {
+  // Cilium's engine leaves open what a name means beside rules on requests.
+  if (profile.namedPortIsWholeProtocol || l7) return [];
   if (direction === "ingress") return own;
   return spec.kind === "pods" ? workloads.podsSelectedBy(spec.namespace, spec.selector) : [];
 }
@@ -218,7 +226,7 @@ function ruleOf({ ports, l7, isDns, members: all }: Group, direction: Direction,
   const ref = { path: direction };
   const evidence = new Evidence();
   for (const member of members) evidence.join(member.evidence);
-  const said = members.flatMap(({ peer: { spec } }) => remarksOf(spec, direction, isDns));
+  const said = members.flatMap(({ peer: each }) => remarksOf(each, direction, isDns));
   const names = isDns && peer.spec.kind === "pods" ? ["DNS over UDP, and over TCP for long answers"] : [];
   return {
     direction,
@@ -242,8 +250,8 @@ function ruleOf({ ports, l7, isDns, members: all }: Group, direction: Direction,
   };
 }
 
-function remarksOf(spec: PeerSpec, direction: Direction, isDns: boolean): string[] {
-  const remark = "remark" in spec && spec.remark !== undefined ? [`${spec.label}: ${spec.remark}`] : [];
+function remarksOf({ spec, remarks }: SeenPeer, direction: Direction, isDns: boolean): string[] {
+  const remark = [...remarks].sort().map((text) => `${spec.label}: ${text}`);
   const isProxy = spec.kind === "pods" && spec.isProxy && direction === "ingress" && !isDns;
   return isProxy ? [...remark, `${spec.label} is a proxy: the outside clients behind it cannot be told apart here`] : remark;
 }
@@ -366,8 +374,9 @@ function nodeAddresses(seen: readonly Address[], { nodes }: Cluster): Address[] 
     if (home === undefined) continue;
     const isOfPods = isInPodRange(home, address);
     for (const node of nodes) {
-      const alike = node.addresses.find((each) => isIPv4(each) === isIPv4(address) && isInPodRange(node, each) === isOfPods);
-      if (alike !== undefined) all.add(alike);
+      const candidates = node.addresses.filter((each) => isIPv4(each) === isIPv4(address) && isInPodRange(node, each) === isOfPods);
+      // Nodes list outside addresses too, in no certain order: the one of the same network is nearest in number.
+      if (candidates.length > 0) all.add(candidates.reduce((a, b) => ((b ^ address) < (a ^ address) ? b : a)));
     }
   }
   return [...all];
@@ -375,6 +384,20 @@ function nodeAddresses(seen: readonly Address[], { nodes }: Cluster): Address[] 
 
 function isInPodRange({ podPrefixes }: Cluster["nodes"][number], address: Address): boolean {
   return podPrefixes.some((prefix) => prefixContains(prefix, address));
+}
+
+/** What a reader must add where the snapshot does not tell who answers DNS. */
+export const NO_RESOLVER =
+  "toFQDNs works only with a rule that lets DNS through Cilium's proxy, and no DNS was seen and the snapshot has no Service for it: add one";
+
+/** Reports whether a Service is the cluster's DNS: by its label, or as OpenShift names it. */
+function isResolver({ namespace, name, labels, selector, ports }: Cluster["services"][number]): boolean {
+  if (selector === undefined || !ports.some(({ port }) => port === DNS_PORT)) return false;
+  return (
+    labels["k8s-app"] === "kube-dns" ||
+    (namespace === "kube-system" && name === "kube-dns") ||
+    (namespace === "openshift-dns" && name === "dns-default")
+  );
 }
 
 /**
@@ -388,14 +411,13 @@ function ensureDns(planned: PlannedRule[], around: RuleSurroundings): void {
     planned[i] = { ...rule, rule: { ...rule.rule, l7: rule.rule.l7 ?? anyName() } };
     isSeen = true;
   }
-  const resolver =
-    around.cluster.services.find(
-      ({ ports, labels, selector }) => selector !== undefined && labels["k8s-app"] === "kube-dns" && ports.some(({ port }) => port === 53),
-    ) ??
-    around.cluster.services.find(
-      ({ namespace, name, selector }) => selector !== undefined && namespace === "kube-system" && name === "kube-dns",
-    );
-  if (isSeen || resolver?.selector === undefined) return;
+  if (isSeen) return;
+  const resolver = around.cluster.services.find(isResolver);
+  if (resolver?.selector === undefined) {
+    const first = planned.findIndex(({ specs }) => specs.some(({ kind }) => kind === "names"));
+    planned[first] = { ...planned[first], remarks: [...planned[first].remarks, NO_RESOLVER] };
+    return;
+  }
   const pods = {
     requirements: Object.entries(resolver.selector).map(([key, value]): Requirement => ({ key, operator: "In", values: [value] })),
   };

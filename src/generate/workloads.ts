@@ -24,6 +24,20 @@ export function labelOf({ namespace, kind, name }: Pick<SelectableWorkload, "nam
 /** The label that a Job's controller gives its pods with the Job's name (Kubernetes: well-known labels). */
 const JOB_NAME = "batch.kubernetes.io/job-name";
 
+/** Kinds of workloads whose pods' labels people wrote themselves; other controllers set some of their own. */
+const KINDS_WITH_LABELS = new Set([
+  "Pod",
+  "Pods",
+  "Job",
+  "CronJob",
+  "Deployment",
+  "StatefulSet",
+  "DaemonSet",
+  "ReplicaSet",
+  "ReplicationController",
+  "Rollout",
+]);
+
 /** Groups a world's pods by workload, with the labels that last. Pods on the host network are none of them: no policy selects these. */
 export class Workloads {
   readonly all: readonly SelectableWorkload[];
@@ -81,7 +95,13 @@ function findSelector(pods: readonly Pod[], written: LabelSelector | undefined, 
     pods.every(({ labels }) => Object.hasOwn(labels, key) && labels[key] === value),
   );
   const stable = shared.filter(([key]) => !isVolatileLabel(key)).sort(byKey);
-  if (stable.length > 0) return { selector: { requirements: stable.map(isIn) } };
+  if (stable.length > 0) {
+    const { kind } = pods[0].workload;
+    const remark = KINDS_WITH_LABELS.has(kind)
+      ? {}
+      : { remark: `the snapshot has no selector of its ${kind}, so that its pods' labels are taken: see that they last` };
+    return { selector: { requirements: stable.map(isIn) }, ...remark };
+  }
   const jobName = pods[0].workload.kind === "Job" ? shared.find(([key]) => key === JOB_NAME || key === "job-name") : undefined;
   if (jobName !== undefined) return { selector: { requirements: [isIn(jobName)] } };
   return withoutLabels(pods, neighbours);

@@ -3,7 +3,7 @@ import { shortWorkload } from "../cluster/workloads.ts";
 import { lengthText, spanText } from "../generate/comments.ts";
 import type { Dialect } from "../generate/dialect.ts";
 import type { Evidence } from "../generate/evidence.ts";
-import type { LeftOut, LeftOutReason } from "../generate/gather.ts";
+import { isCut, type LeftOut, type LeftOutReason } from "../generate/gather.ts";
 import type { Generation } from "../generate/generate.ts";
 import type { PlannedPolicy } from "../generate/plan.ts";
 import { labelOf, type SelectableWorkload } from "../generate/workloads.ts";
@@ -92,12 +92,14 @@ export function generationReport(result: GenerationResult, directory: string | u
     leftOut: gathered.leftOut.map(({ reason, detail, evidence, sources, destinations }) => ({
       reason,
       ...(detail === "" ? {} : { detail }),
+      isCut: policies.length > 0 && isCut(reason),
       ...evidenceJson(evidence),
       sources: firstOf(sources),
       destinations: firstOf(destinations),
     })),
     tooThin: thin.map(({ workload, learned, why }) => ({ workload: workloadJson(workload), why, ...evidenceJson(learned.evidence) })),
     cannotBeSelected: generation.unselectable.map(workloadJson),
+    cautions: generation.cautions,
     nothingLearned: generation.unlearned.map(workloadJson),
     notSeen: unobserved.map(workloadJson),
   };
@@ -210,7 +212,10 @@ export function generationTable(result: GenerationResult, directory: string | un
   section(lines, style.bold("ALSO SELECTED"), selectedLines(policies));
   section(lines, style.bold("ALSO ALLOWED"), unseenLines(policies));
   section(lines, style.bold("MANY PREFIXES"), manyLines(policies));
-  section(lines, style.bold("LEFT OUT"), leftOutLines(gathered.leftOut));
+  const isCutNow = ({ reason }: LeftOut) => policies.length > 0 && isCut(reason);
+  section(lines, style.bad("WILL BE CUT"), leftOutLines(gathered.leftOut.filter(isCutNow)));
+  section(lines, style.bad("MIND"), generation.cautions);
+  section(lines, style.bold("LEFT OUT"), leftOutLines(gathered.leftOut.filter((each) => !isCutNow(each))));
   section(
     lines,
     style.bold("TOO THIN"),

@@ -240,6 +240,15 @@ describe("what the first payload says", () => {
     const { decoder } = await replay([pcap([request("/one", 1), request("/two", 2)].map((packet, i) => record(i, ethernet(packet))))]);
     expect([...decoder.hints.values()]).toEqual([{ http: { method: "GET", path: "/one" } }]);
   });
+  test("where every request is wanted, those that follow on a connection are kept too, and it counts once", async () => {
+    const segment = (data: string, seq: number) => ip4(POD, DNS, tcp(40000, 80, "PA", { seq, data }));
+    const texts = ["GET /one HTTP/1.1\r\n\r\n", "a=GET /body HTTP/1.1\r\n", "POST /two HTTP/1.1\r\n\r\n", "GET /one HTTP/1.1\r\n\r\n"];
+    const file = pcap(texts.map((text, i) => record(i, ethernet(segment(text, 1 + 100 * i)))));
+    const { decoder, connections } = await replay([file], { everyRequest: true });
+    const [row] = connections.hintRows(0);
+    expect(decoder.hints.all(row)).toEqual([{ http: { method: "GET", path: "/one" } }, { http: { method: "POST", path: "/two" } }]);
+    expect(decoder.hints.countOf(row)).toBe(1);
+  });
   // Hints are shown on terminals and in reports: what the network sent must not bring escape sequences along (RFC 9110 section 5.5
   // forbids control characters in field values).
   test("control characters in a Host", async () => {

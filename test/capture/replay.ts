@@ -37,6 +37,8 @@ export interface ReplayOptions {
   readonly epochs?: (table: FlowTable) => AddressEpochs;
   readonly since?: number;
   readonly until?: number;
+  /** Whether further requests of a connection are looked for too. */
+  readonly everyRequest?: boolean;
 }
 
 const NOTHING_KNOWN: Surroundings = {
@@ -106,6 +108,7 @@ export async function replayPaths(paths: readonly string[], options: ReplayOptio
   const window = {
     ...(options.since === undefined ? {} : { since: options.since }),
     ...(options.until === undefined ? {} : { until: options.until }),
+    ...(options.everyRequest === undefined ? {} : { everyRequest: options.everyRequest }),
   };
   const { decoder, inputs } = await readCaptures(paths, table, names, window);
   const connections = connect(table, options.surroundings ?? NOTHING_KNOWN, decoder.hints);

@@ -393,6 +393,86 @@ describe("shape", () => {
     expect(named([{ from: web, to: outside, port: 443 }])).toEqual(["matchName: mine.example", "matchName: other.example"]);
   });
 
+  test("a rule that undoes what an existing one says of requests is told", () => {
+    const l7 = {
+      apiVersion: "cilium.io/v2",
+      kind: "CiliumNetworkPolicy",
+      metadata: { namespace: "shop", name: "only-get" },
+      spec: {
+        endpointSelector: { matchLabels: { app: "api" } },
+        ingress: [
+          {
+            fromEndpoints: [{ matchLabels: { app: "web" } }],
+            toPorts: [{ ports: [{ port: "9090", protocol: "TCP" }], rules: { http: [{ method: "GET" }] } }],
+          },
+        ],
+      },
+    };
+    const flows: SeenFlow[] = [{ from: web, to: api, port: 9090, requests: [{ http: { method: "GET", path: "/", headers: {} } }] }];
+    const { cautions } = learn(snapshotOf(["shop"], [WEB, API], [l7]), flows, { type: "cilium" });
+    expect(cautions).toEqual([
+      expect.stringContaining(
+        "shop-api-networkpolicy.yaml ingress[0] allows every request where existing CiliumNetworkPolicy shop/only-get allows only some",
+      ),
+    ]);
+  });
+
+  test("what worked and no rule can allow is said above the policy that cuts it", () => {
+    const flows: SeenFlow[] = [
+      { from: "192.168.10.12", to: web, port: 8080 },
+      { from: web, to: api, port: 9090 },
+    ];
+    const [, policy] = learn(SNAPSHOT, flows, { cni: "cilium" }).policies;
+    expect(policy.text).toContain(
+      "# NOT ALLOWED, though it worked: node/node-2 to shop/deploy/web: nodes and pods on the host network: under cilium an ipBlock matches no node",
+    );
+  });
+
+  test("workloads that lose DNS to the DNS pods' own policy are told", () => {
+    const dns = {
+      namespace: "kube-system",
+      name: "coredns",
+      labels: { "k8s-app": "kube-dns" },
+      ips: ["10.0.0.2"],
+      ports: [["dns", 53, "UDP"]],
+    } as const;
+    const { cautions } = learn(snapshotOf(["shop", "kube-system"], [WEB, API, dns]), [
+      { from: web, to: "10.0.0.2", port: 53, protocol: "UDP" },
+    ]);
+    expect(cautions).toEqual(["kube-system/deploy/coredns answers DNS only to those that were seen asking: shop/deploy/api would lose it"]);
+  });
+
+  test("a Service that selects one replica or one rollout stands for the workload", () => {
+    const service = {
+      apiVersion: "v1",
+      kind: "Service",
+      metadata: { namespace: "shop", name: "api-0" },
+      spec: { clusterIP: "10.96.9.9", selector: { app: "api", "pod-template-hash": "6f5d8b7c9" }, ports: [{ port: 80, targetPort: 9090 }] },
+    };
+    const text = policyOf(
+      "web",
+      [{ from: web, to: api, port: 9090, via: ["10.96.9.9", 80] }],
+      {},
+      snapshotOf(["shop"], [WEB, API], [service]),
+    );
+    expect(text).not.toContain("pod-template-hash");
+  });
+
+  test("of several addresses of a node the one of the same network is meant", () => {
+    const snapshot = JSON.parse(SNAPSHOT);
+    for (const item of snapshot.items)
+      if (item.kind === "Node")
+        item.status.addresses.unshift({ type: "ExternalIP", address: item.metadata.name === "node-1" ? "198.18.0.1" : "198.18.0.2" });
+    expect(policyOf("web", [{ from: web, to: "192.168.10.12", port: 9100 }], {}, JSON.stringify(snapshot))).not.toContain("198.18");
+  });
+
+  test("very many prefixes are refused with how to have fewer", () => {
+    const flows = Array.from({ length: 9000 }, (_, i): SeenFlow => ({ from: `20.${i >> 7}.${(i & 127) * 2}.1`, to: web, port: 8080 }));
+    expect(learn(SNAPSHOT, flows).proof.failures).toEqual([
+      "shop-web-networkpolicy.yaml ingress[0] would list 9000 prefixes of outside addresses, more than 8192; --cidr-max-widen 16 leaves 4",
+    ]);
+  });
+
   test("another workload that the selector holds is named", () => {
     const job = { ...WEB, name: "migrate", labels: { app: "web", job: "migrate" }, ips: ["10.0.1.60"] };
     const { policies } = learn(snapshotOf(["shop"], [WEB, job as never, API]), [{ from: web, to: api, port: 9090 }], {
