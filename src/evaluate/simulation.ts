@@ -267,7 +267,7 @@ export class Simulation {
     const portClass = evaluator.ports.withSource(evaluator.ports.classOf(protocol, port), protocol, connections.sourcePort[i]);
     const throughService = ends.via !== undefined;
     const onBackend = evaluator.decisions[evaluator.decideEgress(source, destination, portClass, throughService)];
-    const egress = throughService && evaluator.profile.blocksMatchDialled ? beforeTranslation(onBackend) : onBackend;
+    const egress = throughService && evaluator.profile.blocksMatchDialled ? beforeTranslation(onBackend, participant) : onBackend;
     // Masquerade hides the client: the destination's policies see the node that translated.
     const ingress =
       ends.arrivesFrom === undefined
@@ -286,10 +286,11 @@ const openBeforeTranslation = new WeakMap<Decision, Decision>();
  * What a plugin says of a dialled Service that judges before translation: by labels as of the backend, by addresses of another one.
  * Only what rules on addresses could change is open.
  */
-function beforeTranslation(decision: Decision): Decision {
+function beforeTranslation(decision: Decision, backend: Participant): Decision {
   const hasBlocks = decision.isolatedBy.some((policy) => peersOf(policy).some(({ kind }) => kind === "prefix"));
-  const hangsOnAddress =
-    decision.verdict === "allow" ? decision.notes.includes("ipblock-covers-pod") : decision.reason === "isolated" && hasBlocks;
+  // A backend that is no pod (an API server, a host outside) is let in by its address, or by a rule for whatever comes.
+  const isByAddress = decision.notes.includes("ipblock-covers-pod") || (backend.type !== "pod" && decision.reason === "rule" && hasBlocks);
+  const hangsOnAddress = decision.verdict === "allow" ? isByAddress : decision.reason === "isolated" && hasBlocks;
   if (!hangsOnAddress) return decision;
   let open = openBeforeTranslation.get(decision);
   if (open === undefined) {

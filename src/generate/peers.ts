@@ -90,6 +90,8 @@ export class PeerFinder {
         ? this.#apiServer()
         : this.#specOf(participant, "egress", this.#selectingService(service, participant), ends.source);
       if (typeof spec === "string") return spec;
+      if (ends.via !== undefined && spec.kind !== "pods" && this.#around.profile.blocksMatchDialled)
+        return `${spec.label}: under ${this.#around.profile.name} rules on addresses judge the Service's own address, for which none is written`;
       found.push({ spec, participant });
     }
     return found;

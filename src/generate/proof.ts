@@ -279,7 +279,7 @@ function askProbes(probes: readonly Probe[], evaluator: Evaluator, rulesOf: Rule
     const by = probe.isOfOtherPeer ? { by: "another peer of the same rule" } : whoAllows(decision, probe, rulesOf);
     if (by === undefined)
       cases.push(
-        `${probe.policy.file} ${probe.policy.rules[probe.rule].rule.ref.path} with ${probe.what}: ${decision.verdict} (${decision.reason})`,
+        `${probe.policy.file} ${probe.policy.rules[probe.rule].rule.ref.path} with ${probe.what}: ${decision.verdict} (${decision.reason})${decision.reason === "unknown-labels" ? ": the snapshot lacks labels of a namespace, save it with ns" : ""}`,
       );
     else explained.push({ probe, ...by });
   }

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { denyAndAllow } from "../generate/scenarios.ts";
 import { file, run } from "./program.ts";
 
 /*
@@ -140,4 +141,32 @@ test("a load balancer on the nodes' own addresses leaves the nodes their other p
 test("one record that was dropped does not hide another that was not judged", () => {
   const records = [{ ...tcp("10.0.2.3", "10.0.1.2", 8080), verdict: "deny" }, tcp("10.0.2.3", "10.0.1.2", 8080)];
   expect(ask({ objects: [API, WEB], spec: { podSelector: {} }, records })).toEqual(["web > api 8080: allow deny deny would-drop"]);
+});
+
+test("under aws a rule on the API server's own addresses leaves its Service open: what was dialled is judged", () => {
+  const snapshot = file("operator.json", denyAndAllow.snapshot);
+  const flows = file("operator.jsonl", '{"srcIp":"10.0.0.70","dstIp":"10.96.0.1","dstPort":443,"protocol":"TCP","verdict":"allow"}\n');
+  const policy = {
+    apiVersion: "networking.k8s.io/v1",
+    kind: "NetworkPolicy",
+    metadata: { namespace: "prod", name: "api-server" },
+    spec: { podSelector: {}, policyTypes: ["Egress"], egress: [{ to: [{ ipBlock: { cidr: "172.16.0.2/31" } }], ports: [{ port: 6443 }] }] },
+  };
+  const verdict = (cni: string) => {
+    const { out } = run([
+      "simulate",
+      "--snapshot",
+      snapshot,
+      "--flows",
+      flows,
+      "-f",
+      file("api.json", JSON.stringify(policy)),
+      "--cni",
+      cni,
+      "-o",
+      "json",
+    ]);
+    return JSON.parse(out).connections[0].verdict;
+  };
+  expect([verdict("generic"), verdict("aws")]).toEqual(["allow", "unknown"]);
 });

@@ -124,6 +124,14 @@ describe("peers", () => {
     expect(policyOf("operator", flows, { type: "cilium" }, snapshot).match(/kube-apiserver/g)).toHaveLength(2);
   });
 
+  test("under aws, where rules judge what was dialled, the API server's Service is left out and said", () => {
+    const flows: SeenFlow[] = [{ from: "10.0.0.70", to: "172.16.0.2", port: 6443, via: ["10.96.0.1", 443] }];
+    const { gathered } = learn(denyAndAllow.snapshot, flows, { cni: "aws" });
+    expect(gathered.leftOut.map(({ detail }) => detail)).toEqual([
+      expect.stringContaining("under aws rules on addresses judge the Service's own address"),
+    ]);
+  });
+
   test("an address of the pod range that no object explains is no peer: the next pod would have it", () => {
     expect(reasonsOf([{ from: "10.0.0.99", to: web, port: 8080 }])).toEqual(["unknown-peer: 10.0.0.99 is in no snapshot object"]);
   });
