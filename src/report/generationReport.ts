@@ -208,13 +208,13 @@ export function generationTable(result: GenerationResult, directory: string | un
     lines.push(proofLine(result, style));
   } else if (generation.proof.learned > 0)
     lines.push(style.good(`Nothing to add: the policies allow all ${grouped(generation.proof.learned)} connections that were learned`));
+  const isCutNow = ({ reason }: LeftOut) => policies.length > 0 && isCut(reason);
+  section(lines, style.bad("WILL BE CUT"), leftOutLines(gathered.leftOut.filter(isCutNow)));
+  section(lines, style.bad("MIND"), generation.cautions);
   section(lines, style.bad("CLOSED"), closedLines(policies));
   section(lines, style.bold("ALSO SELECTED"), selectedLines(policies));
   section(lines, style.bold("ALSO ALLOWED"), unseenLines(policies));
   section(lines, style.bold("MANY PREFIXES"), manyLines(policies));
-  const isCutNow = ({ reason }: LeftOut) => policies.length > 0 && isCut(reason);
-  section(lines, style.bad("WILL BE CUT"), leftOutLines(gathered.leftOut.filter(isCutNow)));
-  section(lines, style.bad("MIND"), generation.cautions);
   section(lines, style.bold("LEFT OUT"), leftOutLines(gathered.leftOut.filter((each) => !isCutNow(each))));
   section(
     lines,
