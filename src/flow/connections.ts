@@ -152,8 +152,14 @@ export class Connections {
   /** Counts tries of connection `i` that ended in one way (index in OUTCOMES). */
   addAttempts(i: number, outcome: number, times: number): void {
     const before = this.attempts[i];
-    if (before === NO_ATTEMPTS && times === 1) this.attempts[i] = ONE_ATTEMPT[outcome];
-    else this.attempts[i] = before.map((count, k) => (k === outcome ? count + times : count));
+    if (before === NO_ATTEMPTS && times === 1) {
+      this.attempts[i] = ONE_ATTEMPT[outcome];
+      return;
+    }
+    const isShared = before === NO_ATTEMPTS || ONE_ATTEMPT.includes(before);
+    const own = isShared ? [...before] : (before as number[]);
+    own[outcome] += times;
+    this.attempts[i] = own;
   }
 
   addHintRow(i: number, row: number): void {
