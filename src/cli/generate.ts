@@ -1,16 +1,19 @@
 import { statSync } from "node:fs";
 import { dirname, relative } from "node:path";
 import type { InputSummary } from "../capture/observation.ts";
+import { apiGroup } from "../cluster/objects.ts";
 import type { Cluster } from "../cluster/snapshot.ts";
 import { dialectOf } from "../evaluate/honoured.ts";
 import { denyAll, POLICY_TYPES, type PolicyType } from "../generate/dialect.ts";
 import type { GivenFile, GivenPolicies } from "../generate/extend.ts";
 import { type Generation, generate } from "../generate/generate.ts";
 import { DEFAULT_DENY, PolicyNames } from "../generate/names.ts";
+import { MANAGED_BY, MANAGER } from "../generate/plan.ts";
 import { labelOf, type SelectableWorkload, Workloads } from "../generate/workloads.ts";
 import { parseDuration } from "../net/time.ts";
 import { NotExtendable } from "../policy/extendText.ts";
 import { nearest } from "../policy/objectReader.ts";
+import { policyGroup } from "../policy/readPolicies.ts";
 import { loadRegexEngine } from "../policy/regex.ts";
 import type { GenerationResult } from "../report/generationReport.ts";
 import { chooseProfile } from "./chooseProfile.ts";
@@ -60,7 +63,7 @@ export async function generatePolicies(flags: GenerateFlags): Promise<Generation
   const { profile, because, warnings: cniWarnings } = chooseProfile(flags.cni, cluster.cni, withExample, existing.unevaluated);
   if (!profile.dialects.includes(dialectOf(example)))
     throw new UsageError(
-      `--type ${type}: ${profile.name} (${because}) does not enforce ${example.ref.kind} of ${example.ref.apiVersion.replace(/\/.*/, "")}`,
+      `--type ${type}: ${profile.name} (${because}) does not enforce ${example.ref.kind} of ${apiGroup(example.ref.apiVersion)}`,
     );
   const observation = await observe(flags, cluster, flags.l7 || flags.fqdn);
   if (type !== "kubernetes") await loadRegexEngine();
@@ -101,7 +104,6 @@ export async function generatePolicies(flags: GenerateFlags): Promise<Generation
   refuseNothing(flags, generation, traffic.inputs);
   return {
     generation,
-    dialect,
     inputs: traffic.inputs,
     cni: { name: profile.name, because, caveats: profile.caveats },
     warnings: [...cluster.warnings, ...cniWarnings, ...existing.warnings, ...observation.warnings, ...hostNotes(flags, cluster)],
@@ -260,17 +262,13 @@ function takenNames(
   policyObjects: Cluster["policyObjects"],
   { apiVersion, kind }: { apiVersion: string; kind: string },
 ): (namespace: string, name: string) => boolean {
-  const group = apiVersion.replace(/\/.*/, "");
+  const group = policyGroup(apiVersion);
   const isCalico = group === "projectcalico.org";
   const taken = new Set<string>();
   for (const { value } of policyObjects) {
     const metadata = value.metadata as { name?: unknown; namespace?: unknown; labels?: Record<string, unknown> } | null | undefined;
-    const isSame =
-      String(value.kind) === kind &&
-      String(value.apiVersion)
-        .replace(/\/.*/, "")
-        .replace(/^crd\./, "") === group;
-    if (!isSame || metadata?.labels?.["app.kubernetes.io/managed-by"] === "kguardian") continue;
+    const isSame = String(value.kind) === kind && policyGroup(String(value.apiVersion)) === group;
+    if (!isSame || metadata?.labels?.[MANAGED_BY] === MANAGER) continue;
     // Calico stores policies of its default tier with the tier before their name: both names are one policy's.
     const name = isCalico ? String(metadata?.name).replace(/^default\./, "") : String(metadata?.name);
     taken.add(`${metadata?.namespace ?? ""}/${name}`);

@@ -50,6 +50,11 @@ export function selectsPartly(selector: LabelSelector, knownLabels: Labels): Tru
   return truth;
 }
 
+/** Returns the selector that wants these labels, in their order (Kubernetes API: LabelSelector.matchLabels). */
+export function selectorOfLabels(labels: readonly (readonly [string, string])[]): LabelSelector {
+  return { requirements: labels.map(([key, value]) => ({ key, operator: "In", values: [value] })) };
+}
+
 /** Returns a canonical text of a selector: equal texts mean equal selectors, whatever the order they were written in. */
 export function selectorKey(selector: LabelSelector): string {
   return JSON.stringify(

@@ -1,7 +1,7 @@
 import { type Address, parseAddress } from "../net/address.ts";
 import { protocolNumber, SCTP, TCP, UDP } from "../net/protocol.ts";
 import type { ContainerPort, Labels, Pod, Workload } from "./objects.ts";
-import type { LabelSelector, Requirement } from "./selector.ts";
+import { type LabelSelector, type Requirement, selectorOfLabels } from "./selector.ts";
 
 /**
  * One object of a manifest whose fields are read with their types checked. A missing or null field is undefined (text, number,
@@ -253,9 +253,7 @@ const OPERATORS = ["In", "NotIn", "Exists", "DoesNotExist"] as const;
 /** Returns the `spec.selector` by which a controller knows its pods (Kubernetes API: LabelSelector); undefined where it has none. */
 export function readWorkloadSelector(fields: ObjectFields): LabelSelector | undefined {
   const selector = fields.object("spec").object("selector");
-  const labels = Object.entries(selector.textMap("matchLabels")).map(
-    ([key, value]): Requirement => ({ key, operator: "In", values: [value] }),
-  );
+  const labels = selectorOfLabels(Object.entries(selector.textMap("matchLabels"))).requirements;
   const expressions = selector.list("matchExpressions").map((expression): Requirement => {
     const operator = OPERATORS.find((each) => each === expression.text("operator")) ?? expression.fail("operator", "is no operator");
     return { key: expression.text("key") ?? expression.fail("key", "is missing"), operator, values: expression.texts("values") };

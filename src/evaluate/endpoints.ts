@@ -20,7 +20,7 @@ export interface Endpoint {
 }
 
 /** The address of the node-local DNS cache (k8s.io NodeLocal DNSCache): a host-network pod on the asking pod's own node. */
-const NODE_LOCAL_DNS = parseAddress("169.254.20.10")!;
+export const NODE_LOCAL_DNS = parseAddress("169.254.20.10")!;
 
 /** Stand for the outside and for what no object explains. */
 const EXTERNAL = {};

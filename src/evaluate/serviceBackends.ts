@@ -1,5 +1,5 @@
 import type { Service } from "../cluster/objects.ts";
-import { selects } from "../cluster/selector.ts";
+import { selectorOfLabels, selects } from "../cluster/selector.ts";
 import type { ServiceIndex } from "../cluster/services.ts";
 import type { Address } from "../net/address.ts";
 import type { PodMatch, ServiceMatch } from "../policy/model.ts";
@@ -25,7 +25,7 @@ export class ServiceBackends {
     const found = this.#services.filter((service) => isMeant(match, service));
     return {
       selections: found.flatMap(({ namespace, selector }) =>
-        selector === undefined ? [] : [{ namespaces: { name: namespace }, pods: { requirements: requirementsOf(selector) } }],
+        selector === undefined ? [] : [{ namespaces: { name: namespace }, pods: selectorOfLabels(Object.entries(selector)) }],
       ),
       addresses: found
         .filter(({ selector }) => selector === undefined)
@@ -46,8 +46,4 @@ export class ServiceBackends {
 function isMeant(match: ServiceMatch, { namespace, name, labels }: Service): boolean {
   if (match.namespace !== undefined && match.namespace !== namespace) return false;
   return "name" in match ? match.name === name : selects(match.selector, labels);
-}
-
-function requirementsOf(selector: Readonly<Record<string, string>>): PodMatch["pods"]["requirements"] {
-  return Object.entries(selector).map(([key, value]) => ({ key, operator: "In", values: [value] }));
 }

@@ -1,6 +1,6 @@
 import type { AddressTable } from "../flow/addressTable.ts";
 import type { Connections } from "../flow/connections.ts";
-import { type ObservedOutcome, OUTCOMES } from "../flow/outcome.ts";
+import { ESTABLISHED, type ObservedOutcome, OUTCOMES, UNKNOWN } from "../flow/outcome.ts";
 import type { Address } from "../net/address.ts";
 import { isIcmp } from "../net/protocol.ts";
 import { combine, type Decision, type UnknownReason, type Verdict } from "./decision.ts";
@@ -12,8 +12,6 @@ import { decideByRequests, type Request } from "./l7.ts";
 export type Outcome = "permitted" | "misdropped" | "would-drop" | "rejected" | "unknown";
 
 export const VERDICTS: readonly Verdict[] = ["allow", "deny", "unknown"];
-const ESTABLISHED = OUTCOMES.indexOf("established");
-const UNKNOWN = OUTCOMES.indexOf("unknown");
 /** Up to so many connections their ends are kept, about 250 bytes each. */
 const KEPT_ENDS = 1 << 17;
 export const OUTCOME_NAMES: readonly Outcome[] = ["permitted", "misdropped", "would-drop", "rejected", "unknown"];

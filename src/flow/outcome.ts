@@ -20,11 +20,12 @@ import {
 export const OUTCOMES = ["established", "refused", "unanswered", "dropped", "unknown"] as const;
 export type ObservedOutcome = (typeof OUTCOMES)[number];
 
-const ESTABLISHED = 0;
+/** Numbers of outcomes, in the order above. */
+export const ESTABLISHED = 0;
 const REFUSED = 1;
 const UNANSWERED = 2;
 const DROPPED = 3;
-const UNKNOWN = 4;
+export const UNKNOWN = 4;
 
 const ERRORS = REFUSED_BY_ERROR | UNREACHED_BY_ERROR | PROHIBITED_BY_ERROR;
 

@@ -1,7 +1,7 @@
 import { type ManifestObject, readManifest } from "../cluster/manifest.ts";
 import { edited, extendList, type TextEdit } from "../policy/extendText.ts";
 import type { Direction, Policy, PolicySet } from "../policy/model.ts";
-import { identityOf } from "../policy/readPolicies.ts";
+import { identityOf, policyGroup } from "../policy/readPolicies.ts";
 import { type Dialect, refOf } from "./dialect.ts";
 import type { LearnedWorkload } from "./gather.ts";
 import { type PlannedPolicy, type PlannedRules, ruleLines } from "./plan.ts";
@@ -110,8 +110,7 @@ function isFit(
   wanted: Policy["ref"],
   workloads: Workloads,
 ): boolean {
-  const isSameKind =
-    ref.kind === wanted.kind && ref.apiVersion.replace(/\/.*/, "").replace(/^crd\./, "") === wanted.apiVersion.replace(/\/.*/, "");
+  const isSameKind = ref.kind === wanted.kind && policyGroup(ref.apiVersion) === policyGroup(wanted.apiVersion);
   if (!isSameKind || policy.staged !== undefined || subject.where !== undefined || policy[direction]?.isolates !== true) return false;
   // Calico asks rules in order: one before a rule that denies would open what that closes.
   if (policy.tier.kind === "calico" && policy[direction].rules.some(({ action }) => action !== "allow")) return false;

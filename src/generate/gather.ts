@@ -5,7 +5,7 @@ import type { Endpoint } from "../evaluate/endpoints.ts";
 import type { Participant } from "../evaluate/evaluator.ts";
 import { type Ends, type Simulation, VERDICTS } from "../evaluate/simulation.ts";
 import type { L7Hint } from "../flow/hints.ts";
-import { OUTCOMES } from "../flow/outcome.ts";
+import { ESTABLISHED, OUTCOMES, UNKNOWN } from "../flow/outcome.ts";
 import { type Address, isIPv4 } from "../net/address.ts";
 import { ICMP, isIcmp, protocolName, UDP } from "../net/protocol.ts";
 import { type Direction, type Policy, type PortMatch, policyTitle } from "../policy/model.ts";
@@ -32,8 +32,6 @@ export interface LeftOut {
   /** What was in the way, where it is more than the reason says. */
   readonly detail: string;
   readonly evidence: Evidence;
-  /** Number of one of the connections. */
-  readonly example: number;
   readonly sources: Set<string>;
   readonly destinations: Set<string>;
 }
@@ -45,7 +43,7 @@ export interface SeenPort {
   /** Of ICMP: type and code in 16 bits. */
   readonly port: number;
   readonly evidence: Evidence;
-  /** A connection that was seen, and both ends as the policy's side sees them. */
+  /** Both ends of a connection that was seen, as the policy's side sees them. */
   readonly example: Example;
   /** The pods that served it. */
   readonly pods: Set<Pod>;
@@ -57,7 +55,6 @@ export interface SeenPort {
 }
 
 export interface Example {
-  readonly connection: number;
   readonly subject: Participant;
   readonly peer: Participant;
 }
@@ -116,8 +113,6 @@ export interface GatherInput {
   readonly requestsOf: ((i: number) => readonly L7Hint[]) | undefined;
 }
 
-const ESTABLISHED = OUTCOMES.indexOf("established");
-const UNKNOWN = OUTCOMES.indexOf("unknown");
 const DNS_PORT = 53;
 const DAY_SECONDS = 86400;
 /** Requests that are kept of one peer and port; further ones make a rule on requests impossible. */
@@ -344,7 +339,7 @@ class Gatherer {
       const key = protocol * 65536 + port;
       let seen = peer.ports.get(key);
       if (seen === undefined) {
-        const example = { connection: i, subject: side.subject, peer: participant };
+        const example = { subject: side.subject, peer: participant };
         seen = {
           match,
           protocol,
@@ -380,7 +375,7 @@ class Gatherer {
     const key = `${reason} ${detail} ${isAboutPeer ? "" : source.type === "external" ? "external" : endName(source)}`;
     let known = this.leftOut.get(key);
     if (known === undefined) {
-      known = { reason, detail, evidence: new Evidence(), example: i, sources: new Set(), destinations: new Set() };
+      known = { reason, detail, evidence: new Evidence(), sources: new Set(), destinations: new Set() };
       this.leftOut.set(key, known);
     }
     known.evidence.add(connections, i, tries, connections.attempts[i][ESTABLISHED] > 0);

@@ -24,8 +24,6 @@ export class PolicyNames {
   readonly #dialect: Dialect;
   readonly #isTaken: (namespace: string, name: string) => boolean;
   readonly #names = new Map<string, PolicyName>();
-  readonly #claimed: ReadonlyMap<string, number>;
-  readonly #claimedFiles: ReadonlyMap<string, number>;
 
   constructor(workloads: readonly SelectableWorkload[], dialect: Dialect, isTaken: (namespace: string, name: string) => boolean) {
     this.#dialect = dialect;
@@ -40,15 +38,15 @@ export class PolicyNames {
     for (const namespace of new Set(workloads.map((workload) => workload.namespace)))
       plain.set(`${DEFAULT_DENY}/${namespace}`, { namespace, name: this.#nameOf(namespace, DEFAULT_DENY, DEFAULT_DENY) });
     const scope = (namespace: string) => (dialect.isClusterWide ? "" : namespace);
-    this.#claimed = count([...plain.values()].map(({ namespace, name }) => `${scope(namespace)}/${name}`));
+    const claimed = count([...plain.values()].map(({ namespace, name }) => `${scope(namespace)}/${name}`));
     const named = [...plain].map(([key, { namespace, name }]) => {
-      const isClash = this.#claimed.get(`${scope(namespace)}/${name}`)! > 1;
+      const isClash = claimed.get(`${scope(namespace)}/${name}`)! > 1;
       return { key, namespace, name: isClash ? withHash(name, key, MOST_CHARACTERS) : name };
     });
-    this.#claimedFiles = count(named.map(({ namespace, name }) => this.#fileOf(namespace, name)));
+    const claimedFiles = count(named.map(({ namespace, name }) => this.#fileOf(namespace, name)));
     for (const { key, namespace, name } of named) {
       const file = this.#fileOf(namespace, name);
-      const isClash = this.#claimedFiles.get(file)! > 1;
+      const isClash = claimedFiles.get(file)! > 1;
       this.#names.set(key, {
         name,
         file: isClash ? `${withHash(file.slice(0, -FILE_END.length), key, MOST_BYTES - FILE_END.length)}${FILE_END}` : file,

@@ -1,12 +1,13 @@
 import type { Pod, Service } from "../cluster/objects.ts";
-import { EVERYTHING, type LabelSelector, selectorKey, selects } from "../cluster/selector.ts";
+import { EVERYTHING, type LabelSelector, selectorKey, selectorOfLabels, selects } from "../cluster/selector.ts";
 import type { Cluster } from "../cluster/snapshot.ts";
 import { isVolatileLabel } from "../cluster/workloads.ts";
+import { NODE_LOCAL_DNS } from "../evaluate/endpoints.ts";
 import type { Participant } from "../evaluate/evaluator.ts";
 import type { CniProfile } from "../evaluate/profile.ts";
 import type { Ends } from "../evaluate/simulation.ts";
 import type { NameTable } from "../flow/names.ts";
-import { type Address, formatAddress, parseAddress } from "../net/address.ts";
+import { type Address, formatAddress } from "../net/address.ts";
 import type { Direction, Entity } from "../policy/model.ts";
 import type { Dialect } from "./dialect.ts";
 import { labelOf, type SelectableWorkload, type Workloads } from "./workloads.ts";
@@ -35,9 +36,6 @@ export interface FoundPeer {
   readonly spec: PeerSpec;
   readonly participant: Participant;
 }
-
-/** The address of the node-local DNS cache (Kubernetes: NodeLocal DNSCache). */
-export const NODE_LOCAL_DNS = parseAddress("169.254.20.10")!;
 
 /** Names of programs that hand on what outside clients send, as their pods are labelled. */
 const PROXIES =
@@ -114,7 +112,7 @@ export class PeerFinder {
     if (service?.selector === undefined || participant.type !== "pod" || participant.pod.namespace !== service.namespace) return undefined;
     // Rollouts and replicas of their own have Services that select by labels which the next one will not have.
     if (Object.keys(service.selector).some(isVolatileLabel)) return undefined;
-    return selects(selectorOf(service.selector), participant.pod.labels) ? service : undefined;
+    return selects(selectorOfLabels(Object.entries(service.selector)), participant.pod.labels) ? service : undefined;
   }
 
   #apiServer(): PeerSpec | string {
@@ -188,7 +186,7 @@ export class PeerFinder {
   }
 
   #podsOfService({ namespace, name, selector = {} }: Service): PeerSpec {
-    return this.#podPeer(namespace, selectorOf(selector), `${namespace}/svc/${name}`, "", false);
+    return this.#podPeer(namespace, selectorOfLabels(Object.entries(selector)), `${namespace}/svc/${name}`, "", false);
   }
 
   /** Equal selectors are one peer, whichever name they are found by first: a workload's own goes before its Services'. */
@@ -239,8 +237,4 @@ const API_SERVER: PeerSpec = { key: "api-server", label: "the API server (defaul
 
 function cannotNameNodes(what: string, { name }: CniProfile): string {
   return `${what}: under ${name} an ipBlock matches no node (--type ${name === "cilium" ? "cilium" : "calico"} can name them)`;
-}
-
-function selectorOf(labels: Readonly<Record<string, string>>): LabelSelector {
-  return { requirements: Object.entries(labels).map(([key, value]) => ({ key, operator: "In", values: [value] })) };
 }

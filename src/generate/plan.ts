@@ -46,8 +46,9 @@ interface Surroundings {
   readonly cut: ReadonlyMap<string, Evidence>;
 }
 
-/** Labels of everything that is written (Kubernetes: Recommended Labels). */
-const LABELS = { "app.kubernetes.io/managed-by": "kguardian" };
+/** The label of everything that is written, and its value (Kubernetes: Recommended Labels). */
+export const MANAGED_BY = "app.kubernetes.io/managed-by";
+export const MANAGER = "kguardian";
 
 /** Sources of evidence that a comment lists. */
 const LISTED_SOURCES = 3;
@@ -112,18 +113,9 @@ function entryComments(entries: readonly number[], rules: readonly PlannedRule[]
 
 /** Returns the lines of rules as entries of a list of a policy's kind, with comments and which rule each entry is of. */
 export function ruleLines(policy: Policy, rules: readonly PlannedRule[], offset: number): { lines: string[]; entries: number[] } {
-  const entries = entriesOf(policy, rules, offset);
-  const items = rules.flatMap((rule) => printedEntries(policy, rule));
-  return {
-    lines: itemLines(
-      items,
-      entryComments(
-        entries.map((entry) => entry - offset),
-        rules,
-      ),
-    ),
-    entries,
-  };
+  const printed = rules.map((rule) => printedEntries(policy, rule));
+  const own = printed.flatMap((items, i) => items.map(() => i));
+  return { lines: itemLines(printed.flat(), entryComments(own, rules)), entries: own.map((entry) => offset + entry) };
 }
 
 /** What is cut that is listed above a policy; the rest is counted. */
@@ -160,7 +152,7 @@ function labelled(object: object): { metadata: object; spec: Record<string, unkn
     metadata: object;
     spec: Record<string, unknown>;
   };
-  return { apiVersion, kind, metadata: { ...metadata, labels: LABELS }, spec } as never;
+  return { apiVersion, kind, metadata: { ...metadata, labels: { [MANAGED_BY]: MANAGER } }, spec } as never;
 }
 
 /** Peers that are listed above a rule; the rest is counted. */

@@ -1,7 +1,8 @@
 import { readManifest } from "../cluster/manifest.ts";
+import type { Pod } from "../cluster/objects.ts";
 import type { Decision, Match } from "../evaluate/decision.ts";
-import type { EndpointResolver } from "../evaluate/endpoints.ts";
-import { Evaluator, type World } from "../evaluate/evaluator.ts";
+import type { Endpoint, EndpointResolver } from "../evaluate/endpoints.ts";
+import { Evaluator, type Participant, type World } from "../evaluate/evaluator.ts";
 import { decideByRequests } from "../evaluate/l7.ts";
 import { type KnownNames, NO_NAMES } from "../evaluate/nameMatch.ts";
 import type { CniProfile } from "../evaluate/profile.ts";
@@ -167,7 +168,7 @@ function replayLearned({ gathered, simulation, existing, policies }: ProofInput,
     if (wrong === undefined) continue;
     denied++;
     const decision = wrong === "egress" ? egress : ingress;
-    const by = decision.isolatedBy.map(({ ref }) => policyTitle(ref)).join(", ");
+    const by = isolatedBy(decision);
     cases.push(`${flowName(simulation, i)}: ${wrong} is ${decision.verdict} (${decision.reason}${by === "" ? "" : `, ${by}`})`);
   }
   const used = new Map<PlannedPolicy, Set<number>>();
@@ -191,7 +192,7 @@ function findCollateral({ gathered, simulation, existing, policies }: ProofInput
     const { egress, ingress, verdict } = simulation.judge(i, evaluator, ends);
     if (verdict === "allow" || simulation.judge(i, existing, ends).verdict !== "allow") continue;
     const [side, decision] = egress.verdict === "allow" ? (["ingress", ingress] as const) : (["egress", egress] as const);
-    const by = decision.isolatedBy.map(({ ref }) => policyTitle(ref)).join(", ");
+    const by = isolatedBy(decision);
     cases.push(
       `${flowName(simulation, i)}, for which no policy was asked, is cut: ${side} is ${decision.verdict} by ${by}, which selects it too; generate for both (--all), or tell their labels apart`,
     );
@@ -199,27 +200,19 @@ function findCollateral({ gathered, simulation, existing, policies }: ProofInput
   return told(cases);
 }
 
+function isolatedBy({ isolatedBy: policies }: Decision): string {
+  return policies.map(({ ref }) => policyTitle(ref)).join(", ");
+}
+
 function flowName(simulation: Simulation, i: number): string {
   return `${nameOf(simulation.sources[i])} to ${nameOf(simulation.destinations[i])} port ${simulation.ports[i]}`;
 }
 
-function isPodOf(participant: { readonly type: string }, pods: ReadonlySet<unknown>): boolean {
-  return participant.type === "pod" && pods.has((participant as { pod?: unknown }).pod);
+function isPodOf(participant: Participant, pods: ReadonlySet<Pod>): boolean {
+  return participant.type === "pod" && pods.has(participant.pod);
 }
 
-function nameOf({
-  namespace,
-  workload,
-  names,
-  name,
-  ip,
-}: {
-  namespace?: string;
-  workload?: string;
-  names?: readonly string[];
-  name?: string;
-  ip: string;
-}): string {
+function nameOf({ namespace, workload, names, name, ip }: Endpoint): string {
   return workload === undefined ? (names?.[0] ?? name ?? ip) : `${namespace}/${workload}`;
 }
 
@@ -249,10 +242,15 @@ function matchesAlone(planned: PlannedPolicy, i: number, read: Policy, evaluator
   });
 }
 
-type Ends = Parameters<Evaluator["classify"]>[0];
-
 /** Returns what one side of a connection meets, asked of a single evaluator. */
-export function decide(evaluator: Evaluator, direction: Direction, subject: Ends, peer: Ends, protocol: number, port: number): Decision {
+export function decide(
+  evaluator: Evaluator,
+  direction: Direction,
+  subject: Participant,
+  peer: Participant,
+  protocol: number,
+  port: number,
+): Decision {
   const portClass = evaluator.ports.classOf(protocol, port);
   const [own, other] = [evaluator.classify(subject), evaluator.classify(peer)];
   const id = direction === "egress" ? evaluator.decideEgress(own, other, portClass) : evaluator.decideIngress(other, own, portClass);

@@ -1,6 +1,7 @@
 import type { Pod } from "../cluster/objects.ts";
-import type { Requirement } from "../cluster/selector.ts";
+import { type Requirement, selectorOfLabels } from "../cluster/selector.ts";
 import type { Cluster } from "../cluster/snapshot.ts";
+import { NODE_LOCAL_DNS } from "../evaluate/endpoints.ts";
 import type { CniProfile } from "../evaluate/profile.ts";
 import { type Address, formatAddress, isIPv4 } from "../net/address.ts";
 import { mergeAddresses, type Widening } from "../net/mergePrefixes.ts";
@@ -12,7 +13,7 @@ import type { Direction, L7Match, Peer, PeerTerm, Rule } from "../policy/model.t
 import type { Dialect } from "./dialect.ts";
 import { Evidence } from "./evidence.ts";
 import type { LearnedWorkload, SeenPeer, SeenPort } from "./gather.ts";
-import { NODE_LOCAL_DNS, type PeerFinder, type PeerSpec } from "./peers.ts";
+import type { PeerFinder, PeerSpec } from "./peers.ts";
 import { dnsPorts, type RulePorts, rulePorts } from "./ports.ts";
 import { anyName, dnsMatches, httpMatches } from "./requests.ts";
 import { labelOf, type Workloads } from "./workloads.ts";
@@ -62,7 +63,6 @@ const ORDER: readonly PeerSpec["kind"][] = ["pods", "apiServer", "entity", "node
 
 /** What shares one rule: peers of one kind with the same ports. */
 interface Group {
-  readonly rank: number;
   readonly ports: RulePorts;
   readonly l7: readonly L7Match[] | undefined;
   readonly isDns: boolean;
@@ -205,10 +205,9 @@ function addTo(
   l7: readonly L7Match[] | undefined,
   isDns: boolean,
 ): void {
-  const rank = ORDER.indexOf(peer.spec.kind);
-  const key = [rank, isDns, ports.key, JSON.stringify(l7), peer.spec.key === "node-local-dns"].join();
+  const key = [ORDER.indexOf(peer.spec.kind), isDns, ports.key, JSON.stringify(l7), peer.spec.key === "node-local-dns"].join();
   let group = groups.get(key);
-  if (group === undefined) groups.set(key, (group = { rank, ports, l7, isDns, members: [] }));
+  if (group === undefined) groups.set(key, (group = { ports, l7, isDns, members: [] }));
   const evidence = new Evidence();
   for (const each of seen) evidence.join(each.evidence);
   group.members.push({ peer, seen, evidence });
@@ -418,9 +417,7 @@ function ensureDns(planned: PlannedRule[], around: RuleSurroundings): void {
     planned[first] = { ...planned[first], remarks: [...planned[first].remarks, NO_RESOLVER] };
     return;
   }
-  const pods = {
-    requirements: Object.entries(resolver.selector).map(([key, value]): Requirement => ({ key, operator: "In", values: [value] })),
-  };
+  const pods = selectorOfLabels(Object.entries(resolver.selector));
   const numbers = [...new Set(around.cluster.serviceIndex.backendsOf(resolver).map(({ port }) => port))];
   const ports = dnsPorts((numbers.length > 0 ? numbers : [53]).map((port) => ({ port })));
   const label = `${resolver.namespace}/svc/${resolver.name}`;

@@ -1,5 +1,5 @@
 import type { Pod } from "../cluster/objects.ts";
-import { type LabelSelector, type Requirement, selects } from "../cluster/selector.ts";
+import { type LabelSelector, type Requirement, selectorOfLabels, selects } from "../cluster/selector.ts";
 import { isVolatileLabel, ownedKey, shortWorkload } from "../cluster/workloads.ts";
 
 /** Pods that one object made, and how policies can select them. */
@@ -100,25 +100,21 @@ function findSelector(pods: readonly Pod[], written: LabelSelector | undefined, 
     const remark = KINDS_WITH_LABELS.has(kind)
       ? {}
       : { remark: `the snapshot has no selector of its ${kind}, so that its pods' labels are taken: see that they last` };
-    return { selector: { requirements: stable.map(isIn) }, ...remark };
+    return { selector: selectorOfLabels(stable), ...remark };
   }
   const jobName = pods[0].workload.kind === "Job" ? shared.find(([key]) => key === JOB_NAME || key === "job-name") : undefined;
-  if (jobName !== undefined) return { selector: { requirements: [isIn(jobName)] } };
+  if (jobName !== undefined) return { selector: selectorOfLabels([jobName]) };
   return withoutLabels(pods, neighbours);
 }
 
 /** Returns a selector of one pod by all of its labels: those that tell replicas apart too. */
 function selectorOfOne(pod: Pod, neighbours: readonly Pod[]): Found {
   const labels = Object.entries(pod.labels).sort(byKey);
-  return labels.length > 0 ? { selector: { requirements: labels.map(isIn) } } : withoutLabels([pod], neighbours);
+  return labels.length > 0 ? { selector: selectorOfLabels(labels) } : withoutLabels([pod], neighbours);
 }
 
 function byKey([a]: readonly [string, string], [b]: readonly [string, string]): number {
   return a < b ? -1 : 1;
-}
-
-function isIn([key, value]: readonly [string, string]): Requirement {
-  return { key, operator: "In", values: [value] };
 }
 
 /** Pods without lasting labels can be selected only by the labels that all others of the namespace have. */

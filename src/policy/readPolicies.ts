@@ -183,13 +183,18 @@ function refOf(object: ManifestObject, apiVersion: string, kind: string, default
   };
 }
 
+/** Returns the API group that policies are known by: Calico stores its own in a group of CRDs (Calico: API server). */
+export function policyGroup(apiVersion: string): string {
+  return apiGroup(apiVersion).replace(/^crd\.projectcalico\.org$/, "projectcalico.org");
+}
+
 /**
  * Returns what makes two objects the same one to the API server: kind, namespace and name, whatever the version. An audit policy is
  * the policy that it would become.
  */
 export function identityOf({ apiVersion, kind, namespace, name }: PolicyRef): string {
   const isAudit = apiGroup(apiVersion) === "kguardian.dev";
-  const group = isAudit ? "networking.k8s.io" : apiGroup(apiVersion).replace(/^crd\.projectcalico\.org$/, "projectcalico.org");
+  const group = isAudit ? "networking.k8s.io" : policyGroup(apiVersion);
   return JSON.stringify([group, isAudit ? kind.replace(/^Audit/, "") : kind, namespace ?? "", name]);
 }
 

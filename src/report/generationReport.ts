@@ -1,7 +1,6 @@
 import type { InputSummary } from "../capture/observation.ts";
-import { shortWorkload } from "../cluster/workloads.ts";
+import { apiGroup } from "../cluster/objects.ts";
 import { lengthText, spanText } from "../generate/comments.ts";
-import type { Dialect } from "../generate/dialect.ts";
 import type { Evidence } from "../generate/evidence.ts";
 import { isCut, type LeftOut, type LeftOutReason } from "../generate/gather.ts";
 import type { Generation } from "../generate/generate.ts";
@@ -15,7 +14,6 @@ import { plural, printable, safeJson, tableLines } from "./text.ts";
 /** Everything that reports of a generation are made of. */
 export interface GenerationResult {
   readonly generation: Generation;
-  readonly dialect: Dialect;
   readonly inputs: readonly InputSummary[];
   readonly cni: { readonly name: string; readonly because: string; readonly caveats: readonly string[] };
   readonly warnings: readonly string[];
@@ -150,7 +148,7 @@ export function generationJson(result: GenerationResult, directory: string | und
 
 /** Returns `kind.group/name` of every policy, one a line. */
 export function generationNames({ generation: { policies } }: GenerationResult): string {
-  return policies.map(({ policy: { ref } }) => `${ref.kind.toLowerCase()}.${ref.apiVersion.replace(/\/.*/, "")}/${ref.name}\n`).join("");
+  return policies.map(({ policy: { ref } }) => `${ref.kind.toLowerCase()}.${apiGroup(ref.apiVersion)}/${ref.name}\n`).join("");
 }
 
 /** Returns the files that are written: policies of one file have one text. */
@@ -252,17 +250,13 @@ function policyRow({ file, learned, policy, rules, isExtended }: PlannedPolicy, 
   const { workload, evidence, days } = learned;
   return [
     title,
-    shortLabel(workload),
+    labelOf(workload),
     count("ingress"),
     count("egress"),
     grouped(evidence.connections),
     lengthText(evidence) ?? "no times",
     ...(wide ? [grouped(evidence.seen), days.size === 0 ? "" : String(days.size)] : []),
   ];
-}
-
-function shortLabel({ namespace, kind, name }: SelectableWorkload): string {
-  return `${namespace}/${shortWorkload(`${kind}/${name}`)}`;
 }
 
 function proofLine({ generation: { proof } }: GenerationResult, style: Style): string {
