@@ -1,0 +1,398 @@
+import { parseAddress } from "../net/address.ts";
+import { groupOf, isPolicyObject, textAt, valueAt } from "./cni.ts";
+import type { ManifestObject } from "./manifest.ts";
+
+/*
+ * Cuts objects down to what this program reads, so that a saved snapshot holds no Secrets, environment values, commands, volumes or
+ * annotations. An allow-list throughout: a field that is not named here is left out. Whoever reads a further field must name it here;
+ * the tests hold `readCluster` of whole objects against that of cut ones.
+ */
+
+type Fields = Readonly<Record<string, unknown>>;
+
+/** Returns what is kept of a value; undefined: nothing, and its field goes too. */
+type Keep = (value: unknown) => unknown;
+
+/**
+ * Returns what stands for a value of a wrong type: an empty one of the type that it has. Readers refuse it for the same reason as they
+ * would have refused the value, which may hold anything.
+ */
+function standIn(value: unknown): unknown {
+  if (Array.isArray(value)) return [];
+  switch (typeof value) {
+    case "string":
+      return "";
+    case "number":
+      return 0;
+    case "boolean":
+      return false;
+    case "object":
+      return value === null ? undefined : {};
+    default:
+      return undefined;
+  }
+}
+
+function isRecord(value: unknown): value is Fields {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function leaf(...types: readonly ("string" | "number" | "boolean")[]): Keep {
+  return (value) => (types.some((type) => typeof value === type) ? value : standIn(value));
+}
+
+const text = leaf("string");
+const number = leaf("number");
+const flag = leaf("boolean");
+const textOrNumber = leaf("string", "number");
+
+/** Keeps the named fields of a mapping; one of which nothing is left goes as a whole, as absent and empty ones are the same to readers. */
+function fields(shape: Readonly<Record<string, Keep>>): Keep {
+  return (value) => {
+    if (!isRecord(value)) return standIn(value);
+    const kept = Object.entries(shape).flatMap(([key, keep]) => {
+      const part = Object.hasOwn(value, key) ? keep(value[key]) : undefined;
+      return part === undefined ? [] : [[key, part] as const];
+    });
+    return kept.length === 0 ? undefined : Object.fromEntries(kept);
+  };
+}
+
+/** Keeps each item of a list in its place, since warnings name places. null among them makes readers refuse the list. */
+function list(keep: (value: unknown, index: number) => unknown): Keep {
+  return (value) => {
+    if (!Array.isArray(value)) return standIn(value);
+    return value.length === 0 ? undefined : value.map((item, index) => (item === null ? null : (keep(item, index) ?? {})));
+  };
+}
+
+/** The same of a list that says nothing where its items are empty. */
+function listOfParts(keep: (value: unknown, index: number) => unknown): Keep {
+  return (value) => {
+    const kept = list(keep)(value);
+    const isEmpty = Array.isArray(kept) && kept.every((item) => isRecord(item) && Object.keys(item).length === 0);
+    return isEmpty && kept.length > 0 ? undefined : kept;
+  };
+}
+
+/** Keeps the items of a list of which something is left. */
+function someOf(keep: Keep): Keep {
+  return (value) => {
+    if (!Array.isArray(value)) return standIn(value);
+    const kept = value.map(keep).filter((item) => item !== undefined);
+    return kept.length === 0 ? undefined : kept;
+  };
+}
+
+const texts = list(text);
+
+const textMap: Keep = (value) => {
+  if (!isRecord(value)) return standIn(value);
+  const kept = Object.entries(value).map(([key, each]) => [key, each === null ? null : text(each)] as const);
+  return kept.length === 0 ? undefined : Object.fromEntries(kept);
+};
+
+/** Annotations whose addresses are read (cni.ts: TUNNEL_ANNOTATION and ovnNodeSubnets); nothing else of them is kept. */
+const ADDRESS_ANNOTATION =
+  /^(projectcalico\.org\/(IPv[46](Address|IPIPTunnelAddr|VXLANTunnelAddr|WireguardInterfaceAddr)|VXLANTunnelAddrV6|WireguardV6InterfaceAddr|IPv6WireguardInterfaceAddr)|(network\.cilium\.io\/|io\.cilium\.network\.)ipv[46]-cilium-host|k8s\.ovn\.org\/(node-subnets|node-gateway-router-lrp-ifaddrs?|host-(cidrs|addresses)))$/;
+
+/** Annotations whose presence alone tells of a plugin (cni.ts: findSigns): their values go. */
+const SIGNS_ON = {
+  Node: /^(projectcalico\.org|node\.antrea\.io|k8s\.ovn\.org)\//,
+  Pod: /^k8s\.ovn\.org\/pod-networks/,
+} as const;
+
+/** The addresses and prefixes in a text, whatever it is written in. */
+function addressesIn(written: string): string {
+  const found = written.match(/[0-9a-fA-F.:]{2,}(?:\/\d+)?/g) ?? [];
+  return found.filter((each) => parseAddress(each.replace(/\/.*/, "")) !== undefined).join(",");
+}
+
+function annotationsOf(kind: keyof typeof SIGNS_ON): Keep {
+  return (value) => {
+    if (!isRecord(value)) return standIn(value);
+    const kept = Object.entries(value).flatMap(([key, each]) => {
+      const isRead = kind === "Node" && ADDRESS_ANNOTATION.test(key);
+      if (!isRead && !SIGNS_ON[kind].test(key)) return [];
+      return [[key, typeof each !== "string" ? (standIn(each) ?? null) : isRead ? addressesIn(each) : ""] as const];
+    });
+    return kept.length === 0 ? undefined : Object.fromEntries(kept);
+  };
+}
+
+const METADATA = {
+  ...{ name: text, namespace: text, uid: text, resourceVersion: text, labels: textMap, creationTimestamp: text, deletionTimestamp: text },
+  ownerReferences: list(fields({ apiVersion: text, kind: text, name: text, uid: text, controller: flag })),
+};
+const metadata = fields(METADATA);
+const HEAD = { apiVersion: text, kind: text };
+const object = (shape: Readonly<Record<string, Keep>> = {}): Keep => fields({ ...HEAD, metadata, ...shape });
+
+/** Names that agents of network plugins go by (cni.ts: ENGINES and AGENT_NAMES): their versions and settings are read. */
+const AGENTS = new Set(["cilium", "anetd", "calico-node", "canal", "antrea-agent", "ovnkube-node", "aws-node", "kube-router"]);
+
+/** Settings that agents are asked for (cni.ts: settingsOf). */
+const AGENT_ENVIRONMENT = new Set(["FELIX_DEFAULTENDPOINTTOHOSTACTION", "NETWORK_POLICY_ENFORCING_MODE"]);
+
+const POLICY_FLAG = "--enable-network-policy=true";
+const PREFIXES = /[0-9a-fA-F.:]{2,}\/\d+/g;
+
+function listAt(value: unknown, ...path: readonly string[]): readonly unknown[] {
+  const found = valueAt(value, ...path);
+  return Array.isArray(found) ? found : [];
+}
+
+/** Reports whether a Pod or DaemonSet is a plugin's agent (cni.ts: agentNames). */
+function isAgent(value: Fields): boolean {
+  const owners = listAt(value, "metadata", "ownerReferences").filter((owner) => valueAt(owner, "kind") === "DaemonSet");
+  const name = textAt(value, "metadata", "name");
+  return [
+    textAt(value, "metadata", "labels", "k8s-app"),
+    value.kind === "DaemonSet" ? name : name.replace(/-[a-z0-9]{5}$/, ""),
+    ...owners.map((owner) => textAt(owner, "name")),
+  ].some((each) => AGENTS.has(each));
+}
+
+function argumentsOf(container: unknown): readonly string[] {
+  return ["command", "args"].flatMap((key) => listAt(container, key)).filter((each) => typeof each === "string");
+}
+
+/** The prefixes that a flag or a line gives, as one text; undefined where there are none. */
+function prefixesIn(found: RegExpExecArray | null): string | undefined {
+  return found?.[1].match(PREFIXES)?.join(",");
+}
+
+/** The flags with the cluster's ranges, of the pods of which they are read (cni.ts: rangesOf): of all containers, the first counts. */
+function rangeFlags(value: Fields, containers: readonly unknown[]): readonly string[] {
+  if (value.kind !== "Pod" || !/^kube-(controller-manager|apiserver)(-|$)/.test(textAt(value, "metadata", "name"))) return [];
+  const line = containers.flatMap(argumentsOf).join(" ");
+  const ranges = [
+    ["--cluster-cidr", prefixesIn(/--cluster-cidr[= ](\S+)/.exec(line))],
+    ["--service-cluster-ip-range", prefixesIn(/--service-cluster-ip-range[= ](\S+)/.exec(line))],
+  ];
+  return ranges.flatMap(([name, prefixes]) => (prefixes === undefined ? [] : [`${name}=${prefixes}`]));
+}
+
+/** What tells of plugins in the containers of a Pod or DaemonSet: a few flags, and of agents the version and a few settings. */
+function signsOf(value: Fields, containers: readonly unknown[]): readonly Fields[] {
+  const flags = rangeFlags(value, containers);
+  const asksAgent = isAgent(value);
+  return containers.map((container, index) => {
+    const args = [...(index === 0 ? flags : []), ...(argumentsOf(container).includes(POLICY_FLAG) ? [POLICY_FLAG] : [])];
+    const image = asksAgent ? imageOf(textAt(container, "image")) : undefined;
+    const env = asksAgent ? environmentOf(container) : [];
+    return { ...(image ? { image } : {}), ...(args.length > 0 ? { args } : {}), ...(env.length > 0 ? { env } : {}) };
+  });
+}
+
+/** The last part of an image's name with its version; undefined without one. */
+function imageOf(image: string): string | undefined {
+  const found = /:v?(\d+\.\d+[^@]*)/.exec(image);
+  return found ? `${image.slice(0, found.index).replace(/^.*[/:]/s, "")}${found[0]}` : undefined;
+}
+
+function environmentOf(container: unknown): readonly Fields[] {
+  return listAt(container, "env").flatMap((entry) => {
+    const name = textAt(entry, "name");
+    if (!AGENT_ENVIRONMENT.has(name)) return [];
+    const value = valueAt(entry, "value");
+    return [typeof value === "string" ? { name, value } : { name }];
+  });
+}
+
+const ports = list(fields({ name: text, containerPort: number, protocol: text }));
+
+function keepPod(value: Fields): unknown {
+  const signs = signsOf(value, listAt(value, "spec", "containers"));
+  const container = (each: unknown, index: number) => {
+    const kept = fields({ ports })(each);
+    return isRecord(each) ? { ...signs[index], ...(kept as Fields | undefined) } : kept;
+  };
+  const initContainer: Keep = (each) =>
+    fields({ restartPolicy: text, ...(valueAt(each, "restartPolicy") === "Always" ? { ports } : {}) })(each);
+  const ready: Keep = (each) => (isRecord(each) && typeof each.type === "string" && each.type !== "Ready" ? undefined : condition(each));
+  const condition = fields({ type: text, status: text });
+  const ended = someOf(fields({ state: fields({ terminated: fields({ finishedAt: text }) }) }));
+  const addresses = list(fields({ ip: text }));
+  return fields({
+    ...HEAD,
+    metadata: fields({ ...METADATA, annotations: annotationsOf("Pod") }),
+    spec: fields({
+      ...{ nodeName: text, hostNetwork: flag, serviceAccountName: text, serviceAccount: text },
+      containers: listOfParts(container),
+      initContainers: listOfParts(initContainer),
+    }),
+    status: fields({
+      ...{ phase: text, startTime: text, podIP: text, podIPs: addresses, hostIP: text, hostIPs: addresses },
+      conditions: someOf(ready),
+      containerStatuses: ended,
+      initContainerStatuses: ended,
+    }),
+  })(value);
+}
+
+const expressions = list(fields({ key: text, operator: text, values: texts }));
+const selector = fields({ matchLabels: textMap, matchExpressions: expressions });
+
+function keepDaemonSet(value: Fields): unknown {
+  const containers = signsOf(value, listAt(value, "spec", "template", "spec", "containers")).filter((sign) => Object.keys(sign).length > 0);
+  const template: Keep = () => (containers.length === 0 ? undefined : { spec: { containers } });
+  return object({ spec: fields({ selector, template }) })(value);
+}
+
+/** The ConfigMaps that are read, by name, with what is read of them (cni.ts: settingsOf, findSigns and rangesOf). */
+const CONFIG_MAPS: Readonly<Record<string, (data: unknown) => Fields>> = {
+  "cilium-config": (data) =>
+    Object.fromEntries(CILIUM_SETTINGS.flatMap((key) => (textAt(data, key) === "" ? [] : [[key, textAt(data, key)] as const]))),
+  "antrea-config": (data) => {
+    const written = isRecord(data) ? Object.values(data).filter((each) => typeof each === "string") : [];
+    const gates = written.flatMap((each) => [...each.matchAll(/^\s*(\w+NetworkPolicy):\s*(true|false)\b/gm)]);
+    return gates.length === 0 ? {} : { "antrea-agent.conf": gates.map(([, gate, on]) => `${gate}: ${on}\n`).join("") };
+  },
+  "amazon-vpc-cni": (data) => {
+    const key = "enable-network-policy-controller";
+    return textAt(data, key) === "true" ? { [key]: "true" } : {};
+  },
+  "kubeadm-config": (data) => {
+    const configuration = textAt(data, "ClusterConfiguration");
+    const subnets = [
+      ["podSubnet", prefixesIn(/^\s*podSubnet:\s*(.+)$/m.exec(configuration))],
+      ["serviceSubnet", prefixesIn(/^\s*serviceSubnet:\s*(.+)$/m.exec(configuration))],
+    ].flatMap(([key, prefixes]) => (prefixes === undefined ? [] : [`${key}: ${prefixes}\n`]));
+    return subnets.length === 0 ? {} : { ClusterConfiguration: subnets.join("") };
+  },
+};
+
+const CILIUM_SETTINGS = [
+  ...["policy-cidr-match-mode", "enable-policy", "enable-k8s-networkpolicy", "enable-k8s-cluster-network-policy", "enable-sctp"],
+  ...["allow-localhost", "allow-icmp-frag-needed"],
+];
+
+function keepConfigMap(value: Fields): unknown {
+  const name = textAt(value, "metadata", "name");
+  if (!Object.hasOwn(CONFIG_MAPS, name)) return undefined;
+  const data = CONFIG_MAPS[name](value.data);
+  return { ...(object()(value) as Fields), ...(Object.keys(data).length > 0 ? { data } : {}) };
+}
+
+const servicePort = fields({ name: text, port: number, protocol: text, nodePort: number, targetPort: textOrNumber });
+const endpointPorts = list(fields({ name: text, port: number, protocol: text }));
+const addressEntries = list(fields({ ip: text }));
+const selecting = object({ spec: fields({ selector }) });
+
+function keepEndpointSlice(value: Fields): unknown {
+  const endpoints = list(fields({ addresses: texts, conditions: fields({ ready: flag, serving: flag, terminating: flag }) }));
+  // Addresses of the type FQDN are names of hosts, which are not read.
+  return object({ addressType: text, ports: endpointPorts, ...(value.addressType === "FQDN" ? {} : { endpoints }) })(value);
+}
+
+/** Host names among a node's addresses are not read. */
+const nodeAddress: Keep = (each) => {
+  const address = valueAt(each, "address");
+  return typeof address === "string" && parseAddress(address) === undefined ? undefined : fields({ address: text })(each);
+};
+
+/** What is kept of each kind that is read, whatever its group: some readers look at the kind alone. */
+const KINDS: Readonly<Record<string, (value: Fields) => unknown>> = {
+  Namespace: object(),
+  ServiceAccount: object(),
+  Pod: keepPod,
+  Node: fields({
+    ...HEAD,
+    metadata: fields({ ...METADATA, annotations: annotationsOf("Node") }),
+    spec: fields({ podCIDR: text, podCIDRs: texts }),
+    status: fields({ addresses: someOf(nodeAddress), nodeInfo: fields({ kubeletVersion: text }) }),
+  }),
+  CiliumNode: object({ spec: fields({ addresses: addressEntries, ipam: fields({ podCIDRs: texts }) }) }),
+  Service: object({
+    spec: fields({
+      ...{ type: text, clusterIP: text, clusterIPs: texts, externalIPs: texts, loadBalancerIP: text },
+      ...{ ports: list(servicePort), selector: textMap, externalTrafficPolicy: text, publishNotReadyAddresses: flag },
+    }),
+    status: fields({ loadBalancer: fields({ ingress: addressEntries }) }),
+  }),
+  EndpointSlice: keepEndpointSlice,
+  Endpoints: object({ subsets: list(fields({ addresses: addressEntries, notReadyAddresses: addressEntries, ports: endpointPorts })) }),
+  Deployment: selecting,
+  StatefulSet: selecting,
+  ReplicaSet: selecting,
+  Rollout: selecting,
+  DaemonSet: keepDaemonSet,
+  Job: object(),
+  ReplicationController: object(),
+  ConfigMap: keepConfigMap,
+  ServiceCIDR: object({ spec: fields({ cidrs: texts }) }),
+  IPPool: object({ spec: fields({ cidr: text }) }),
+  FelixConfiguration: object({ spec: fields({ defaultEndpointToHostAction: text }) }),
+};
+
+/** Groups of which any object, or the definition of any kind, is told of where no agent is found (cni.ts: servedGroups). */
+const VENDOR_GROUPS = new Set(["cilium.io", "projectcalico.org", "crd.projectcalico.org", "crd.antrea.io", "networking.k8s.aws"]);
+
+const definition = object({ spec: fields({ group: text }) });
+
+const MAX_DEPTH = 64; // deeper than any field of a policy lies
+
+function copy(value: unknown, depth = 0): unknown {
+  if (depth > MAX_DEPTH) return standIn(value);
+  if (Array.isArray(value)) return value.map((item) => (item === undefined ? null : copy(item, depth + 1)));
+  if (!isRecord(value)) return value;
+  const kept = Object.entries(value).filter(([, each]) => each !== undefined);
+  return Object.fromEntries(kept.map(([key, each]) => [key, copy(each, depth + 1)]));
+}
+
+const CALICO_METADATA = "projectcalico.org/metadata";
+
+/** Metadata of a policy that its readers know and do not look at (policy/metadata.ts). */
+const UNREAD_METADATA = new Set([
+  ...["generateName", "annotations", "finalizers", "managedFields", "generation", "deletionGracePeriodSeconds", "selfLink"],
+]);
+
+/** A policy's readers refuse fields that they do not know by name: such a field stays, with a stand-in for what it holds. */
+function keepPolicy(value: Fields): Fields {
+  const kept = Object.entries(value).flatMap(([key, each]) => {
+    if (key === "status" || each === undefined) return [];
+    if (key === "metadata") return [[key, policyMetadata(each, textAt(value, "apiVersion"))] as const];
+    return [[key, ["apiVersion", "kind", "spec", "specs"].includes(key) ? copy(each) : (standIn(each) ?? null)] as const];
+  });
+  return Object.fromEntries(kept);
+}
+
+function policyMetadata(value: unknown, apiVersion: string): unknown {
+  if (!isRecord(value)) return standIn(value) ?? null;
+  const unknown = Object.entries(value).filter(([key]) => !Object.hasOwn(METADATA, key) && !UNREAD_METADATA.has(key));
+  const kept = apiVersion.startsWith("crd.") ? valueAt(value.annotations, CALICO_METADATA) : undefined;
+  return {
+    ...(metadata(value) as Fields | undefined),
+    ...(typeof kept === "string" ? { annotations: { [CALICO_METADATA]: calicoMetadata(kept) } } : {}),
+    ...Object.fromEntries(unknown.map(([key, each]) => [key, standIn(each) ?? null])),
+  };
+}
+
+/** Name and labels of the metadata that libcalico-go keeps as JSON in an annotation (policy/calico/object.ts); "" where it is none. */
+function calicoMetadata(json: string): string {
+  try {
+    const read: unknown = JSON.parse(json);
+    if (!isRecord(read)) return "";
+    const labels = isRecord(read.labels) ? { labels: textMap(read.labels) } : {};
+    return JSON.stringify({ ...(typeof read.name === "string" ? { name: read.name } : {}), ...labels });
+  } catch {
+    return "";
+  }
+}
+
+/**
+ * Returns a new object with what this program reads of a Kubernetes object: names, labels, owners, addresses, ports, times, selectors,
+ * what tells of network plugins, and policies whole but for status and annotations. Undefined for kinds that are not read, Secrets
+ * among them. What `readCluster` makes of cut objects equals what it makes of the whole ones, of malformed ones too as far as their
+ * annotations are texts. Never throws; cutting twice changes nothing.
+ */
+export function sanitizeObject(value: Record<string, unknown>): Record<string, unknown> | undefined {
+  const { kind } = value;
+  if (typeof kind !== "string" || kind === "Secret") return undefined;
+  const whole: ManifestObject = { value, file: "", positionOf: () => ({ line: 1, column: 1 }) };
+  if (isPolicyObject(whole)) return keepPolicy(value) as Record<string, unknown>;
+  if (Object.hasOwn(KINDS, kind)) return KINDS[kind](value) as Record<string, unknown> | undefined;
+  if (VENDOR_GROUPS.has(textAt(value, "spec", "group"))) return definition(value) as Record<string, unknown>;
+  return VENDOR_GROUPS.has(groupOf(whole)) ? (object()(value) as Record<string, unknown>) : undefined;
+}
