@@ -1,24 +1,9 @@
 import { NOT_TOLD } from "../flow/connections.ts";
-import {
-  type FlowTable,
-  icmpKind,
-  NO_SOURCE_PORT,
-  ONE_WAY,
-  OPENED,
-  PROHIBITED_BY_ERROR,
-  RECORDS,
-  REUSED_ADDRESS,
-  STATE,
-  STATED_ALLOWED,
-  STATED_DENIED,
-  UNCOUNTED,
-  UNJUDGED,
-  UNTIMED,
-  WORDS_ARE_IDS,
-} from "../flow/flowTable.ts";
+import { type FlowTable, icmpKind, NO_SOURCE_PORT, PROHIBITED_BY_ERROR, STATED_ALLOWED, UNCOUNTED, UNJUDGED } from "../flow/flowTable.ts";
 import type { L7Hint, L7Hints } from "../flow/hints.ts";
 import type { NameTable } from "../flow/names.ts";
 import type { LoggedParties, LoggedParty } from "../flow/parties.ts";
+import { addStated } from "../flow/stated.ts";
 import { type Address, parseAddress, wordsOfAddress } from "../net/address.ts";
 import { hasPorts, isIcmp, protocolNumber } from "../net/protocol.ts";
 import { parseRfc3339 } from "../net/time.ts";
@@ -128,22 +113,18 @@ function addRecord(
   }
   if (isTexts(record.dstNames)) sink.names.know(destination.address);
   if (isTexts(record.dstNames)) for (const name of record.dstNames) sink.names.add(destination.address, name.toLowerCase());
-  const [sourceId, destinationId] = [ends.idOf(source), ends.idOf(destination)];
   const isDenied = (bits & PROHIBITED_BY_ERROR) !== 0;
-  const key = kind | WORDS_ARE_IDS | ONE_WAY | (isDenied && (kind & NO_SOURCE_PORT) !== 0 ? STATED_DENIED : 0);
-  const [seconds, nanoseconds] = [time?.seconds ?? 0, time?.nanoseconds ?? 0];
-  let row = table.locate(sourceId, destinationId, sourcePort, destinationPort, key);
-  const isKnown = row >= 0 && !(time !== undefined && (table.get(row, STATE) & REUSED_ADDRESS) !== 0 && table.changedHands(row, seconds));
-  if (!isKnown) {
-    row = table.add(sourceId, destinationId, sourcePort, destinationPort, key, seconds, nanoseconds);
-    if ((key & NO_SOURCE_PORT) !== 0) table.set(row, RECORDS, 0);
-    if (time === undefined) table.setState(row, UNTIMED);
-  } else if (time !== undefined) table.touch(row, seconds, nanoseconds);
-  const { side } = table;
-  table.setState(row, (OPENED << side) | bits);
-  if ((key & NO_SOURCE_PORT) !== 0) table.set(row, RECORDS, table.get(row, RECORDS) + 1);
-  table.addPackets(row, side, packets ?? 0);
-  table.addBytes(row, side, bytes ?? 0);
+  const row = addStated(table, {
+    source: ends.idOf(source),
+    destination: ends.idOf(destination),
+    sourcePort,
+    destinationPort,
+    kind,
+    bits,
+    time,
+    packets: packets ?? 0,
+    bytes: bytes ?? 0,
+  });
   totals.records++;
   totals.packets += packets ?? 0;
   totals.bytes += bytes ?? 0;

@@ -33,7 +33,7 @@ export function chooseProfile(flag: string, guess: CniGuess, set: PolicySet, une
     const isGuess = flag === "auto" && name === "generic";
     if (HONOURED_BY[groupOf(ref)] !== name && !isGuess) continue;
     throw new UsageError(
-      `${ref.file}:${ref.line}: ${ref.kind}.${groupOf(ref)} ${ref.name} is not evaluated by this version: a verdict ${isGuess ? "" : `under ${name} `}that left it out would be wrong${isGuess ? " (give --cni where another plugin runs)" : ""}`,
+      `${ref.file === undefined ? "" : `${ref.file}:${ref.line}: `}${ref.kind}.${groupOf(ref)} ${ref.name} is not evaluated by this version: a verdict ${isGuess ? "" : `under ${name} `}that left it out would be wrong${isGuess ? " (give --cni where another plugin runs)" : ""}`,
     );
   }
   const ignored = unevaluated.map((ref) => `${ref.kind}.${groupOf(ref)} ${ref.name} is ignored: ${name} does not know it`);

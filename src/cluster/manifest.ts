@@ -16,6 +16,18 @@ export interface ManifestObject {
    * path that is not there at its deepest ancestor that is, the empty path at the object's first key.
    */
   positionOf(path: readonly (string | number)[]): { line: number; column: number };
+  /** It came from a server and stands in no file: `file` says which server, and every position is 0. */
+  readonly isServed?: true;
+}
+
+/** Returns an object that a server gave. `origin` names the server in messages: "the cluster". */
+export function servedObject(value: Record<string, unknown>, origin: string): ManifestObject {
+  return { value, file: origin, isServed: true, positionOf: () => ({ line: 0, column: 0 }) };
+}
+
+/** Returns where an object begins; nothing for one that stands in no file. */
+export function placeOf(object: ManifestObject): { readonly file?: string; readonly line?: number } {
+  return object.isServed ? {} : { file: object.file, line: object.positionOf([]).line };
 }
 
 /** What was read from files, in the order of their names. */

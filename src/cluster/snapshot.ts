@@ -168,7 +168,8 @@ class Reader {
         results.push(read(fields, metadata.text("namespace") || "default", name, object));
       } catch (error) {
         if (!(error instanceof FieldProblem)) throw error;
-        const place = `${namespace ? `${namespace}/` : ""}${name || "(no name)"} at ${object.file}:${object.positionOf(error.path).line}`;
+        const line = object.isServed ? "" : `:${object.positionOf(error.path).line}`;
+        const place = `${namespace ? `${namespace}/` : ""}${name || "(no name)"} at ${object.file}${line}`;
         const problems = this.#problems.get(kind) ?? [];
         problems.push(`${place}: ${error.message}`);
         this.#problems.set(kind, problems);

@@ -118,7 +118,22 @@ export function assignWorkloads(pods: readonly PodOrigin[], controllers: OwnersO
   const ownerless = pods.filter((pod) => pod.owners.length === 0);
   // Where other pods have owners, one without is a bare pod; where none has, owners were left out of the snapshot.
   const groups = groupByLabels(ownerless, ownerless.length < pods.length);
-  return pods.map((pod) => (pod.owners.length === 0 ? groups.get(pod)! : workloadOfOwner(pod, controllers)));
+  const siblings = ownersByHash(pods, controllers);
+  return pods.map((pod) => (pod.owners.length === 0 ? groups.get(pod)! : workloadOfOwner(pod, siblings)));
+}
+
+/** Adds the owners of ReplicaSets that only the labels of some of their pods tell: others of the same ReplicaSet may be labelled anew. */
+function ownersByHash(pods: readonly PodOrigin[], controllers: OwnersOfControllers): OwnersOfControllers {
+  const found = new Map(controllers);
+  for (const { namespace, owners, labels } of pods) {
+    const owner = managingOwner(owners);
+    if (owner === undefined) continue;
+    const key = ownedKey(owner.kind, namespace, owner.name);
+    if (found.has(key)) continue;
+    const above = ownerByHash(owner, labels);
+    if (above !== undefined) found.set(key, [above]);
+  }
+  return found;
 }
 
 function managingOwner(owners: readonly OwnerReference[]): OwnerReference | undefined {
@@ -131,8 +146,7 @@ function workloadOfOwner(pod: PodOrigin, controllers: OwnersOfControllers): Work
   if (owner.kind === "Node") return { namespace: pod.namespace, kind: "Pod", name: pod.name, foundBy: "owner" };
   // Bounded: hostile objects may own each other in a circle.
   for (let step = 0; step < 4 && INTERMEDIATE_KINDS.has(owner.kind); step++) {
-    const owners = controllers.get(ownedKey(owner.kind, pod.namespace, owner.name));
-    const above = owners === undefined ? ownerByHash(owner, pod.labels) : managingOwner(owners);
+    const above = managingOwner(controllers.get(ownedKey(owner.kind, pod.namespace, owner.name)) ?? []);
     if (above === undefined) break;
     owner = above;
   }

@@ -41,6 +41,8 @@ export class EndpointResolver {
   readonly #podsByName: ReadonlyMap<string, Pod>;
   readonly #logged = new Map<LoggedParty, Participant["type"] | Pod>();
   readonly #parties: LoggedParties;
+  /** Names of pods of which nothing else is known. */
+  readonly #lost = new Map<Participant, string>();
   readonly #endpoints = new Map<Participant, Endpoint>();
   readonly #interned = new Map<string, Endpoint>();
   /** Participants by whom they are and their address; the latest of each address is found first. */
@@ -153,6 +155,11 @@ export class EndpointResolver {
       case "reserved":
         return { type: "unknown", ip, names: [`reserved:${participant.entity}`], why: `is the cluster's ${participant.entity}` };
       case "unknown": {
+        const lost = this.#lost.get(participant);
+        if (lost !== undefined) {
+          const [namespace, name] = lost.split("/");
+          return { type: "unknown", namespace, name, ip, names: [lost], why: `was pod ${lost}'s, of which no object is left` };
+        }
         const owner = this.#cluster.timeline.ownerAt(address, Number.isNaN(seconds) ? null : seconds);
         if (owner.type === "service") return this.serviceEndpoint(owner.service, address);
         return { type: "unknown", ip, why: owner.type === "unknown" ? owner.why : "belongs to no known endpoint" };
@@ -167,7 +174,15 @@ export class EndpointResolver {
     const party = this.#parties.get(tag);
     const logged = this.#logged.get(party);
     if (typeof logged === "object") return this.#canonical(logged, address, () => ({ type: "pod", pod: logged, address }));
+    if (party.isSure === true && party.pod !== undefined) return this.#lostPod(party, party.pod, address);
     return this.#reservedOf(party, address);
+  }
+
+  /** A pod that is known by its name alone: nobody knows what policies select it by, and who has its address now is another. */
+  #lostPod(party: LoggedParty, name: string, address: Address): Participant {
+    const participant = this.#canonical(party, address, () => ({ type: "unknown", address }));
+    this.#lost.set(participant, name);
+    return participant;
   }
 
   /** Who an address is by the reserved labels of a record (Cilium: reserved identities). */

@@ -146,7 +146,7 @@ export class Simulation {
     const viaId = connections.via(i);
     const isJoined = viaId >= 0 && !(viaId === connections.destination(i) && connections.viaPort(i) === port);
     if (viaId >= 0 && !isJoined) {
-      const dialled = this.#dialledEnds(i, source, sourceAddress, sourceEndpoint, address, port, seconds);
+      const dialled = this.#dialledEnds(i, source, sourceAddress, sourceEndpoint, address, port);
       if (dialled !== undefined) return dialled;
     }
     const participant = resolver.participantAt(connections.destination(i), seconds, source);
@@ -190,14 +190,14 @@ export class Simulation {
     sourceEndpoint: Endpoint,
     address: Address,
     port: number,
-    seconds: number,
   ): Ends | undefined {
     const resolver = this.#resolver;
     const dialled = resolver.dialled(address, this.connections.protocol(i), port);
     if (dialled === undefined) return undefined;
     const { service, backends } = dialled;
+    // Backends are told as they are at last, so their addresses are resolved as of then: before, they were perhaps nobody's yet.
     const targets = backends.map((backend) => ({
-      participant: resolver.participantOf(backend.address, seconds, source),
+      participant: resolver.participantOf(backend.address, Number.NaN, source),
       address: backend.address,
       port: backend.port,
     }));
@@ -210,7 +210,7 @@ export class Simulation {
       sourceAddress,
       sourceEndpoint,
       destinationEndpoint:
-        only === undefined ? resolver.serviceEndpoint(service, address) : resolver.endpointOf(only.participant, only.address, seconds),
+        only === undefined ? resolver.serviceEndpoint(service, address) : resolver.endpointOf(only.participant, only.address, Number.NaN),
       destinationAddress: only?.address ?? address,
       port: only?.port ?? port,
       via: { address, port, service: `${service.namespace}/${service.name}` },

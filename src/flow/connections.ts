@@ -10,11 +10,13 @@ import {
   REUSED_ADDRESS,
   STATE,
   UNCOUNTED,
+  UNTALLIED,
   UNTIMED,
 } from "./flowTable.ts";
 import { L7Hints } from "./hints.ts";
 import { NatViews } from "./natViews.ts";
 import { classify, Evidence, OUTCOMES } from "./outcome.ts";
+import { LoggedParties } from "./parties.ts";
 import { TupleTable } from "./tupleTable.ts";
 
 const SOURCE = 0;
@@ -53,6 +55,8 @@ export class Connections {
   readonly attempts: (readonly number[])[] = [];
   readonly isSeen: boolean[] = [];
   readonly isCounted: boolean[] = [];
+  /** Whether `count` is how often the connection was made, and not only that it was. */
+  readonly isTallied: boolean[] = [];
   /** Whether a log stated any of them: without a verdict of the log, that there was no answer says nothing. */
   readonly isStated: boolean[] = [];
   /** A flow-table row with L7 hints, or -1; where several rows have some, the first. */
@@ -141,6 +145,7 @@ export class Connections {
       this.attempts.push(NO_ATTEMPTS);
       this.isSeen.push(false);
       this.isCounted.push(true);
+      this.isTallied.push(true);
       this.isStated.push(false);
       this.hintRow.push(-1);
       this.arrivesFrom.push(-1);
@@ -190,8 +195,13 @@ export class Connections {
   }
 }
 
-/** Joins the rows of a flow table into distinct connections. `hints` are rows with L7 hints. */
-export function connect(table: FlowTable, surroundings: Surroundings, hints: { has(row: number): boolean } = new L7Hints()): Connections {
+/** Joins the rows of a flow table into distinct connections. `hints` are rows with L7 hints, `parties` what logs say of ends. */
+export function connect(
+  table: FlowTable,
+  surroundings: Surroundings,
+  hints: { has(row: number): boolean } = new L7Hints(),
+  parties: LoggedParties = new LoggedParties(),
+): Connections {
   const directions = findDirections(table, surroundings);
   const views = new NatViews(table, directions, surroundings);
   const connections = new Connections();
@@ -199,7 +209,7 @@ export function connect(table: FlowTable, surroundings: Surroundings, hints: { h
     connections.warnings.push(
       `${views.leftOut} connections share a socket or sequence number with over 64 others: not all their views before and after NAT were compared`,
     );
-  const adder = new ConnectionAdder(connections, table, directions, views, hints);
+  const adder = new ConnectionAdder(connections, table, directions, views, hints, parties);
   const groups = views.groups();
   for (let row = 0; row < table.size; row++) {
     if (views.isAlone(row)) adder.addAlone(row);
@@ -215,9 +225,18 @@ class ConnectionAdder {
   readonly #directions: Directions;
   readonly #views: NatViews;
   readonly #hints: { has(row: number): boolean };
+  readonly #parties: LoggedParties;
   readonly #evidence = new Evidence();
 
-  constructor(connections: Connections, table: FlowTable, directions: Directions, views: NatViews, hints: { has(row: number): boolean }) {
+  constructor(
+    connections: Connections,
+    table: FlowTable,
+    directions: Directions,
+    views: NatViews,
+    hints: { has(row: number): boolean },
+    parties: LoggedParties,
+  ) {
+    this.#parties = parties;
     this.#connections = connections;
     this.#table = table;
     this.#directions = directions;
@@ -294,13 +313,15 @@ class ConnectionAdder {
     const start = initiator[sourceRow];
     const end = 1 - initiator[endRow];
     const viaSide = viaRow < 0 ? 0 : 1 - initiator[viaRow];
+    const destination = table.addressId(endRow, end);
+    const stated = viaRow < 0 ? this.#parties.get(table.addresses.tagOf(destination)).via : undefined;
     return this.#connections.intern(
       table.addressId(sourceRow, start),
       epochOf(table, sourceRow, start),
-      table.addressId(endRow, end),
+      destination,
       epochOf(table, endRow, end),
-      viaRow < 0 ? -1 : table.addressId(viaRow, viaSide),
-      viaRow < 0 ? 0 : table.portOf(viaRow, viaSide),
+      viaRow < 0 ? (stated?.addressId ?? -1) : table.addressId(viaRow, viaSide),
+      viaRow < 0 ? (stated?.port ?? 0) : table.portOf(viaRow, viaSide),
       protocol,
       isIcmp(protocol) ? (icmpTypeOf(kind) << 8) | icmpCodeOf(kind) : table.portOf(endRow, end),
     );
@@ -313,6 +334,7 @@ class ConnectionAdder {
     if ((state & UNTIMED) === 0)
       connections.span(i, table.firstSeconds(row), table.firstNanoseconds(row), table.lastSeconds(row), table.lastNanoseconds(row));
     if ((state & UNCOUNTED) !== 0) connections.isCounted[i] = false;
+    if ((state & UNTALLIED) !== 0) connections.isTallied[i] = false;
     if (this.#directions.isSeen[row] === 1) connections.isSeen[i] = true;
     if (this.#hints.has(row)) connections.addHintRow(i, row);
   }

@@ -4,6 +4,10 @@ export interface LoggedParty {
   readonly pod?: string;
   /** Labels as Cilium writes them: `k8s:app=web`, `reserved:host`. */
   readonly labels?: readonly string[];
+  /** Whether the log is sure of the pod: where no object has that name, the address says nothing of who it was. */
+  readonly isSure?: boolean;
+  /** Of a destination: what was dialled, where the log says that a Service or NAT stands between. */
+  readonly via?: { readonly addressId: number; readonly port: number };
 }
 
 /** Gives what logs say of ends a number: the tag of their addresses in the address table. Tag 0 says nothing. */
@@ -12,8 +16,9 @@ export class LoggedParties {
   readonly #numbers = new Map<string, number>();
 
   intern(party: LoggedParty): number {
-    if (party.pod === undefined && party.labels === undefined) return 0;
-    const key = JSON.stringify([party.pod, party.labels]);
+    const { pod, labels, isSure, via } = party;
+    if (pod === undefined && labels === undefined && via === undefined) return 0;
+    const key = JSON.stringify([pod, labels, isSure, via?.addressId, via?.port]);
     let number = this.#numbers.get(key);
     if (number === undefined) this.#numbers.set(key, (number = this.#parties.push(party) - 1));
     return number;

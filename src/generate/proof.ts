@@ -192,6 +192,9 @@ function findCollateral({ gathered, simulation, existing, policies }: ProofInput
     const { egress, ingress, verdict } = simulation.judge(i, evaluator, ends);
     if (verdict === "allow" || simulation.judge(i, existing, ends).verdict !== "allow") continue;
     const [side, decision] = egress.verdict === "allow" ? (["ingress", ingress] as const) : (["egress", egress] as const);
+    // Whoever nobody knows may be any pod: that a policy could select it is no sign that it does.
+    const subjects = side === "egress" ? [ends.source] : ends.targets.map(({ participant }) => participant);
+    if (decision.verdict === "unknown" && subjects.every(({ type }) => type === "unknown")) continue;
     const by = isolatedBy(decision);
     cases.push(
       `${flowName(simulation, i)}, for which no policy was asked, is cut: ${side} is ${decision.verdict} by ${by}, which selects it too; generate for both (--all), or tell their labels apart`,

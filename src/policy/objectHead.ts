@@ -1,4 +1,4 @@
-import type { ManifestObject } from "../cluster/manifest.ts";
+import { type ManifestObject, placeOf } from "../cluster/manifest.ts";
 import { OBJECT_FIELDS, readMetadata } from "./metadata.ts";
 import type { PolicyRef } from "./model.ts";
 import { type Fields, type ObjectReader, quote } from "./objectReader.ts";
@@ -30,7 +30,6 @@ export function readRef(reader: ObjectReader, object: ManifestObject, metadata: 
     kind,
     ...(isNamespaced ? { namespace } : {}),
     name,
-    file: object.file,
-    line: reader.lineOf([]),
+    ...placeOf(object),
   };
 }

@@ -28,7 +28,7 @@ export interface ObjectReader {
 export function readerOf(object: ManifestObject): ObjectReader {
   const problems: Problem[] = [];
   const add = (severity: Problem["severity"], path: Path, message: string): void => {
-    problems.push({ severity, path: pathText(path), message, file: object.file, ...object.positionOf(path) });
+    problems.push({ severity, path: pathText(path), message: titled(object, message), file: object.file, ...object.positionOf(path) });
   };
   const error = (path: Path, message: string) => add("error", path, message);
 
@@ -63,13 +63,23 @@ export function readerOf(object: ManifestObject): ObjectReader {
 
 /** Names what is written at a path. Its line is looked up when it is asked for: that costs, and few rules are ever shown. */
 function refAt(object: ManifestObject, at: Path): RuleRef {
+  const path = pathText(at[0] === "spec" ? at.slice(1) : at);
+  if (object.isServed) return { path };
   return {
-    path: pathText(at[0] === "spec" ? at.slice(1) : at),
+    path,
     file: object.file,
     get line() {
       return object.positionOf(at).line;
     },
   };
+}
+
+/** Puts an object's name before a message where no file and line would tell which it is. */
+export function titled(object: ManifestObject, message: string): string {
+  if (!object.isServed) return message;
+  const { kind, metadata } = object.value as { kind?: unknown; metadata?: { namespace?: unknown; name?: unknown } | null };
+  const namespace = typeof metadata?.namespace === "string" ? `${metadata.namespace}/` : "";
+  return `${kind} ${namespace}${metadata?.name}: ${message}`;
 }
 
 /** Returns a path as the API server writes it: `spec.ingress[0].from`, `metadata.labels[example.com/a]`. */

@@ -1,4 +1,4 @@
-import type { ManifestObject } from "../cluster/manifest.ts";
+import { type ManifestObject, placeOf } from "../cluster/manifest.ts";
 import { apiGroup, type Namespace } from "../cluster/objects.ts";
 import { readAdminNetworkPolicy, readBaselineAdminNetworkPolicy } from "./admin/adminNetworkPolicy.ts";
 import { readClusterNetworkPolicy } from "./admin/clusterNetworkPolicy.ts";
@@ -10,7 +10,7 @@ import { readCiliumNetworkPolicy } from "./cilium/ciliumNetworkPolicy.ts";
 import { readAuditClusterNetworkPolicy, readAuditNetworkPolicy } from "./kubernetes/auditPolicy.ts";
 import { readNetworkPolicy } from "./kubernetes/networkPolicy.ts";
 import type { AddressSet, Policy, PolicyRef, PolicySet, Tier } from "./model.ts";
-import { nearest, quote } from "./objectReader.ts";
+import { nearest, quote, titled } from "./objectReader.ts";
 import type { Problem } from "./problem.ts";
 import type { ObjectReading } from "./reading.ts";
 
@@ -64,6 +64,11 @@ const READERS: Readonly<Record<string, Readonly<Record<string, Reader>>>> = {
   "kguardian.dev/v1alpha1": { AuditNetworkPolicy: readAuditNetworkPolicy, AuditClusterNetworkPolicy: readAuditClusterNetworkPolicy },
 };
 
+/** Reports whether objects of a version and kind are read, and not only known of. */
+export function isReadable(apiVersion: string, kind: string): boolean {
+  return Object.hasOwn(READERS, apiVersion) && Object.hasOwn(READERS[apiVersion], kind);
+}
+
 /** Policy kinds that decide traffic under one plugin each and are not evaluated. */
 const UNEVALUATED: ReadonlyMap<string, readonly string[]> = new Map([
   ["crd.antrea.io", ["NetworkPolicy", "ClusterNetworkPolicy"]],
@@ -109,7 +114,7 @@ export function readPolicies(objects: readonly ManifestObject[], options: Readin
 }
 
 function problemAt(object: ManifestObject, field: string, message: string): Problem {
-  return { severity: "error", path: field, message, file: object.file, ...object.positionOf([field]) };
+  return { severity: "error", path: field, message: titled(object, message), file: object.file, ...object.positionOf([field]) };
 }
 
 function add(object: ManifestObject, read: ObjectReading, reading: PolicyReading, seen: Map<string, PolicyRef>): void {
@@ -178,8 +183,7 @@ function refOf(object: ManifestObject, apiVersion: string, kind: string, default
     kind,
     ...(kind.startsWith("Cluster") ? {} : { namespace }),
     name,
-    file: object.file,
-    line: object.positionOf([]).line,
+    ...placeOf(object),
   };
 }
 

@@ -79,7 +79,7 @@ export class ConnectionWriter {
         ? `,"icmpType":${connections.icmpType(i)},"icmpCode":${connections.icmpCode(i)}`
         : ',"icmpType":null,"icmpCode":null';
     if (hint) text += `,"l7":${safeJson(hint.refused ? { ...hint, refused: undefined } : hint)}`;
-    text += `,"count":${connections.count[i]},"packets":${isCounted ? connections.packets[i] : null},"bytes":${isCounted ? connections.bytes[i] : null}`;
+    text += `,"count":${connections.isTallied[i] ? connections.count[i] : null},"packets":${isCounted ? connections.packets[i] : null},"bytes":${isCounted ? connections.bytes[i] : null}`;
     text += `,"firstSeen":${timeJson(connections.firstSeconds[i], connections.firstNanoseconds[i])}`;
     text += `,"lastSeen":${timeJson(connections.lastSeconds[i], connections.lastNanoseconds[i])}`;
     text += `${attemptsJson(connections.attempts[i])},"observed":"${OUTCOMES[simulation.observed(i)]}`;

@@ -1,4 +1,4 @@
-import type { ManifestObject } from "../../cluster/manifest.ts";
+import { type ManifestObject, placeOf } from "../../cluster/manifest.ts";
 import { OBJECT_FIELDS, readMetadata } from "../metadata.ts";
 import type { PolicyRef } from "../model.ts";
 import { type Fields, type ObjectReader, quote } from "../objectReader.ts";
@@ -37,8 +37,7 @@ export function readCalicoObject(
       kind: String(object.value.kind),
       ...(isNamespaced ? { namespace } : {}),
       name: kept?.name || name,
-      file: object.file,
-      line: reader.lineOf([]),
+      ...placeOf(object),
     },
     labels: textsOf(kept ? kept.labels : metadata.labels),
     spec: fields.spec,
