@@ -1,0 +1,244 @@
+import { type Answer, nameOf, type Request, type Server, send, textOf } from "./http.ts";
+import { LiveError } from "./liveError.ts";
+
+/** A kind as the API server serves it. */
+export interface ServedKind {
+  readonly apiVersion: string;
+  readonly kind: string;
+  /** The name in paths and in RBAC rules: `networkpolicies`. */
+  readonly resource: string;
+  readonly isNamespaced: boolean;
+}
+
+type Fields = Record<string, unknown>;
+
+/** Objects a page: small enough that no request takes long, large enough that 5,000 pods take ten. */
+const PAGE = 500;
+const MOST_PAGE_BYTES = 512e6;
+const MOST_TEXT_BYTES = 64e6;
+/** The group of each listed kind counts as one request; more at once would be throttled by the server's fairness rules. */
+const DISCOVERY = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json";
+
+/** Returns the path of a kind's objects: of all namespaces, or of one; or of one object. */
+export function pathOf({ apiVersion, resource }: ServedKind, namespace?: string, name?: string): string {
+  const root = apiVersion.includes("/") ? `/apis/${apiVersion}` : `/api/${apiVersion}`;
+  const within = namespace === undefined ? "" : `/namespaces/${encodeURIComponent(namespace)}`;
+  return `${root}${within}/${resource}${name === undefined ? "" : `/${encodeURIComponent(name)}`}`;
+}
+
+/** Returns a kind as RBAC rules and messages of the API server write it: `networkpolicies.networking.k8s.io`. */
+export function resourceName({ apiVersion, resource }: ServedKind): string {
+  return apiVersion.includes("/") ? `${resource}.${apiVersion.slice(0, apiVersion.indexOf("/"))}` : resource;
+}
+
+/**
+ * Talks to a Kubernetes API server in plain objects: client-node's typed models rename fields (`from` becomes `_from`) and drop on
+ * writing what they do not know. Every failure is a LiveError.
+ */
+export class ApiServer {
+  readonly server: Server;
+  /** The user of the kubeconfig, for messages. */
+  readonly user: string;
+
+  constructor(server: Server, user: string) {
+    this.server = server;
+    this.user = user;
+  }
+
+  get name(): string {
+    return nameOf(this.server.url);
+  }
+
+  /** Returns an object, or undefined where there is none. */
+  async get(path: string): Promise<Fields | undefined> {
+    const { status, value } = await this.#ask({ method: "GET", path }, "get");
+    return status === 404 ? undefined : value;
+  }
+
+  /** Returns all objects of a kind, page by page. A list that the server forgot meanwhile is begun again. */
+  async list(kind: ServedKind, namespace?: string, visit?: (object: Fields) => Fields | undefined): Promise<Fields[]> {
+    for (let attempt = 0; ; attempt++) {
+      try {
+        return await this.#listOnce(kind, namespace, visit);
+      } catch (error) {
+        // 410: the snapshot that the pages come from is gone (API concepts: "Retrieving large results sets in chunks").
+        if (attempt === 2 || !(error instanceof LiveError) || error.status !== 410) throw error;
+      }
+    }
+  }
+
+  async #listOnce(
+    kind: ServedKind,
+    namespace: string | undefined,
+    visit: ((object: Fields) => Fields | undefined) | undefined,
+  ): Promise<Fields[]> {
+    const objects: Fields[] = [];
+    for (let next = ""; ; ) {
+      const query = `limit=${PAGE}${next === "" ? "" : `&continue=${encodeURIComponent(next)}`}`;
+      const { status, value } = await this.#ask(
+        { method: "GET", path: `${pathOf(kind, namespace)}?${query}` },
+        `list ${resourceName(kind)}`,
+        MOST_PAGE_BYTES,
+      );
+      if (status === 404) throw new LiveError("not-found", `${this.name} does not serve ${resourceName(kind)}`, 404);
+      const { items, metadata } = value;
+      if (!Array.isArray(items)) throw this.#stranger(`a list of ${kind.resource} without items`);
+      for (const item of items) {
+        // Items of typed lists carry neither.
+        const object = { ...(item as Fields), apiVersion: kind.apiVersion, kind: kind.kind };
+        const kept = visit === undefined ? object : visit(object);
+        if (kept !== undefined) objects.push(kept);
+      }
+      const after = (metadata as Fields | undefined)?.continue;
+      if (typeof after !== "string" || after === "") return objects;
+      next = after;
+    }
+  }
+
+  /** Applies an object server-side (API concepts: "Server Side Apply") and returns it as it is then, or as it would be. */
+  async apply(
+    kind: ServedKind,
+    object: Fields,
+    options: { readonly dryRun: boolean; readonly fieldManager: string; readonly force?: boolean },
+  ): Promise<Fields> {
+    const { namespace, name } = object.metadata as { namespace?: string; name: string };
+    const query = new URLSearchParams({
+      fieldManager: options.fieldManager,
+      // A field that the server does not know would be dropped in silence, and a policy without a field may allow everything.
+      fieldValidation: "Strict",
+      ...(options.force === true ? { force: "true" } : {}),
+      ...(options.dryRun ? { dryRun: "All" } : {}),
+    });
+    return await this.#write(
+      "PATCH",
+      `${pathOf(kind, namespace, name)}?${query}`,
+      object,
+      "application/apply-patch+yaml",
+      `patch ${resourceName(kind)}`,
+    );
+  }
+
+  /** Replaces an object by what it was: what the server set itself since is overwritten. */
+  async replace(kind: ServedKind, object: Fields, fieldManager: string): Promise<Fields> {
+    const { namespace, name } = object.metadata as { namespace?: string; name: string };
+    const path = `${pathOf(kind, namespace, name)}?${new URLSearchParams({ fieldManager, fieldValidation: "Strict" })}`;
+    return await this.#write("PUT", path, object, "application/json", `update ${resourceName(kind)}`);
+  }
+
+  /** Deletes an object; that it is gone already is as good. */
+  async delete(kind: ServedKind, namespace: string | undefined, name: string): Promise<void> {
+    await this.#ask({ method: "DELETE", path: pathOf(kind, namespace, name) }, `delete ${resourceName(kind)}`);
+  }
+
+  async #write(method: "PATCH" | "PUT", path: string, object: Fields, type: string, verb: string): Promise<Fields> {
+    const { status, value } = await this.#ask({ method, path, body: JSON.stringify(object), headers: { "content-type": type } }, verb);
+    if (status === 404) throw new LiveError("not-found", `${this.name}: ${messageOf(value) ?? "no such object or namespace"}`, 404);
+    return value;
+  }
+
+  /** Returns every kind that the server serves, with the versions that it has of each, preferred ones first. */
+  async kinds(): Promise<ServedKind[]> {
+    const { status, value } = await this.#ask(
+      { method: "GET", path: "/apis", headers: { accept: DISCOVERY } },
+      "get /apis",
+      MOST_TEXT_BYTES,
+    );
+    if (status === 404) throw this.#stranger("it has no /apis");
+    if (value.kind === "APIGroupDiscoveryList") return aggregatedKinds(value);
+    return await this.#listedKinds(value);
+  }
+
+  /** Servers before 1.26 list groups, and the kinds of each group and version apart. */
+  async #listedKinds({ groups }: Fields): Promise<ServedKind[]> {
+    if (!Array.isArray(groups)) throw this.#stranger("/apis gives no groups");
+    const versions = groups.flatMap((group) =>
+      listIn(group, "versions")
+        .map((version) => (version as Fields).groupVersion)
+        .filter((text) => typeof text === "string"),
+    );
+    const found: ServedKind[] = [];
+    for (const apiVersion of versions) {
+      // A group whose own server is down must not take the rest with it.
+      const resources = await this.get(`/apis/${apiVersion}`).catch(() => undefined);
+      for (const resource of listIn(resources, "resources")) {
+        const { name, kind, namespaced } = resource as Fields;
+        if (typeof name === "string" && typeof kind === "string" && !name.includes("/"))
+          found.push({ apiVersion, kind, resource: name, isNamespaced: namespaced === true });
+      }
+    }
+    return found;
+  }
+
+  /** Sends a request and returns the JSON of its answer; statuses other than 2xx and 404 are errors. */
+  async #ask(request: Request, verb: string, mostBytes = MOST_TEXT_BYTES): Promise<{ readonly status: number; readonly value: Fields }> {
+    const answer = await this.#send(request);
+    const text = await textOf(answer, mostBytes);
+    let value: unknown;
+    try {
+      value = JSON.parse(text);
+    } catch {
+      value = undefined;
+    }
+    const fields = typeof value === "object" && value !== null && !Array.isArray(value) ? (value as Fields) : undefined;
+    const { status } = answer;
+    if (status >= 200 && status < 300 && fields !== undefined) return { status, value: fields };
+    // Its own 404 is a Status object; a stranger's is some page.
+    if (status === 404 && fields !== undefined) return { status, value: fields };
+    throw this.#failure(status, fields, verb);
+  }
+
+  async #send(request: Request): Promise<Answer> {
+    const { pathname } = this.server.url;
+    return await send(this.server, { ...request, path: `${pathname.replace(/\/$/, "")}${request.path}` });
+  }
+
+  #failure(status: number, value: Fields | undefined, verb: string): LiveError {
+    const message = messageOf(value);
+    if (status === 401)
+      return new LiveError(
+        "unauthorized",
+        `${this.name} refuses the credentials of user \`${this.user}\`: log in again, or choose another --context`,
+        401,
+      );
+    if (status === 403)
+      return new LiveError("forbidden", `user \`${this.user}\` may not ${verb}${message === undefined ? "" : ` (${message})`}`, 403);
+    if (value === undefined && status < 300) return this.#stranger("it does not answer in JSON");
+    if (value === undefined && status === 404) return this.#stranger("it answers with a page of another kind");
+    const code = status === 409 || status === 422 || status === 400 ? "conflict" : "status";
+    return new LiveError(code, `${this.name}: ${message ?? `status ${status}`}`, status);
+  }
+
+  #stranger(why: string): LiveError {
+    return new LiveError(
+      "wrong-service",
+      `what answers at ${this.name} is no Kubernetes API server: ${why}; check the kubeconfig's server`,
+    );
+  }
+}
+
+/** The message of a Status object, on one line. */
+function messageOf(value: Fields | undefined): string | undefined {
+  return typeof value?.message === "string" && value.message !== "" ? value.message.replace(/\s+/g, " ").slice(0, 1000) : undefined;
+}
+
+function listIn(value: unknown, key: string): readonly unknown[] {
+  const list = typeof value === "object" && value !== null ? (value as Fields)[key] : undefined;
+  return Array.isArray(list) ? list : [];
+}
+
+function aggregatedKinds(value: Fields): ServedKind[] {
+  const found: ServedKind[] = [];
+  for (const group of listIn(value, "items")) {
+    const name = ((group as Fields).metadata as Fields | undefined)?.name;
+    for (const version of listIn(group, "versions")) {
+      const apiVersion = `${name}/${(version as Fields).version}`;
+      for (const entry of listIn(version, "resources")) {
+        const { resource, responseKind, scope } = entry as Fields;
+        const kind = (responseKind as Fields | undefined)?.kind;
+        if (typeof resource === "string" && typeof kind === "string")
+          found.push({ apiVersion, kind, resource, isNamespaced: scope === "Namespaced" });
+      }
+    }
+  }
+  return found;
+}

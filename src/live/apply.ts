@@ -1,0 +1,185 @@
+import { type ApiServer, pathOf, resourceName, type ServedKind } from "./apiServer.ts";
+import { LiveError } from "./liveError.ts";
+
+type Fields = Record<string, unknown>;
+
+/** The name under which the API server keeps what this program set (API concepts: "Server Side Apply", field manager). */
+export const FIELD_MANAGER = "kguardian";
+
+export type ChangeKind = "created" | "configured" | "unchanged";
+
+/** What applying one object would do, as the server itself says. */
+export interface Change {
+  readonly kind: ServedKind;
+  readonly namespace: string | undefined;
+  readonly name: string;
+  /** What is sent. */
+  readonly object: Fields;
+  /** The object as it is now; undefined where there is none. */
+  readonly before: Fields | undefined;
+  /** The object as it would be. */
+  readonly after: Fields;
+  readonly change: ChangeKind;
+}
+
+/** Names an object as kubectl does: `networkpolicy.networking.k8s.io/web`. */
+export function titleOf({ kind, namespace, name }: Pick<Change, "kind" | "namespace" | "name">): string {
+  const group = kind.apiVersion.includes("/") ? `.${kind.apiVersion.slice(0, kind.apiVersion.indexOf("/"))}` : "";
+  return `${kind.kind.toLowerCase()}${group}/${name}${namespace === undefined ? "" : ` (namespace ${namespace})`}`;
+}
+
+/**
+ * Asks the server what applying the objects would do; nothing is changed. Throws a LiveError that tells of the first object that it
+ * refuses; `others` gets the rest. Objects are sent as they are written: a typed model would rename `from`.
+ */
+export async function planChanges(
+  api: ApiServer,
+  objects: readonly Fields[],
+  options: { readonly force: boolean; readonly others: (message: string) => void },
+): Promise<Change[]> {
+  const served = await api.kinds();
+  const changes: Change[] = [];
+  let first: LiveError | undefined;
+  for (const object of objects) {
+    try {
+      changes.push(await planChange(api, served, object, options.force));
+    } catch (error) {
+      if (!(error instanceof LiveError) || !["conflict", "not-found", "forbidden"].includes(error.code)) throw error;
+      if (first === undefined) first = error;
+      else options.others(error.message);
+    }
+  }
+  if (first !== undefined) throw first;
+  return changes;
+}
+
+async function planChange(api: ApiServer, served: readonly ServedKind[], object: Fields, force: boolean): Promise<Change> {
+  const { namespace, name } = object.metadata as { namespace?: string; name: string };
+  const kind = served.find((each) => each.apiVersion === object.apiVersion && each.kind === object.kind);
+  if (kind === undefined)
+    throw new LiveError(
+      "not-found",
+      `${api.name} does not serve ${String(object.kind)} of ${String(object.apiVersion)}: is that plugin installed?`,
+    );
+  const title = titleOf({ kind, namespace, name });
+  const before = await api.get(pathOf(kind, namespace, name));
+  try {
+    const after = await api.apply(kind, object, { dryRun: true, fieldManager: FIELD_MANAGER, force });
+    const change = before === undefined ? "created" : sameMeaning(before, after) ? "unchanged" : "configured";
+    return { kind, namespace, name, object, before, after, change };
+  } catch (error) {
+    if (!(error instanceof LiveError)) throw error;
+    const isOwned = error.status === 409 && /conflict/i.test(error.message);
+    const hint = isOwned ? "; somebody else set these fields since: --force takes them over" : "";
+    throw new LiveError(error.code, `${title}: ${error.message}${hint}`, error.status);
+  }
+}
+
+/** Reports whether two states of an object mean the same: what the server itself keeps of changes aside. */
+function sameMeaning(a: Fields, b: Fields): boolean {
+  const strip = ({ metadata, status: _, ...rest }: Fields) => {
+    const { managedFields: _m, resourceVersion: _v, generation: _g, ...kept } = metadata as Fields;
+    return canonical({ ...rest, metadata: kept });
+  };
+  return strip(a) === strip(b);
+}
+
+function canonical(value: unknown): string {
+  return JSON.stringify(value, (_key, field) =>
+    typeof field === "object" && field !== null && !Array.isArray(field)
+      ? Object.fromEntries(Object.entries(field as Fields).sort(([x], [y]) => (x < y ? -1 : 1)))
+      : field,
+  );
+}
+
+/** What was done of a run that failed. */
+export interface RolledBack {
+  readonly undone: readonly string[];
+  /** What could not be undone, each with why. */
+  readonly left: readonly string[];
+}
+
+/** Applying failed half-way; what this run had changed was undone as far as the server allowed. */
+export class ApplyFailed extends Error {
+  readonly rolledBack: RolledBack;
+
+  constructor(message: string, rolledBack: RolledBack) {
+    super(message);
+    this.name = "ApplyFailed";
+    this.rolledBack = rolledBack;
+  }
+}
+
+export interface ApplyEvents {
+  /** Told of each object that was applied. */
+  readonly applied: (change: Change) => void;
+  /** Whether the user wants no more: what was changed is undone. */
+  readonly isInterrupted: () => boolean;
+}
+
+/** Applies the changes in the order given. When one fails, those before are undone in reverse order and an ApplyFailed is thrown. */
+export async function applyChanges(api: ApiServer, changes: readonly Change[], force: boolean, events: ApplyEvents): Promise<void> {
+  const done: { readonly change: Change; readonly result: Fields }[] = [];
+  for (const change of changes) {
+    try {
+      if (events.isInterrupted()) throw new LiveError("status", "interrupted");
+      if (change.change === "unchanged") continue;
+      await checkUntouched(api, change);
+      const result = await api.apply(change.kind, change.object, { dryRun: false, fieldManager: FIELD_MANAGER, force });
+      done.push({ change, result });
+      events.applied(change);
+    } catch (error) {
+      // The server may have done it though its answer got lost.
+      const isUnsure = error instanceof LiveError && ["timeout", "reset"].includes(error.code);
+      const rolledBack = await undo(api, isUnsure ? [...done, { change, result: change.after }] : done);
+      throw new ApplyFailed(`${titleOf(change)}: ${(error as Error).message}`, rolledBack);
+    }
+  }
+}
+
+/** What was shown and simulated must be what is changed: an object that somebody changed meanwhile is another. */
+async function checkUntouched(api: ApiServer, { kind, namespace, name, before }: Change): Promise<void> {
+  const now = await api.get(pathOf(kind, namespace, name));
+  if (versionOf(now) !== versionOf(before))
+    throw new LiveError("conflict", "it was changed by somebody else since it was looked at: run again");
+}
+
+function versionOf(object: Fields | undefined): unknown {
+  return (object?.metadata as Fields | undefined)?.resourceVersion;
+}
+
+async function undo(api: ApiServer, done: readonly { readonly change: Change; readonly result: Fields }[]): Promise<RolledBack> {
+  const undone: string[] = [];
+  const left: string[] = [];
+  for (const { change } of done.toReversed()) {
+    const { kind, namespace, name, before } = change;
+    try {
+      if (before === undefined) await api.delete(kind, namespace, name);
+      else await api.replace(kind, restorable(before), FIELD_MANAGER);
+      undone.push(`${titleOf(change)} ${before === undefined ? "deleted again" : "put back"}`);
+    } catch (error) {
+      left.push(`${titleOf(change)}: ${(error as Error).message}`);
+    }
+  }
+  return { undone, left };
+}
+
+/** Returns an object as it can be written again: without what the server keeps of a single state of it. */
+export function restorable(object: Fields): Fields {
+  const { metadata, status: _, ...rest } = object;
+  const {
+    resourceVersion: _v,
+    managedFields: _m,
+    uid: _u,
+    generation: _g,
+    creationTimestamp: _c,
+    selfLink: _s,
+    ...kept
+  } = metadata as Fields;
+  return { ...rest, metadata: kept };
+}
+
+/** Returns what an object that could not be listed by name is called in RBAC rules, for messages. */
+export function rightsFor(changes: readonly Change[]): string {
+  return [...new Set(changes.map(({ kind }) => resourceName(kind)))].join(", ");
+}

@@ -1,0 +1,364 @@
+import type { Owner, Pod } from "../cluster/objects.ts";
+import type { ServiceIndex } from "../cluster/services.ts";
+import type { ClusterTimeline } from "../cluster/timeline.ts";
+import { NOT_TOLD } from "../flow/connections.ts";
+import {
+  type FlowTable,
+  icmpKind,
+  NO_SOURCE_PORT,
+  PROHIBITED_BY_ERROR,
+  STATED_ALLOWED,
+  UNCOUNTED,
+  UNJUDGED,
+  UNTALLIED,
+} from "../flow/flowTable.ts";
+import type { LoggedParties, LoggedParty } from "../flow/parties.ts";
+import { addStated } from "../flow/stated.ts";
+import { type Address, wordsOfAddress } from "../net/address.ts";
+import { hasPorts, isIcmp, TCP } from "../net/protocol.ts";
+import type { Instant } from "../net/time.ts";
+import type { TrafficRow } from "./brokerRows.ts";
+
+/** What of the cluster the broker's rows are read with. */
+export interface BrokerCluster {
+  readonly pods: readonly Pod[];
+  readonly timeline: ClusterTimeline;
+  readonly serviceIndex: ServiceIndex;
+}
+
+/** Where connections go. */
+export interface BrokerSink {
+  readonly table: FlowTable;
+  readonly parties: LoggedParties;
+  /** Epoch seconds. */
+  readonly since?: number;
+  readonly until?: number;
+}
+
+/** What became of the rows. */
+export interface BrokerReading {
+  readonly rows: number;
+  readonly connections: number;
+  /** Rows that are half of another connection's traffic back, as older brokers stored it. */
+  readonly replies: number;
+  /** Of those, the ones whose connection is not among the rows: it is missing. */
+  readonly orphans: number;
+  /** Rows of before --since and after --until. */
+  readonly outside: number;
+}
+
+/** One end of a row: the address, with the pod that the row names where the address alone would say something else. */
+interface End {
+  readonly address: Address;
+  readonly pod: string | undefined;
+  readonly key: string;
+}
+
+/** A connection as one row or both ends' rows show it. */
+interface Flow {
+  readonly source: End;
+  destination: End;
+  readonly protocol: number;
+  /** The initiator's; 0: not told. */
+  readonly sourcePort: number;
+  readonly port: number;
+  readonly verdict: TrafficRow["verdict"];
+  first: Instant | undefined;
+  /** Whether the initiator's own pod reported it: it shows what was dialled. */
+  fromSource: boolean;
+  via: { readonly address: Address; readonly port: number } | undefined;
+}
+
+/** Where systems take the ports of outgoing connections from (Linux: net.ipv4.ip_local_port_range; RFC 6335: 49152). */
+const FIRST_EPHEMERAL_PORT = 32768;
+
+/**
+ * Adds the broker's rows to a flow table as connections. Each row is one end's view: the dialled view of a connection through a
+ * Service is joined with what arrived at a backend, both ends' rows of one connection count once, and rows that are replies (older
+ * brokers guessed who began from the ports) become none. Rows name pods; addresses change hands.
+ */
+export function addBrokerTraffic(rows: readonly TrafficRow[], cluster: BrokerCluster, sink: BrokerSink): BrokerReading {
+  const { since = Number.NEGATIVE_INFINITY, until = Number.POSITIVE_INFINITY } = sink;
+  const inside = distinctRows(rows).filter(({ time }) => {
+    const seconds = time === undefined ? undefined : time.seconds + time.nanoseconds * 1e-9;
+    return seconds === undefined || (seconds >= since && seconds <= until);
+  });
+  const ends = new Ends(inside, cluster);
+  const replies = new Replies(inside, cluster);
+  const flows = new Map<string, Flow>();
+  let [folded, orphans] = [0, 0];
+  for (const row of inside) {
+    const turned = replies.of(row);
+    if (turned === "reply" || turned === "orphan") {
+      folded++;
+      if (turned === "orphan") orphans++;
+      continue;
+    }
+    if (turned !== row) folded++;
+    merge(flows, flowOf(turned, ends));
+  }
+  joinServices([...flows.values()], cluster, ends);
+  let connections = 0;
+  for (const flow of flows.values()) {
+    if (flow.via === CONSUMED) continue;
+    connections++;
+    emit(flow, sink);
+  }
+  return { rows: inside.length, connections, replies: folded, orphans, outside: rows.length - inside.length };
+}
+
+/** Rows come several times where pods were asked for one by one. */
+function distinctRows(rows: readonly TrafficRow[]): readonly TrafficRow[] {
+  const seen = new Set<string>();
+  return rows.filter(({ uuid }) => {
+    if (uuid === "") return true;
+    if (seen.has(uuid)) return false;
+    seen.add(uuid);
+    return true;
+  });
+}
+
+/** Says who the ends of rows are. */
+class Ends {
+  readonly #timeline: ClusterTimeline;
+  readonly #podsByName = new Map<string, Pod[]>();
+  /** Addresses of which some row says otherwise than the cluster's objects: there every end carries its pod. */
+  readonly #contested = new Set<Address>();
+  /** Host-network pods by what they were seen to listen on: a row of the other end has only the node's address. */
+  readonly #listeners = new Map<string, string>();
+  readonly #hostPods: ReadonlySet<string>;
+
+  constructor(rows: readonly TrafficRow[], { timeline, pods }: BrokerCluster) {
+    this.#timeline = timeline;
+    this.#hostPods = new Set(pods.filter(({ hostNetwork }) => hostNetwork).map(nameOf));
+    for (const pod of pods) {
+      const known = this.#podsByName.get(pod.name);
+      if (known === undefined) this.#podsByName.set(pod.name, [pod]);
+      else known.push(pod);
+    }
+    for (const row of rows) {
+      const stated = this.stated(row);
+      if (stated === undefined) continue;
+      if (this.#hostPods.has(stated)) {
+        if (row.isIngress) this.#listeners.set(`${row.podAddress} ${row.protocol} ${row.podPort}`, stated);
+        continue;
+      }
+      const owner = this.ownerOf(row.podAddress, row.time);
+      if (owner.type !== "pod" || nameOf(owner.pod) !== stated) this.#contested.add(row.podAddress);
+    }
+  }
+
+  ownerOf(address: Address, time: Instant | undefined): Owner {
+    return this.#timeline.ownerAt(address, time === undefined ? null : time.seconds + time.nanoseconds * 1e-9);
+  }
+
+  /** Returns the pod that a row is about, as `namespace/name`. Names alone are not unique: they count where one pod has both. */
+  stated({ podName, podNamespace, podAddress }: TrafficRow): string | undefined {
+    if (podName === undefined) return undefined;
+    if (podNamespace !== undefined) return `${podNamespace}/${podName}`;
+    const same = this.#podsByName.get(podName)?.filter(({ addresses }) => addresses.includes(podAddress)) ?? [];
+    return same.length === 1 ? nameOf(same[0]) : undefined;
+  }
+
+  ownEnd(row: TrafficRow): End {
+    const stated = this.stated(row);
+    if (stated === undefined) return this.endOf(row.podAddress, row.time);
+    const carries = this.#hostPods.has(stated) || this.#contested.has(row.podAddress);
+    return endAt(row.podAddress, carries ? stated : undefined);
+  }
+
+  /** Returns the end at an address of which the row says no more. A destination has the protocol and port that it listens on. */
+  endOf(address: Address, time: Instant | undefined, listening?: { readonly protocol: number; readonly port: number }): End {
+    const host = listening && this.#listeners.get(`${address} ${listening.protocol} ${listening.port}`);
+    if (host !== undefined) return endAt(address, host);
+    if (!this.#contested.has(address)) return endAt(address, undefined);
+    const owner = this.ownerOf(address, time);
+    return endAt(address, owner.type === "pod" ? nameOf(owner.pod) : undefined);
+  }
+
+  /** Returns the pod of an end, where the cluster's objects hold it. */
+  podOf({ address, pod }: End, time: Instant | undefined): Pod | undefined {
+    if (pod !== undefined) return this.#podsByName.get(pod.slice(pod.indexOf("/") + 1))?.find((each) => nameOf(each) === pod);
+    const owner = this.ownerOf(address, time);
+    return owner.type === "pod" ? owner.pod : undefined;
+  }
+}
+
+function nameOf({ namespace, name }: Pod): string {
+  return `${namespace}/${name}`;
+}
+
+function endAt(address: Address, pod: string | undefined): End {
+  return { address, pod, key: `${address} ${pod ?? ""}` };
+}
+
+/**
+ * Tells replies from connections. Brokers before 2026-09 guessed from the ports who began a TCP connection, and kept replies as
+ * EGRESS rows to the client's ephemeral port (kguardian issue 881).
+ */
+class Replies {
+  readonly #serviceIndex: ServiceIndex;
+  /** `client server`: somebody was seen to connect there. */
+  readonly #talks = new Set<string>();
+  /** Who was seen to dial an ephemeral port: a server that listens there has several clients, or says so itself. */
+  readonly #diallers = new Map<string, Set<Address>>();
+  /** How many ephemeral ports of a client a server sent to. */
+  readonly #ports = new Map<string, Set<number>>();
+
+  constructor(rows: readonly TrafficRow[], { serviceIndex }: BrokerCluster) {
+    this.#serviceIndex = serviceIndex;
+    for (const row of rows) {
+      const { podAddress, peerAddress, protocol, peerPort, podPort, isIngress } = row;
+      if (protocol !== TCP) continue;
+      if (isIngress) {
+        this.#talks.add(`${peerAddress} ${podAddress}`);
+        // Whoever listens says so: its port is no client's.
+        if (podPort >= FIRST_EPHEMERAL_PORT) addTo(this.#diallers, `${podAddress} ${podPort}`, podAddress);
+        continue;
+      }
+      if (this.#maybeReply(row)) {
+        addTo(this.#diallers, `${peerAddress} ${peerPort}`, podAddress);
+        addTo(this.#ports, `${podAddress} ${peerAddress}`, peerPort);
+        continue;
+      }
+      this.#talks.add(`${podAddress} ${peerAddress}`);
+      for (const backend of serviceIndex.find(peerAddress, protocol, peerPort)?.backends ?? [])
+        this.#talks.add(`${podAddress} ${backend.address}`);
+    }
+  }
+
+  /** Returns the row itself, the connection's row that a reply is turned into, or that it is a reply (of a connection that is not there). */
+  of(row: TrafficRow): TrafficRow | "reply" | "orphan" {
+    if (!this.#maybeReply(row)) return row;
+    const { podAddress, peerAddress, podPort, peerPort } = row;
+    const diallers = this.#diallers.get(`${peerAddress} ${peerPort}`);
+    if (diallers !== undefined && (diallers.size > 1 || !diallers.has(podAddress))) return row;
+    if (podPort > 0 && podPort < peerPort && this.#serviceIndex.isServing(podAddress, row.protocol, podPort))
+      return { ...row, isIngress: true };
+    if (this.#talks.has(`${peerAddress} ${podAddress}`)) return "reply";
+    return (this.#ports.get(`${podAddress} ${peerAddress}`)?.size ?? 0) > 1 ? "orphan" : row;
+  }
+
+  #maybeReply({ isIngress, protocol, verdict, peerAddress, peerPort }: TrafficRow): boolean {
+    if (isIngress || protocol !== TCP || verdict === "drop" || peerPort < FIRST_EPHEMERAL_PORT) return false;
+    return (
+      !this.#serviceIndex.isServing(peerAddress, protocol, peerPort) &&
+      this.#serviceIndex.find(peerAddress, protocol, peerPort) === undefined
+    );
+  }
+}
+
+function addTo<Key, Item>(sets: Map<Key, Set<Item>>, key: Key, item: Item): void {
+  const set = sets.get(key);
+  if (set === undefined) sets.set(key, new Set([item]));
+  else set.add(item);
+}
+
+function flowOf(row: TrafficRow, ends: Ends): Flow {
+  const { isIngress, protocol, verdict, time, podPort, peerPort, peerAddress } = row;
+  const own = ends.ownEnd(row);
+  const port = hasPorts(protocol) ? (isIngress ? podPort : peerPort) : 0;
+  const peer = ends.endOf(peerAddress, time, isIngress ? undefined : { protocol, port });
+  return {
+    source: isIngress ? peer : own,
+    destination: isIngress ? own : peer,
+    protocol,
+    // What was dropped is told with its own port: each try is a row. Of what was allowed there is one row, whatever the port.
+    sourcePort: verdict === "drop" && !isIngress && hasPorts(protocol) ? podPort : 0,
+    port,
+    verdict,
+    first: time,
+    fromSource: !isIngress,
+    via: undefined,
+  };
+}
+
+/** Both ends' rows of one connection are one. */
+function merge(flows: Map<string, Flow>, flow: Flow): void {
+  const key = `${flow.source.key}|${flow.destination.key}|${flow.protocol}|${flow.port}|${flow.sourcePort}|${flow.verdict}`;
+  const known = flows.get(key);
+  if (known === undefined) {
+    flows.set(key, flow);
+    return;
+  }
+  known.fromSource ||= flow.fromSource;
+  if (flow.first !== undefined && (known.first === undefined || before(flow.first, known.first))) known.first = flow.first;
+}
+
+function before(a: Instant, b: Instant): boolean {
+  return a.seconds < b.seconds || (a.seconds === b.seconds && a.nanoseconds < b.nanoseconds);
+}
+
+/** Stands for the dialled view of a connection whose backends are known: those are the connections. */
+const CONSUMED = { address: 0n, port: 0 };
+
+/** Joins what was dialled at Services with what arrived at their backends. */
+function joinServices(flows: readonly Flow[], cluster: BrokerCluster, ends: Ends): void {
+  const { serviceIndex } = cluster;
+  const dialled = new Map<string, Flow[]>();
+  for (const flow of flows) {
+    if (flow.verdict === "drop" || serviceIndex.find(flow.destination.address, flow.protocol, flow.port) === undefined) continue;
+    const key = `${flow.source.key}|${flow.protocol}`;
+    const known = dialled.get(key);
+    if (known === undefined) dialled.set(key, [flow]);
+    else known.push(flow);
+  }
+  const consumed = new Set<Flow>();
+  for (const flow of flows) {
+    // A pod that dialled the backend itself has said so.
+    if (flow.fromSource || flow.verdict === "drop") continue;
+    const candidates = dialled.get(`${flow.source.key}|${flow.protocol}`)?.filter((each) => leadsTo(each, flow, serviceIndex, ends)) ?? [];
+    if (candidates.length === 0) continue;
+    const best = candidates.reduce((a, b) => (distance(b, flow) < distance(a, flow) ? b : a));
+    flow.via = { address: best.destination.address, port: best.port };
+    if (best.first !== undefined && (flow.first === undefined || before(best.first, flow.first))) flow.first = best.first;
+    consumed.add(best);
+  }
+  for (const flow of consumed) flow.via = CONSUMED;
+}
+
+function distance({ first: a }: Flow, { first: b }: Flow): number {
+  return a === undefined || b === undefined ? 0 : Math.abs(a.seconds - b.seconds + (a.nanoseconds - b.nanoseconds) * 1e-9);
+}
+
+/** Reports whether a Service leads to a backend: as it does now, or by its selector where the backend is gone since. */
+function leadsTo(dialled: Flow, arrived: Flow, serviceIndex: ServiceIndex, ends: Ends): boolean {
+  const target = serviceIndex.find(dialled.destination.address, dialled.protocol, dialled.port);
+  if (target?.servicePort === undefined) return false;
+  const { backends, service } = target;
+  const { address } = arrived.destination;
+  if (backends.some((backend) => backend.address === address && backend.port === arrived.port)) return true;
+  if (backends.length > 0 && !backends.some((backend) => backend.port === arrived.port)) return false;
+  const pod = ends.podOf(arrived.destination, arrived.first);
+  const wanted = Object.entries(service.selector ?? {});
+  return (
+    pod !== undefined &&
+    wanted.length > 0 &&
+    pod.namespace === service.namespace &&
+    wanted.every(([key, value]) => Object.hasOwn(pod.labels, key) && pod.labels[key] === value)
+  );
+}
+
+function emit(flow: Flow, { table, parties }: BrokerSink): void {
+  const { protocol, port, sourcePort, verdict, via } = flow;
+  const idOf = (address: Address, party: LoggedParty) => {
+    const [w0, w1, w2, w3] = wordsOfAddress(address);
+    return table.addresses.intern(w0, w1, w2, w3, parties.intern(party));
+  };
+  const partyOf = ({ pod }: End): LoggedParty => (pod === undefined ? {} : { pod, isSure: true });
+  const dialled = via === undefined ? {} : { via: { addressId: idOf(via.address, {}), port: via.port } };
+  const kind = isIcmp(protocol)
+    ? icmpKind(protocol, NOT_TOLD, NOT_TOLD)
+    : protocol | (hasPorts(protocol) && sourcePort === 0 ? NO_SOURCE_PORT : 0);
+  addStated(table, {
+    source: idOf(flow.source.address, partyOf(flow.source)),
+    destination: idOf(flow.destination.address, { ...partyOf(flow.destination), ...dialled }),
+    sourcePort: sourcePort === 0 ? port : sourcePort,
+    destinationPort: port,
+    kind,
+    bits: UNCOUNTED | UNTALLIED | (verdict === "allow" ? STATED_ALLOWED : verdict === "drop" ? PROHIBITED_BY_ERROR : UNJUDGED),
+    time: flow.first,
+    packets: 0,
+    bytes: 0,
+  });
+}

@@ -1,0 +1,163 @@
+import { isPolicyObject } from "../cluster/cni.ts";
+import { type ManifestObject, servedObject } from "../cluster/manifest.ts";
+import { sanitizeObject } from "../cluster/sanitize.ts";
+import { isReadable, policyGroup } from "../policy/readPolicies.ts";
+import { type ApiServer, pathOf, resourceName, type ServedKind } from "./apiServer.ts";
+import { LiveError } from "./liveError.ts";
+
+/** How messages name what comes from the API server. */
+const ORIGIN = "the cluster";
+
+/** Lists that are asked for at once. */
+const AT_ONCE = 4;
+
+const core = (kind: string, resource: string, isNamespaced: boolean): ServedKind => ({ apiVersion: "v1", kind, resource, isNamespaced });
+
+/** Kinds of the core group, which every server has. */
+const CORE: readonly ServedKind[] = [
+  core("Namespace", "namespaces", false),
+  core("Node", "nodes", false),
+  core("Pod", "pods", true),
+  core("Service", "services", true),
+  core("ServiceAccount", "serviceaccounts", true),
+  core("ReplicationController", "replicationcontrollers", true),
+];
+
+/** Kinds of other groups that say who owns which address, and who made which pod. Policies come on top. */
+const NEEDED: ReadonlyMap<string, readonly string[]> = new Map([
+  ["apps", ["Deployment", "ReplicaSet", "StatefulSet", "DaemonSet"]],
+  ["batch", ["Job"]],
+  ["discovery.k8s.io", ["EndpointSlice"]],
+  ["networking.k8s.io", ["ServiceCIDR"]],
+  ["argoproj.io", ["Rollout"]],
+  ["cilium.io", ["CiliumNode"]],
+  ["projectcalico.org", ["IPPool", "FelixConfiguration"]],
+  ["networking.k8s.aws", ["PolicyEndpoint"]],
+]);
+
+/** ConfigMaps by which network plugins and ranges are known. No other is read: they hold anything. */
+const CONFIG_MAPS: readonly string[] = ["cilium-config", "antrea-config", "amazon-vpc-cni", "kubeadm-config"];
+
+/** What a missing list makes uncertain, for the kinds of which that is not plain. */
+const CONSEQUENCES: Readonly<Record<string, string>> = {
+  namespaces: "labels of namespaces are not known",
+  nodes: "addresses of nodes look like outside addresses",
+  services: "addresses of Services look like outside addresses",
+  "endpointslices.discovery.k8s.io": "backends of Services are found by their selectors",
+};
+
+/** What was read of a cluster. */
+export interface ClusterReading {
+  readonly objects: readonly ManifestObject[];
+  /** What could not be read and what that means, one line each. */
+  readonly warnings: readonly string[];
+}
+
+/** Reads what the commands need of a live cluster. `namespace` is where a user who may not list all namespaces is asked for. */
+export async function readLiveCluster(api: ApiServer, namespace: string): Promise<ClusterReading> {
+  const kinds = [...CORE, ...chooseKinds(await api.kinds())];
+  const results: { objects: Record<string, unknown>[]; refused?: Refusal }[] = kinds.map(() => ({ objects: [] }));
+  const left = kinds.map((_, i) => i).reverse();
+  const worker = async () => {
+    for (let i = left.pop(); i !== undefined; i = left.pop()) results[i] = await readKind(api, kinds[i], namespace);
+  };
+  const [configMaps] = await Promise.all([readConfigMaps(api), ...Array.from({ length: AT_ONCE }, worker)]);
+  const objects = [...results.flatMap((result) => result.objects), ...configMaps];
+  const refusals = results.flatMap(({ refused }) => (refused === undefined ? [] : [refused]));
+  return { objects: objects.map((object) => servedObject(object, ORIGIN)), warnings: warningsOf(refusals, namespace) };
+}
+
+/** Picks one version of each kind that is needed: the one that policies are read in, else the preferred one. */
+function chooseKinds(served: readonly ServedKind[]): ServedKind[] {
+  const groups = new Set(served.map(({ apiVersion }) => groupOf(apiVersion)));
+  const chosen = new Map<string, ServedKind>();
+  for (const kind of served) {
+    const group = groupOf(kind.apiVersion);
+    // Calico serves its objects under projectcalico.org where its API server runs; what they are stored in is the same again.
+    if (group === "crd.projectcalico.org" && groups.has("projectcalico.org")) continue;
+    if (!isNeeded(kind)) continue;
+    const key = `${policyGroup(kind.apiVersion)}/${kind.kind}`;
+    const known = chosen.get(key);
+    if (known === undefined || (!isReadable(known.apiVersion, known.kind) && isReadable(kind.apiVersion, kind.kind))) chosen.set(key, kind);
+  }
+  return [...chosen.values()];
+}
+
+function groupOf(apiVersion: string): string {
+  return apiVersion.slice(0, Math.max(0, apiVersion.indexOf("/")));
+}
+
+function isNeeded({ apiVersion, kind }: ServedKind): boolean {
+  const { value, ...rest } = servedObject({ apiVersion, kind }, ORIGIN);
+  return NEEDED.get(policyGroup(apiVersion))?.includes(kind) === true || isPolicyObject({ value, ...rest });
+}
+
+/** A kind that may not be listed: in no namespace, or in the user's own only. */
+interface Refusal {
+  readonly kind: ServedKind;
+  readonly inNamespace: boolean;
+}
+
+async function readKind(
+  api: ApiServer,
+  kind: ServedKind,
+  namespace: string,
+): Promise<{ objects: Record<string, unknown>[]; refused?: Refusal }> {
+  try {
+    return { objects: await api.list(kind, undefined, sanitizeObject) };
+  } catch (error) {
+    if (!(error instanceof LiveError)) throw error;
+    // Served a moment ago and gone: a CRD that was just deleted, or a group whose own server is down.
+    if (error.code === "not-found") return { objects: [] };
+    if (error.code !== "forbidden") throw error;
+  }
+  try {
+    if (kind.isNamespaced) return { objects: await api.list(kind, namespace, sanitizeObject), refused: { kind, inNamespace: false } };
+    const own = kind.resource === "namespaces" ? await api.get(pathOf(kind, undefined, namespace)) : undefined;
+    const kept = own === undefined ? undefined : sanitizeObject(own);
+    return { objects: kept === undefined ? [] : [kept], refused: { kind, inNamespace: true } };
+  } catch (error) {
+    if (!(error instanceof LiveError) || error.code !== "forbidden") throw error;
+    if (kind.resource === "pods")
+      throw new LiveError(
+        "forbidden",
+        `user \`${api.user}\` may not list pods, neither everywhere nor in namespace ${namespace}: who owns which address cannot be known; it takes the verb \`list\` on \`pods\` (docs/cluster-role.yaml has all that is needed)`,
+        403,
+      );
+    return { objects: [], refused: { kind, inNamespace: true } };
+  }
+}
+
+function warningsOf(refusals: readonly Refusal[], namespace: string): string[] {
+  const partly = refusals.filter(({ inNamespace }) => !inNamespace).map(({ kind }) => resourceName(kind));
+  const wholly = refusals.filter(({ inNamespace }) => inNamespace).map(({ kind }) => resourceName(kind));
+  const warnings: string[] = [];
+  if (partly.length > 0)
+    warnings.push(
+      `only objects of namespace ${namespace} are known of ${partly.join(", ")}: the user lacks the verb \`list\` on them in all namespaces, so what is elsewhere is unknown (docs/cluster-role.yaml has the least rights)`,
+    );
+  if (wholly.length > 0) {
+    const meaning = wholly.flatMap((name) => CONSEQUENCES[name] ?? []);
+    if (refusals.some(({ kind }) => isPolicyObject(servedObject({ ...kind }, ORIGIN))))
+      meaning.push("policies that are in force are missing from every verdict");
+    warnings.push(
+      `not read, since the user lacks the verb \`list\`: ${wholly.join(", ")}${meaning.length === 0 ? "" : `; so ${meaning.join(", ")}`} (docs/cluster-role.yaml has the least rights)`,
+    );
+  }
+  return warnings;
+}
+
+/** Reads the plugins' settings; a user who may not is told nothing, since most clusters lack most of them. */
+async function readConfigMaps(api: ApiServer): Promise<Record<string, unknown>[]> {
+  const kind = core("ConfigMap", "configmaps", true);
+  const read = CONFIG_MAPS.map(async (name) => {
+    try {
+      const object = await api.get(pathOf(kind, "kube-system", name));
+      return object === undefined ? undefined : sanitizeObject({ ...object, apiVersion: "v1", kind: "ConfigMap" });
+    } catch (error) {
+      if (error instanceof LiveError && error.code === "forbidden") return undefined;
+      throw error;
+    }
+  });
+  return (await Promise.all(read)).filter((object) => object !== undefined);
+}

@@ -1,0 +1,203 @@
+import { existsSync, readFileSync } from "node:fs";
+import type { Agent } from "node:http";
+import { type RequestOptions, Agent as SecureAgent } from "node:https";
+import { homedir } from "node:os";
+import { delimiter, join } from "node:path";
+import { KubeConfig } from "@kubernetes/client-node/dist/config.js";
+import { DEFAULT_TIMEOUTS, type Server } from "./http.ts";
+import { LiveError } from "./liveError.ts";
+
+/** What a user says of where the cluster is, as to kubectl. */
+export interface ClusterFlags {
+  readonly kubeconfig?: string | undefined;
+  readonly context?: string | undefined;
+  /** A single request may take so long, seconds; 0: as long as the defaults allow. */
+  readonly requestTimeout?: number | undefined;
+}
+
+const IN_CLUSTER_TOKEN = "/var/run/secrets/kubernetes.io/serviceaccount/token";
+
+/** Returns the kubeconfig files that a call without --kubeconfig would use (Kubernetes: Organizing Cluster Access Using kubeconfig Files). */
+function defaultFiles(): readonly string[] {
+  const named = (process.env.KUBECONFIG ?? "").split(delimiter).filter((file) => file !== "");
+  if (named.length > 0) return named.filter((file) => existsSync(file));
+  const own = join(process.env.HOME ?? homedir(), ".kube", "config");
+  return existsSync(own) ? [own] : [];
+}
+
+/** Reports whether anything tells of a cluster: a kubeconfig, or that this runs in a pod. */
+export function hasClusterConfiguration({ kubeconfig }: Pick<ClusterFlags, "kubeconfig">): boolean {
+  return kubeconfig !== undefined || defaultFiles().length > 0 || isInCluster();
+}
+
+function isInCluster(): boolean {
+  return process.env.KUBERNETES_SERVICE_HOST !== undefined && existsSync(IN_CLUSTER_TOKEN);
+}
+
+/** Reads one file. Its text never gets into messages: it holds keys and tokens. */
+function readFile(file: string): KubeConfig {
+  const config = new KubeConfig();
+  try {
+    config.loadFromFile(file);
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    const why =
+      code === "ENOENT"
+        ? "no such file"
+        : code === "EACCES"
+          ? "permission denied"
+          : /^(clusters|users|contexts)\[\d+\]\.[\w.]+ is missing$/.test(message)
+            ? message
+            : "not a kubeconfig file";
+    throw new LiveError("configuration", `kubeconfig ${file}: ${why}`);
+  }
+  return config;
+}
+
+/** Joins files as kubectl does: of entries of one name the first counts, and the first current-context. */
+function merge(configs: readonly KubeConfig[]): KubeConfig {
+  const merged = new KubeConfig();
+  const addNew = <Entry extends { readonly name: string }>(
+    known: readonly Entry[],
+    entries: readonly Entry[],
+    add: (entry: Entry) => void,
+  ) => {
+    for (const entry of entries) if (!known.some(({ name }) => name === entry.name)) add(entry);
+  };
+  for (const config of configs) {
+    addNew(merged.clusters, config.clusters, (entry) => merged.addCluster(entry));
+    addNew(merged.users, config.users, (entry) => merged.addUser(entry));
+    addNew(merged.contexts, config.contexts, (entry) => merged.addContext(entry));
+    if (!merged.currentContext && config.currentContext) merged.setCurrentContext(config.currentContext);
+  }
+  return merged;
+}
+
+/** Returns the kubeconfig that flags and environment name, else that of the pod this runs in. Throws a LiveError with what to do. */
+export function loadKubeConfig({ kubeconfig, context }: ClusterFlags): KubeConfig {
+  const files = kubeconfig === undefined ? defaultFiles() : [kubeconfig];
+  let config: KubeConfig;
+  if (files.length > 0) config = merge(files.map(readFile));
+  else if (isInCluster()) {
+    config = new KubeConfig();
+    config.loadFromCluster();
+  } else {
+    const named = process.env.KUBECONFIG;
+    throw new LiveError(
+      "configuration",
+      `no cluster: ${named ? `KUBECONFIG names ${named}, which does not exist` : "there is no kubeconfig ($KUBECONFIG, ~/.kube/config)"}; give --kubeconfig FILE, or work without a cluster on files (--snapshot with --pcap or --flows)`,
+    );
+  }
+  if (context !== undefined) config.setCurrentContext(context);
+  checkContext(config, context);
+  return config;
+}
+
+function checkContext(config: KubeConfig, asked: string | undefined): void {
+  const name = config.getCurrentContext();
+  const known = config.getContexts().map((each) => each.name);
+  if (!name)
+    throw new LiveError(
+      "configuration",
+      `the kubeconfig has no current context: give --context (${known.slice(0, 8).join(", ") || "it names none"})`,
+    );
+  if (!known.includes(name))
+    throw new LiveError(
+      "configuration",
+      `${asked === undefined ? "the kubeconfig's current context" : "--context"} \`${name}\` is not in it (there are ${known.slice(0, 8).join(", ") || "none"})`,
+    );
+  if (!config.getCurrentCluster())
+    throw new LiveError("configuration", `context \`${name}\` names a cluster that the kubeconfig does not hold`);
+}
+
+/** The namespace of the current context, as kubectl takes it without -n. */
+export function contextNamespace(config: KubeConfig): string | undefined {
+  return config.getContextObject(config.getCurrentContext())?.namespace || undefined;
+}
+
+/** Returns the API server of the current context with what its connections need: certificates, token, proxy. Runs exec plugins. */
+export async function apiServerOf(config: KubeConfig, requestTimeout = 0): Promise<Server> {
+  const cluster = config.getCurrentCluster();
+  if (!cluster) throw new LiveError("configuration", "the current context names no cluster");
+  let url: URL;
+  try {
+    url = new URL(cluster.server);
+  } catch {
+    throw new LiveError("configuration", `cluster \`${cluster.name}\`: its server is no URL`);
+  }
+  const withProxy = { ...cluster, proxyUrl: cluster.proxyUrl ?? proxyFor(url) };
+  // Plain HTTP (kubectl proxy) has nothing to verify; client-node wants that said.
+  const plain = url.protocol === "http:" ? { skipTLSVerify: true } : {};
+  config.clusters = config.clusters.map((each) => (each.name === cluster.name ? ({ ...withProxy, ...plain } as typeof cluster) : each));
+  const options: RequestOptions = {};
+  try {
+    await config.applyToHTTPSOptions(options as never);
+  } catch (error) {
+    throw new LiveError(
+      "configuration",
+      `user \`${config.getCurrentUser()?.name ?? ""}\` of the kubeconfig: ${credentialProblem(error as NodeJS.ErrnoException)}`,
+    );
+  }
+  const totalMs = requestTimeout > 0 ? requestTimeout * 1000 : DEFAULT_TIMEOUTS.totalMs;
+  return {
+    url,
+    options,
+    agent: keepAlive(options.agent as Agent | undefined),
+    timeouts: { idleMs: Math.min(DEFAULT_TIMEOUTS.idleMs, totalMs), totalMs },
+  };
+}
+
+/** What an exec plugin prints may hold anything: of its failure only the first line is told, of others the kind. */
+function credentialProblem(error: NodeJS.ErrnoException): string {
+  if (error.code === "ENOENT")
+    return error.syscall?.startsWith("spawn")
+      ? `its credential plugin \`${error.path ?? ""}\` is not installed`
+      : `${error.path ?? "a file"}: no such file`;
+  if (error.code === "EACCES") return `${error.path ?? "a file"}: permission denied`;
+  const line = error.message.split("\n").find((each) => each.trim() !== "") ?? "no reason given";
+  return `no credentials: ${line.slice(0, 200)}`;
+}
+
+/** client-node makes agents that close each connection: a list of many pages would shake hands for each. */
+function keepAlive(agent: Agent | undefined): Agent | undefined {
+  // A proxy's agent is a class of its own, and left as it is.
+  if (agent === undefined || Object.getPrototypeOf(agent) !== SecureAgent.prototype) return agent;
+  return new SecureAgent({ ...(agent as SecureAgent).options, keepAlive: true, maxSockets: 6 });
+}
+
+/** Proxies by environment, as kubectl honours them (Go: net/http ProxyFromEnvironment). */
+function proxyFor({ protocol, hostname }: URL): string | undefined {
+  const value = (name: string) => process.env[name] ?? process.env[name.toLowerCase()];
+  const proxy = protocol === "https:" ? value("HTTPS_PROXY") : value("HTTP_PROXY");
+  if (!proxy || /^(localhost|127\.|\[?::1)/.test(hostname)) return undefined;
+  const exempt = (value("NO_PROXY") ?? "").split(",").map((entry) =>
+    entry
+      .trim()
+      .replace(/^(\*?\.)/, "")
+      .replace(/:\d+$/, ""),
+  );
+  const isExempt = exempt.some((entry) => entry === "*" || (entry !== "" && (hostname === entry || hostname.endsWith(`.${entry}`))));
+  return isExempt ? undefined : proxy.includes("://") ? proxy : `http://${proxy}`;
+}
+
+/** Reads a file that holds a token and nothing else. */
+export function readToken(file: string, flag: string): string {
+  let text: string;
+  try {
+    text = readFileSync(file, "utf8").trim();
+  } catch (error) {
+    throw new LiveError(
+      "configuration",
+      `${flag}: ${file}: ${(error as NodeJS.ErrnoException).code === "ENOENT" ? "no such file" : "cannot be read"}`,
+    );
+  }
+  return checkToken(text, `${flag}: ${file}`);
+}
+
+/** Header values cannot hold line ends and the like: such a token would break off, or add headers. */
+export function checkToken(text: string, where: string): string {
+  if (text === "") throw new LiveError("configuration", `${where}: empty, though it should hold a token`);
+  if (!/^[\x21-\x7e]+$/.test(text))
+    throw new LiveError("configuration", `${where}: what it holds is no token (spaces or other characters that none has)`);
+  return text;
+}
