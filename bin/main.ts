@@ -6,12 +6,19 @@ declare const EMBEDDED_MANIFEST: CommandManifest | undefined;
 
 /** Every command with the import that loads it: a static map, since a scan of directories is felt at every call. */
 export const COMMANDS = {
+  "audit:promote": () => import("../commands/audit/promote.ts"),
+  "audit:verdicts": () => import("../commands/audit/verdicts.ts"),
   "gen:networkpolicy": () => import("../commands/gen/networkpolicy.ts"),
+  "gen:seccomp": () => import("../commands/gen/seccomp.ts"),
   simulate: () => import("../commands/simulate.ts"),
+  snapshot: () => import("../commands/snapshot.ts"),
   version: () => import("../commands/version.ts"),
 };
 
 if (import.meta.main) {
   const manifest = typeof EMBEDDED_MANIFEST === "undefined" ? undefined : EMBEDDED_MANIFEST;
-  process.exitCode = await runCommandLine(process.argv.slice(2), VERSION, COMMANDS, manifest);
+  const exitCode = await runCommandLine(process.argv.slice(2), VERSION, COMMANDS, manifest);
+  // After an error nothing is waited for: a server that is slow to answer must not keep the program.
+  if (exitCode > 1) process.exit(exitCode);
+  process.exitCode = exitCode;
 }

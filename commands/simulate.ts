@@ -1,12 +1,16 @@
 import { Command, Flags } from "@oclif/core";
-import { clusterFlags, outputFlags, policyFlags, trafficFlags } from "../src/cli/flags.ts";
+import { clusterFlags, liveOf, outputFlags, policyFlags, trafficFlags } from "../src/cli/flags.ts";
 
 export default class Simulate extends Command {
   static override summary = "Tell which observed connections policies would drop, and why.";
   static override description =
     "Replays observed traffic against policies, in this process: no cluster is touched. The candidate policies are laid over those that the snapshot holds, as `kubectl apply` would lay them. Connections that were seen to work and that the policies deny are grouped by cause, each with the policy, its file and line, and the rule that came nearest to allowing it.\n\nExit codes: 0 nothing would be dropped, 1 something would, 2 or more an error.";
-  static override usage = "<%= command.id %> --pcap FILE --snapshot FILE [-f FILE|DIR] [flags]";
+  static override usage = "<%= command.id %> [--pcap FILE] [--snapshot FILE] [-f FILE|DIR] [flags]";
   static override examples = [
+    {
+      description: "What would break in the cluster of the current context, by what its kguardian broker observed?",
+      command: "<%= config.bin %> <%= command.id %> -f policies",
+    },
     {
       description: "What would break if these policies were applied?",
       command:
@@ -45,7 +49,15 @@ export default class Simulate extends Command {
     // The parsing of --help must not wait for the engine.
     const [{ simulate }, { deliverSimulation }] = await Promise.all([import("../src/cli/simulate.ts"), import("../src/cli/deliver.ts")]);
     const { pcap = [], flows = [], snapshot = [], filename = [], report = [] } = flags;
-    const result = await simulate({ ...flags, pcap, flows, snapshot, filename, policyMode: flags["policy-mode"] as "overlay" | "replace" });
+    const result = await simulate({
+      ...flags,
+      ...liveOf(flags),
+      pcap,
+      flows,
+      snapshot,
+      filename,
+      policyMode: flags["policy-mode"] as "overlay" | "replace",
+    });
     process.exitCode = await deliverSimulation(result, {
       ...flags,
       report,

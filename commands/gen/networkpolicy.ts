@@ -1,5 +1,5 @@
 import { Args, Command, Flags } from "@oclif/core";
-import { clusterFlags, trafficFlags } from "../../src/cli/flags.ts";
+import { clusterFlags, liveOf, trafficFlags } from "../../src/cli/flags.ts";
 import { CNI_NAMES } from "../../src/evaluate/profile.ts";
 
 export default class GenNetworkPolicy extends Command {
@@ -7,8 +7,16 @@ export default class GenNetworkPolicy extends Command {
   static override summary = "Write least-privilege network policies from observed traffic, and prove them.";
   static override description =
     "Learns which peers and ports each workload used, and writes one policy a workload: pods by their lasting labels, the backend's target port, outside addresses as the fewest prefixes. Before anything is written, what was learned is replayed against what was generated, every rule must be used, and what lies just beside each rule must be denied; otherwise nothing is written.\n\nConnections that were refused, never answered or dropped are not learned from, and are counted in the summary. A direction in which nothing was seen is closed, and the summary says so.\n\nExit codes: 0, or 2 and more for an error.";
-  static override usage = "<%= command.id %> [NAME|KIND/NAME] --pcap FILE --snapshot FILE [flags]";
+  static override usage = "<%= command.id %> [NAME|KIND/NAME] [--pcap FILE] [--snapshot FILE] [flags]";
   static override examples = [
+    {
+      description: "For one workload of the cluster of the current context, from what its kguardian broker observed:",
+      command: "<%= config.bin %> <%= command.id %> deploy/orders -n shop",
+    },
+    {
+      description: "The same, applied after the server's dry run and a simulation:",
+      command: "<%= config.bin %> <%= command.id %> deploy/orders -n shop --dry-run=false",
+    },
     {
       description: "A policy for one workload, written to policies/:",
       command:
@@ -33,10 +41,9 @@ export default class GenNetworkPolicy extends Command {
     ...clusterFlags,
     namespace: Flags.string({
       char: "n",
-      default: "default",
       helpValue: "NAME",
       helpGroup: "CLUSTER",
-      summary: "Namespace of NAME and --all, and of policies that name none.",
+      summary: "Namespace of NAME and --all, and of policies that name none; the context's of a live cluster, else default.",
     }),
     all: Flags.boolean({ char: "a", helpGroup: "WHAT", summary: "Every workload of the namespace." }),
     "all-namespaces": Flags.boolean({ char: "A", helpGroup: "WHAT", summary: "Every workload of every namespace." }),
@@ -94,9 +101,20 @@ export default class GenNetworkPolicy extends Command {
     }),
     "dry-run": Flags.string({
       default: "true",
-      helpValue: "true|client",
-      helpGroup: "OUTPUT",
-      summary: "Write files only. false and server, which apply, are refused by this version.",
+      helpValue: "true|false|client|server",
+      helpGroup: "APPLY",
+      summary:
+        "true and client: write files only. server: also ask the API server what it would do. false: apply them server-side, after its dry run and a simulation of the observed traffic.",
+    }),
+    force: Flags.boolean({
+      helpGroup: "APPLY",
+      summary: "Apply though observed connections would be dropped, and take over fields that somebody else set.",
+    }),
+    yes: Flags.boolean({ char: "y", helpGroup: "APPLY", summary: "Do not ask before the cluster is changed." }),
+    backup: Flags.string({
+      helpValue: "FILE",
+      helpGroup: "APPLY",
+      summary: "Where policies that are replaced are kept; kguardian-backup-TIME.yaml by default.",
     }),
     output: Flags.string({
       char: "o",
@@ -118,13 +136,11 @@ export default class GenNetworkPolicy extends Command {
 
   async run(): Promise<void> {
     const { args, flags } = await this.parse(GenNetworkPolicy);
-    const [{ generatePolicies }, { deliverGeneration }] = await Promise.all([
-      import("../../src/cli/generate.ts"),
-      import("../../src/cli/deliverGeneration.ts"),
-    ]);
+    const { runGenerate } = await import("../../src/cli/runGenerate.ts");
     const { pcap = [], flows = [], snapshot = [], report = [] } = flags;
-    const result = await generatePolicies({
+    const generate = {
       ...flags,
+      ...liveOf(flags),
       pcap,
       flows,
       snapshot,
@@ -139,7 +155,7 @@ export default class GenNetworkPolicy extends Command {
       widen: flags["cidr-max-widen"],
       minWindow: flags["min-window"],
       minConnections: flags["min-connections"],
-    });
-    await deliverGeneration(result, { ...flags, report, outputDirectory: flags["output-dir"], merge: flags.merge });
+    };
+    await runGenerate(generate, { ...flags, report, outputDirectory: flags["output-dir"], merge: flags.merge });
   }
 }

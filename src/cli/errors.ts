@@ -1,5 +1,6 @@
 import { CaptureError } from "../capture/captureError.ts";
 import { ManifestError } from "../cluster/manifestError.ts";
+import { LiveError } from "../live/liveError.ts";
 import { printable } from "../report/text.ts";
 
 /** Exit codes of the contract: 0 nothing found, 1 something found, 2 and more an error. */
@@ -31,7 +32,7 @@ export interface Failure {
 export function failureOf(error: unknown, command: string): Failure {
   if (error instanceof ManifestError) return failure(error.text);
   if (error instanceof UsageError) return failure(error.message, error.others);
-  if (error instanceof CaptureError) return failure(error.message);
+  if (error instanceof CaptureError || error instanceof LiveError) return failure(error.message);
   if (isParseError(error)) return failure(`${parseMessage(error.message)}; see \`${command} --help\``);
   const text = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
   return {

@@ -1,5 +1,6 @@
 import { Flags } from "@oclif/core";
 import { CNI_NAMES } from "../evaluate/profile.ts";
+import type { LiveFlags } from "./sources.ts";
 
 /*
  * Flags that several commands share, in the words of the command contract. oclif would turn a repeated flag followed by words
@@ -8,6 +9,7 @@ import { CNI_NAMES } from "../evaluate/profile.ts";
 
 const repeated = { multiple: true, multipleNonGreedy: true } as const;
 
+/** Without any of the first two, the live broker is asked. */
 export const trafficFlags = {
   pcap: Flags.string({
     ...repeated,
@@ -24,7 +26,8 @@ export const trafficFlags = {
   since: Flags.string({
     helpValue: "TIME",
     helpGroup: "TRAFFIC",
-    summary: "Only traffic from this moment on: an RFC 3339 time, or a duration back from the newest record (30m, 24h).",
+    summary:
+      "Only traffic from this moment on: an RFC 3339 time, or a duration back from the newest record, of a broker from now (30m, 24h).",
   }),
   until: Flags.string({ helpValue: "TIME", helpGroup: "TRAFFIC", summary: "Only traffic up to this moment, written as --since is." }),
   dns: Flags.string({
@@ -34,21 +37,66 @@ export const trafficFlags = {
   }),
 };
 
+/** Where the live cluster and the broker are, for what no file was given of. */
+export const liveFlags = {
+  kubeconfig: Flags.string({
+    helpValue: "FILE",
+    helpGroup: "CLUSTER",
+    summary: "Kubeconfig of the live cluster; as kubectl finds it without.",
+  }),
+  context: Flags.string({ helpValue: "NAME", helpGroup: "CLUSTER", summary: "Context of the kubeconfig." }),
+  "request-timeout": Flags.string({
+    helpValue: "DURATION",
+    helpGroup: "CLUSTER",
+    summary: "How long one request to the cluster or broker may take (30s, 2m).",
+  }),
+  "broker-url": Flags.string({
+    helpValue: "URL",
+    helpGroup: "BROKER",
+    summary: "Where the kguardian broker is; also from KGUARDIAN_BROKER_URL. Without one, a port-forward through the API server.",
+  }),
+  "broker-service": Flags.string({ helpValue: "NAME", helpGroup: "BROKER", summary: "Service of the broker; broker by default." }),
+  "broker-namespace": Flags.string({
+    helpValue: "NAME",
+    helpGroup: "BROKER",
+    summary: "Namespace of the broker; KUBE_GUARDIAN_NAMESPACE, else kguardian.",
+  }),
+  "broker-token-file": Flags.string({
+    helpValue: "FILE",
+    helpGroup: "BROKER",
+    summary: "File with the broker's bearer token; also from KGUARDIAN_BROKER_TOKEN. Never on the command line.",
+  }),
+};
+
+/** What of the live flags a command was given, by the names that the library has for them. */
+export function liveOf(flags: Readonly<Record<string, unknown>>): LiveFlags {
+  const text = (name: string) => flags[name] as string | undefined;
+  return {
+    kubeconfig: text("kubeconfig"),
+    context: text("context"),
+    requestTimeout: text("request-timeout"),
+    brokerUrl: text("broker-url"),
+    brokerService: text("broker-service"),
+    brokerNamespace: text("broker-namespace"),
+    brokerTokenFile: text("broker-token-file"),
+  };
+}
+
 export const clusterFlags = {
   snapshot: Flags.string({
     ...repeated,
     helpValue: "FILE|DIR|-",
     helpGroup: "CLUSTER",
     summary:
-      "Kubernetes objects as `kubectl get ns,nodes,pods,svc,endpointslices,deploy,rs,sts,ds,jobs,cronjobs,netpol -A -o yaml` (or json) prints them.",
+      "Kubernetes objects as `kubectl kguardian snapshot`, or `kubectl get ns,nodes,pods,svc,endpointslices,deploy,rs,sts,ds,jobs,cronjobs,netpol -A -o yaml` (or json) prints them. Without any, the live cluster.",
   }),
   namespace: Flags.string({
     char: "n",
-    default: "default",
     helpValue: "NAME",
     helpGroup: "CLUSTER",
-    summary: "Namespace of policies that name none.",
+    summary: "Namespace of policies that name none; the context's of a live cluster, else default.",
   }),
+  ...liveFlags,
 };
 
 export const policyFlags = {

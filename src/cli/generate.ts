@@ -4,6 +4,7 @@ import type { InputSummary } from "../capture/observation.ts";
 import { apiGroup } from "../cluster/objects.ts";
 import type { Cluster } from "../cluster/snapshot.ts";
 import { dialectOf } from "../evaluate/honoured.ts";
+import type { CniProfile } from "../evaluate/profile.ts";
 import { denyAll, POLICY_TYPES, type PolicyType } from "../generate/dialect.ts";
 import type { GivenFile, GivenPolicies } from "../generate/extend.ts";
 import { type Generation, generate } from "../generate/generate.ts";
@@ -12,19 +13,19 @@ import { MANAGED_BY, MANAGER } from "../generate/plan.ts";
 import { labelOf, type SelectableWorkload, Workloads } from "../generate/workloads.ts";
 import { parseDuration } from "../net/time.ts";
 import { NotExtendable } from "../policy/extendText.ts";
+import type { PolicySet } from "../policy/model.ts";
 import { nearest } from "../policy/objectReader.ts";
 import { policyGroup } from "../policy/readPolicies.ts";
 import { loadRegexEngine } from "../policy/regex.ts";
 import type { GenerationResult } from "../report/generationReport.ts";
 import { chooseProfile } from "./chooseProfile.ts";
 import { UsageError } from "./errors.ts";
-import { existingPolicies, loadCandidates, loadCluster, readText, refuseTwoStdins, type TrafficFlags } from "./inputs.ts";
-import { observe } from "./observe.ts";
+import { existingPolicies, loadCandidates, readText, refuseTwoStdins, type TrafficFlags } from "./inputs.ts";
+import { type Observation, observe } from "./observe.ts";
+import { openSources, type SourceFlags, type Sources } from "./sources.ts";
 import { collectAtOnce, expectLongWork, growSlowly } from "./tiers.ts";
 
-export interface GenerateFlags extends TrafficFlags {
-  readonly snapshot: readonly string[];
-  readonly namespace: string;
+export interface GenerateFlags extends TrafficFlags, SourceFlags {
   readonly cni: string;
   /** `deploy/web`, `web` or a pod's name; undefined with --all. */
   readonly name: string | undefined;
@@ -45,33 +46,43 @@ export interface GenerateFlags extends TrafficFlags {
   readonly minConnections: string | undefined;
 }
 
+/** What a generation was made from: what applying it is judged by. */
+export interface GenerationContext {
+  readonly sources: Sources;
+  readonly observation: Observation;
+  readonly existing: PolicySet;
+  readonly profile: CniProfile;
+}
+
 /** `gen networkpolicy`: traffic -> connections -> what workloads need -> policies, proven. Throws where the proof fails. */
-export async function generatePolicies(flags: GenerateFlags): Promise<GenerationResult> {
-  refuseTwoStdins({ "--pcap": flags.pcap, "--flows": flags.flows, "--snapshot": flags.snapshot });
-  const type = checkFlags(flags);
-  const limits = readLimits(flags);
+export async function generatePolicies(given: GenerateFlags): Promise<GenerationResult & { readonly context: GenerationContext }> {
+  refuseTwoStdins({ "--pcap": given.pcap, "--flows": given.flows, "--snapshot": given.snapshot });
+  const type = checkFlags(given);
+  const limits = readLimits(given);
   collectAtOnce();
   growSlowly();
   expectLongWork(false);
-  const cluster = await loadCluster(flags.snapshot);
+  const sources = await openSources(given);
+  const { cluster } = sources;
+  const flags = { ...given, namespace: sources.namespace };
   const existing = await existingPolicies(cluster, flags.namespace);
   const dialect = { type, isClusterWide: flags.clusterWide };
-  const given = flags.merge === undefined ? undefined : await loadGiven(flags.merge, flags.namespace, cluster);
+  const extended = flags.merge === undefined ? undefined : await loadGiven(flags.merge, flags.namespace, cluster);
   // What is to be written says which plugin it is for, where nothing else does.
   const example = denyAll(dialect, flags.namespace, "example");
-  const withExample = { ...existing, policies: [...existing.policies, ...(given?.set.policies ?? []), example] };
+  const withExample = { ...existing, policies: [...existing.policies, ...(extended?.set.policies ?? []), example] };
   const { profile, because, warnings: cniWarnings } = chooseProfile(flags.cni, cluster.cni, withExample, existing.unevaluated);
   if (!profile.dialects.includes(dialectOf(example)))
     throw new UsageError(
       `--type ${type}: ${profile.name} (${because}) does not enforce ${example.ref.kind} of ${apiGroup(example.ref.apiVersion)}`,
     );
-  const observation = await observe(flags, cluster, flags.l7 || flags.fqdn);
+  const observation = await observe(flags, sources, flags.l7 || flags.fqdn);
   if (type !== "kubernetes") await loadRegexEngine();
   const { world, traffic } = observation;
   const workloads = new Workloads(world.pods, cluster.workloadSelectors, flags.perPod);
   const wanted = new Set(chooseWorkloads(flags, workloads, cluster));
   const isTaken = takenNames(
-    [...cluster.policyObjects, ...(given === undefined ? [] : [...given.files.values()].flatMap(({ objects }) => objects))],
+    [...cluster.policyObjects, ...(extended === undefined ? [] : [...extended.files.values()].flatMap(({ objects }) => objects))],
     example.ref,
   );
   const generation = extendable(() =>
@@ -96,7 +107,7 @@ export async function generatePolicies(flags: GenerateFlags): Promise<Generation
         byName: flags.fqdn,
         ...limits,
       },
-      ...(given === undefined ? {} : { given }),
+      ...(extended === undefined ? {} : { given: extended }),
       sources: traffic.inputs.map(({ name }) => baseName(name)),
     }),
   );
@@ -108,6 +119,7 @@ export async function generatePolicies(flags: GenerateFlags): Promise<Generation
     cni: { name: profile.name, because, caveats: profile.caveats },
     warnings: [...cluster.warnings, ...cniWarnings, ...existing.warnings, ...observation.warnings, ...hostNotes(flags, cluster)],
     wanted: wanted.size,
+    context: { sources, observation, existing, profile },
   };
 }
 
@@ -150,12 +162,10 @@ function isDirectory(path: string): boolean {
 
 /** Refuses flags that do not go together; returns the kind of policies. */
 function checkFlags({ dryRun, merge, defaultDeny, type, clusterWide, l7, fqdn, name, all, allNamespaces }: GenerateFlags): PolicyType {
-  if (!["true", "client"].includes(dryRun))
-    throw new UsageError(
-      ["false", "server"].includes(dryRun)
-        ? `--dry-run=${dryRun}: this version writes files and applies nothing; review them, then \`kubectl apply --server-side -f DIR\``
-        : `--dry-run: \`${dryRun}\` is none of true, false, client, server`,
-    );
+  if (!["true", "client", "false", "server"].includes(dryRun))
+    throw new UsageError(`--dry-run: \`${dryRun}\` is none of true, false, client, server`);
+  if (merge !== undefined && (dryRun === "false" || dryRun === "server"))
+    throw new UsageError("--merge writes into your own files: apply those as you always do (`kubectl diff -f`, `kubectl apply -f`)");
   const found = POLICY_TYPES.find((each) => each === (type === "k8s" ? "kubernetes" : type))!;
   if (merge !== undefined && defaultDeny)
     throw new UsageError("--merge and --default-deny exclude each other: what is extended stays as closed as it is");
@@ -213,7 +223,7 @@ const KINDS: Readonly<Record<string, string>> = {
 
 /** Returns the workloads that are asked for: one by name, all of a namespace, or all. */
 function chooseWorkloads(
-  { name, all, allNamespaces, namespace }: GenerateFlags,
+  { name, all, allNamespaces, namespace }: GenerateFlags & { readonly namespace: string },
   workloads: Workloads,
   cluster: Cluster,
 ): readonly SelectableWorkload[] {

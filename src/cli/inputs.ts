@@ -7,7 +7,7 @@ import { readRecords } from "../capture/records.ts";
 import { LINK_TYPE, OUTSIDE_WINDOW, SKIP_REASONS } from "../capture/skipReasons.ts";
 import { isPolicyObject } from "../cluster/cni.ts";
 import { type ManifestObject, readManifestFiles } from "../cluster/manifest.ts";
-import { type Cluster, readCluster } from "../cluster/snapshot.ts";
+import type { Cluster } from "../cluster/snapshot.ts";
 import { epochsOf } from "../evaluate/surroundings.ts";
 import { FlowTable } from "../flow/flowTable.ts";
 import { L7Hints } from "../flow/hints.ts";
@@ -18,11 +18,9 @@ import { parseDuration, parseRfc3339 } from "../net/time.ts";
 import type { Problem } from "../policy/problem.ts";
 import { type PolicyReading, readPolicies } from "../policy/readPolicies.ts";
 import { loadRegexEngine } from "../policy/regex.ts";
+import { addBroker, type BrokerAnswers } from "./broker.ts";
 import { UsageError } from "./errors.ts";
 import { Progress } from "./progress.ts";
-
-/** What commands that take a snapshot tell those who have none. */
-const SNAPSHOT_HINT = "kubectl get ns,nodes,pods,svc,endpointslices,deploy,rs,sts,ds,jobs,cronjobs,netpol -A -o yaml > snapshot.yaml";
 
 /** Traffic as it was read: rows of connections and what was learned on the side. */
 export interface Traffic {
@@ -31,6 +29,8 @@ export interface Traffic {
   readonly parties: LoggedParties;
   readonly hints: L7Hints;
   readonly inputs: readonly InputSummary[];
+  /** What a reader must know of where it comes from, one line each. */
+  readonly notes: readonly string[];
 }
 
 export interface TrafficFlags {
@@ -48,23 +48,16 @@ export function refuseTwoStdins(inputs: Readonly<Record<string, readonly string[
     throw new UsageError(`\`-\` (standard input) is given ${users.length} times (${users.join(", ")}): it can be read once`);
 }
 
-/** Reads the cluster objects of `--snapshot`. */
-export async function loadCluster(paths: readonly string[]): Promise<Cluster> {
-  if (paths.length === 0)
-    throw new UsageError(
-      `no --snapshot: who owns which address is read from cluster objects (this version asks no live cluster); make one with \`${SNAPSHOT_HINT}\``,
-    );
-  const { objects, warnings } = await readManifestFiles(paths, { recursive: false, stdin: () => readAll(process.stdin) });
-  const cluster = readCluster(objects);
-  if (cluster.pods.length === 0)
-    throw new UsageError(`${paths.join(", ")}: no Pod in it, so no address can be given a name; make a snapshot with \`${SNAPSHOT_HINT}\``);
-  return warnings.length > 0 ? { ...cluster, warnings: [...warnings, ...cluster.warnings] } : cluster;
-}
-
-/** Reads captures and flow records into one table; `everyRequest`: policies look at requests, so that one a client and server is not enough. */
-export async function loadTraffic(flags: TrafficFlags, cluster: Cluster, everyRequest: boolean): Promise<Traffic> {
-  if (flags.pcap.length + flags.flows.length === 0)
-    throw new UsageError("no traffic: give --pcap FILE or --flows FILE (this version asks no live broker)");
+/**
+ * Reads captures, flow records and what a broker told into one table; `everyRequest`: policies look at requests, so that one a client
+ * and server is not enough.
+ */
+export async function loadTraffic(
+  flags: TrafficFlags,
+  cluster: Cluster,
+  everyRequest: boolean,
+  broker: BrokerAnswers | undefined,
+): Promise<Traffic> {
   const table = new FlowTable();
   const names = new NameTable();
   const parties = new LoggedParties();
@@ -73,7 +66,7 @@ export async function loadTraffic(flags: TrafficFlags, cluster: Cluster, everyRe
   if (flags.dns !== undefined) readNames(flags.dns, names);
   const pcaps = expandInputs(flags.pcap, "captures");
   const flows = expandInputs(flags.flows, "flow logs");
-  const bounds = await timeBounds(flags, pcaps, flows);
+  const bounds = await timeBounds(flags, pcaps, flows, broker !== undefined);
   const inputs: InputSummary[] = [];
   let hints = new L7Hints();
   if (pcaps.length > 0) {
@@ -85,7 +78,9 @@ export async function loadTraffic(flags: TrafficFlags, cluster: Cluster, everyRe
   }
   for (const path of flows) inputs.push(await readRecords(path, { table, names, parties, hints, ...bounds }));
   for (const input of inputs) refuseUnusable(input);
-  return { table, names, parties, hints, inputs };
+  if (broker === undefined) return { table, names, parties, hints, inputs, notes: [] };
+  const { input, notes } = addBroker(broker, cluster, { table, parties, ...bounds });
+  return { table, names, parties, hints, inputs: [...inputs, input], notes };
 }
 
 /** An input of which nothing can be used is an error, not an empty answer: "nothing would be dropped" would be false. */
@@ -111,6 +106,7 @@ async function timeBounds(
   flags: TrafficFlags,
   pcaps: readonly string[],
   flows: readonly string[],
+  isLive: boolean,
 ): Promise<{ since?: number; until?: number }> {
   const bounds: { since?: number; until?: number } = {};
   let newest: number | undefined;
@@ -121,11 +117,11 @@ async function timeBounds(
     const back = parseDuration(text);
     if (moment !== undefined) bounds[name] = moment.seconds + moment.nanoseconds * 1e-9;
     else if (back !== undefined) {
-      newest ??= await newestRecordTime(pcaps, flows);
+      newest ??= isLive ? Date.now() / 1000 : await newestRecordTime(pcaps, flows);
       bounds[name] = newest - back;
     } else
       throw new UsageError(
-        `--${name}: \`${text}\` is no RFC 3339 time (2026-11-22T17:32:00Z) and no duration back from the newest record (30m, 24h)`,
+        `--${name}: \`${text}\` is no RFC 3339 time (2026-11-22T17:32:00Z) and no duration back from ${isLive ? "now" : "the newest record"} (30m, 24h)`,
       );
   }
   if (bounds.since !== undefined && bounds.until !== undefined && bounds.since > bounds.until)
@@ -238,5 +234,5 @@ function refuse(problems: readonly Problem[]): void {
 }
 
 function problemText({ file, line, column, path, message }: Problem): string {
-  return `${file}:${line}:${column}: ${path === "" ? "" : `${path}: `}${message}`;
+  return `${file}${line === 0 ? "" : `:${line}:${column}`}: ${path === "" ? "" : `${path}: `}${message}`;
 }

@@ -8,6 +8,7 @@ import { ESTABLISHED, UNKNOWN } from "../flow/outcome.ts";
 import type { LoggedParties } from "../flow/parties.ts";
 import type { Address } from "../net/address.ts";
 import { loadTraffic, type Traffic, type TrafficFlags } from "./inputs.ts";
+import type { Sources } from "./sources.ts";
 import { expectLongWork, MANY_ROWS } from "./tiers.ts";
 
 /** Observed traffic with whose it was: what every command that works on traffic begins with. */
@@ -23,11 +24,11 @@ export interface Observation {
 }
 
 /** Reads traffic, joins it into connections and resolves whose they were. `everyRequest`: see loadTraffic. */
-export async function observe(flags: TrafficFlags, cluster: Cluster, everyRequest: boolean): Promise<Observation> {
+export async function observe(flags: TrafficFlags, { cluster, broker }: Sources, everyRequest: boolean): Promise<Observation> {
   expectLongWork(true);
-  const traffic = await loadTraffic(flags, cluster, everyRequest);
+  const traffic = await loadTraffic(flags, cluster, everyRequest, broker);
   expectLongWork(traffic.table.size > MANY_ROWS);
-  const connections = connect(traffic.table, surroundingsOf(cluster), traffic.hints);
+  const connections = connect(traffic.table, surroundingsOf(cluster), traffic.hints, traffic.parties);
   expectLongWork(connections.size > MANY_ROWS);
   const resolver = new EndpointResolver(cluster, traffic.table.addresses, traffic.names, traffic.parties);
   const world: World = {
@@ -56,8 +57,8 @@ function requestsOf(i: number, { hints }: Traffic, connections: Connections): re
   return isWhole ? requests : [...requests, {}];
 }
 
-function warningsOf({ since, until }: TrafficFlags, cluster: Cluster, { names }: Traffic, connections: Connections): string[] {
-  const warnings = [...connections.warnings, ...gapsOf(cluster)];
+function warningsOf({ since, until }: TrafficFlags, cluster: Cluster, { names, notes }: Traffic, connections: Connections): string[] {
+  const warnings = [...notes, ...connections.warnings, ...gapsOf(cluster)];
   if (names.leftOut > 0) warnings.push(`${names.leftOut} names of addresses were left out: more than any honest DNS gives`);
   if (connections.size === 0)
     warnings.push(

@@ -30,8 +30,8 @@ function writeWhole(stream: Writable, bytes: Uint8Array): Promise<void> {
   });
 }
 
-/** Writes pieces of text to a file, replacing what it held. */
-export async function writeFilePieces(path: string, pieces: Iterable<string | Uint8Array>): Promise<void> {
+/** Writes pieces of text to a file, replacing what it held. `flag` is where the user named it. */
+export async function writeFilePieces(path: string, pieces: Iterable<string | Uint8Array>, flag = "--report"): Promise<void> {
   try {
     const stream = createWriteStream(path);
     await once(stream, "open");
@@ -39,7 +39,7 @@ export async function writeFilePieces(path: string, pieces: Iterable<string | Ui
     stream.end();
     await once(stream, "close");
   } catch (error) {
-    throw new UsageError(`--report: ${path}: ${systemReason(error)}`);
+    throw new UsageError(`${flag}: ${path}: ${systemReason(error)}`);
   }
 }
 

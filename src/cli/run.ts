@@ -118,7 +118,10 @@ async function loadConfig(version: string, loaders: Readonly<Record<string, Comm
     pjson,
     commands,
     commandIDs: Object.keys(manifest),
-    topics: [{ name: "gen", description: "Write policies from observed traffic." }],
+    topics: [
+      { name: "audit", description: "Look at audit policies and promote them." },
+      { name: "gen", description: "Write policies and seccomp profiles from what was observed." },
+    ],
     hooks: {},
     type: "core",
     moduleType: "module",

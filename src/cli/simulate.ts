@@ -10,13 +10,13 @@ import type { SimulationResult } from "../report/simulationResult.ts";
 import { summarizeSimulation } from "../report/summarizeSimulation.ts";
 import { chooseProfile } from "./chooseProfile.ts";
 import { UsageError } from "./errors.ts";
-import { existingPolicies, loadCandidates, loadCluster, type PolicyFlags, readText, refuseTwoStdins, type TrafficFlags } from "./inputs.ts";
+import { existingPolicies, loadCandidates, type PolicyFlags, readText, refuseTwoStdins, type TrafficFlags } from "./inputs.ts";
 import { observe } from "./observe.ts";
 import { Progress } from "./progress.ts";
+import { openSources, type SourceFlags } from "./sources.ts";
 import { collectAtOnce, expectLongWork } from "./tiers.ts";
 
-export interface SimulateFlags extends TrafficFlags, PolicyFlags {
-  readonly snapshot: readonly string[];
+export interface SimulateFlags extends TrafficFlags, SourceFlags, Omit<PolicyFlags, "namespace"> {
   readonly policyMode: "overlay" | "replace";
   readonly cni: string;
   readonly ignore?: string | undefined;
@@ -29,14 +29,15 @@ export async function simulate(flags: SimulateFlags): Promise<SimulationResult> 
   collectAtOnce();
   expectLongWork(false);
   const accepted = flags.ignore === undefined ? [] : readIgnoreFile(flags.ignore);
-  const cluster = await loadCluster(flags.snapshot);
-  const candidates = await loadCandidates(flags, cluster);
-  const existing = await existingPolicies(cluster, flags.namespace);
+  const sources = await openSources(flags);
+  const { cluster, namespace } = sources;
+  const candidates = await loadCandidates({ ...flags, namespace }, cluster);
+  const existing = await existingPolicies(cluster, namespace);
   const merged = flags.filename.length === 0 ? existing : overlay(existing, candidates, flags.policyMode);
   const chosen = chooseProfile(flags.cni, cluster.cni, merged, [...existing.unevaluated, ...candidates.unevaluated]);
   const { profile, because, warnings: cniWarnings } = chosen;
   const judged = flags.staged ? promoteStaged(merged) : merged;
-  const observation = await observe(flags, cluster, [...existing.policies, ...judged.policies].some(looksAtRequests));
+  const observation = await observe(flags, sources, [...existing.policies, ...judged.policies].some(looksAtRequests));
   const { traffic, connections, resolver, world } = observation;
   const baseline = new Evaluator(existing, world, profile);
   const evaluator = judged === existing ? baseline : new Evaluator(judged, world, profile);

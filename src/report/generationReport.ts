@@ -19,6 +19,8 @@ export interface GenerationResult {
   readonly warnings: readonly string[];
   /** Workloads that policies were asked for. */
   readonly wanted: number;
+  /** What became of the policies in a cluster; absent where none was touched. */
+  readonly applied?: readonly { readonly apiVersion: string; readonly kind: string; readonly name: string }[];
 }
 
 const REASONS: Readonly<Record<LeftOutReason, string>> = {
@@ -100,6 +102,7 @@ export function generationReport(result: GenerationResult, directory: string | u
     cautions: generation.cautions,
     nothingLearned: generation.unlearned.map(workloadJson),
     notSeen: unobserved.map(workloadJson),
+    ...(result.applied === undefined ? {} : { applied: result.applied }),
   };
 }
 

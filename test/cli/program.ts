@@ -23,7 +23,8 @@ export function run(args: readonly string[], input: string | Buffer = "", enviro
     input,
     encoding: "utf8",
     maxBuffer: 1 << 28,
-    env: { ...process.env, NO_COLOR: "1", ...environment },
+    // No cluster and no broker of whoever runs the tests.
+    env: { ...process.env, NO_COLOR: "1", HOME: folder, KUBECONFIG: "", KGUARDIAN_BROKER_URL: "", ...environment },
   });
   return { code: status, out: stdout, err: stderr };
 }

@@ -118,7 +118,7 @@ const ignoring = (name: string, text: string) => [...planted, "--ignore", file(n
 describe("a mistake is one line on standard error with what to do, nothing on standard output, exit 2", () => {
   test.each<[string, string[], RegExp]>([
     ["no traffic", ["simulate", "--snapshot", `${SHOP}/cluster.yaml`], /give --pcap FILE or --flows FILE/],
-    ["no snapshot", ["simulate", ...sound.slice(0, 2)], /no --snapshot: .*kubectl get ns,nodes,pods/],
+    ["no snapshot", ["simulate", ...sound.slice(0, 2)], /no --snapshot, and no cluster to ask .*kubectl get ns,nodes,pods/],
     ["a capture that is not there", ["simulate", "--pcap", "/nowhere.pcap", ...sound.slice(2)], /\/nowhere\.pcap: no such file/],
     ["a capture that is YAML", ["simulate", "--pcap", `${SHOP}/cluster.yaml`, ...sound.slice(2)], /not a packet capture: it begins with/],
     ["an empty capture", ["simulate", "--pcap", file("empty.pcap", ""), ...sound.slice(2)], /the file is empty/],

@@ -1,0 +1,133 @@
+import { parseDuration, parseRfc3339 } from "../net/time.ts";
+import {
+  cutText,
+  MOST_VERDICTS,
+  type ShownVerdict,
+  type VerdictsResult,
+  verdictsJson,
+  verdictsNames,
+  verdictsTable,
+  verdictsYaml,
+} from "../report/auditVerdicts.ts";
+import { plural, printable } from "../report/text.ts";
+import { UsageError } from "./errors.ts";
+import { writePieces } from "./output.ts";
+import { type LiveFlags, openBrokerOnly } from "./sources.ts";
+
+export interface VerdictsFlags extends LiveFlags {
+  readonly policy: string | undefined;
+  readonly namespace: string | undefined;
+  readonly allNamespaces: boolean;
+  readonly verdict: string | undefined;
+  readonly direction: string | undefined;
+  readonly since: string | undefined;
+  readonly limit: string;
+}
+
+/** The broker wants these as they are written here. */
+const VERDICTS = ["Allow", "WouldDeny"];
+const DIRECTIONS = ["Ingress", "Egress"];
+
+/** `audit verdicts`: what the broker's evaluator found that audit policies would deny, newest first. */
+export async function readVerdicts(flags: VerdictsFlags): Promise<VerdictsResult> {
+  const verdict = chosen("--verdict", flags.verdict, VERDICTS);
+  const direction = chosen("--direction", flags.direction, DIRECTIONS);
+  const limit = readLimit(flags.limit);
+  const now = Date.now() / 1000;
+  const since = readSince(flags.since, now);
+  if (flags.policy?.includes("/")) throw new UsageError(`--policy: \`${flags.policy}\`: give the name alone, and its namespace with -n`);
+  if (flags.allNamespaces && flags.namespace !== undefined) throw new UsageError("-n and -A exclude each other");
+  const namespace = flags.allNamespaces ? undefined : (flags.namespace ?? (await contextsNamespace(flags)));
+  const client = await openBrokerOnly(flags);
+  const version = await client.version();
+  // What is left out here must not use up the limit.
+  const asked = since === undefined ? limit : MOST_VERDICTS;
+  const query = {
+    ...(flags.policy === undefined ? {} : { policy: flags.policy }),
+    ...(namespace === undefined ? {} : { namespace }),
+    ...(verdict === undefined ? {} : { verdict }),
+    ...(direction === undefined ? {} : { direction }),
+    limit: String(asked),
+  };
+  const { rows, rejected } = await client.auditVerdicts(query);
+  const bad = Object.values(rejected).reduce((sum, count) => sum + count, 0);
+  const warnings = Object.entries(rejected).map(
+    ([reason, count]) => `${plural(count, "record")} of the broker could not be used: ${reason}`,
+  );
+  if (version.mismatch !== undefined) warnings.push(`the broker (${client.name}): ${version.mismatch}`);
+  const within = rows.filter(({ time }) => since === undefined || (time !== undefined && time.seconds + time.nanoseconds * 1e-9 >= since));
+  const timeless = since === undefined ? 0 : rows.filter(({ time }) => time === undefined).length;
+  if (timeless > 0) warnings.push(`${plural(timeless, "record")} without a time ${timeless === 1 ? "was" : "were"} left out by --since`);
+  const verdicts = newestFirst(within).slice(0, limit);
+  // An answer that goes back beyond --since is whole as far as it matters.
+  const isFull = rows.length + bad >= asked && within.length + timeless === rows.length;
+  return { verdicts, namespace, limit, mayBeCut: isFull || within.length > limit, now, warnings };
+}
+
+function newestFirst(rows: readonly ShownVerdict[]): ShownVerdict[] {
+  const at = ({ time }: ShownVerdict) => time ?? { seconds: -1, nanoseconds: 0 };
+  return rows.toSorted((a, b) => at(b).seconds - at(a).seconds || at(b).nanoseconds - at(a).nanoseconds);
+}
+
+/** Returns the word as the broker has it, whatever its case and hyphens. */
+function chosen(flag: string, text: string | undefined, known: readonly string[]): string | undefined {
+  if (text === undefined) return undefined;
+  const plain = text.toLowerCase().replace(/[-_ ]/g, "");
+  const found = known.find((word) => word.toLowerCase() === plain);
+  if (found === undefined) throw new UsageError(`${flag}: \`${text}\` is neither ${known.join(" nor ")}`);
+  return found;
+}
+
+function readLimit(text: string): number {
+  const limit = /^\d{1,4}$/.test(text) ? Number(text) : 0;
+  if (limit < 1 || limit > MOST_VERDICTS)
+    throw new UsageError(`--limit: \`${text}\` is no number from 1 to ${MOST_VERDICTS}, which is the most that the broker gives`);
+  return limit;
+}
+
+function readSince(text: string | undefined, now: number): number | undefined {
+  if (text === undefined) return undefined;
+  const moment = parseRfc3339(text);
+  if (moment !== undefined) return moment.seconds + moment.nanoseconds * 1e-9;
+  const back = parseDuration(text);
+  if (back === undefined)
+    throw new UsageError(`--since: \`${text}\` is no RFC 3339 time (2026-11-22T17:32:00Z) and no duration back from now (30m, 24h)`);
+  return now - back;
+}
+
+/** As kubectl: the context's namespace, else `default`. */
+async function contextsNamespace(flags: VerdictsFlags): Promise<string> {
+  const { contextNamespace, hasClusterConfiguration, loadKubeConfig } = await import("../live/kubeConfig.ts");
+  const { kubeconfig, context } = flags;
+  return (hasClusterConfiguration({ kubeconfig }) ? contextNamespace(loadKubeConfig({ kubeconfig, context })) : undefined) ?? "default";
+}
+
+const NONE_HINT = "an audit policy is judged once connections of the pods that it selects are recorded";
+
+/** Prints verdicts; that there are none is said on standard error, as kubectl does. */
+export async function deliverVerdicts(result: VerdictsResult, output: string): Promise<void> {
+  const isTable = output === "table" || output === "wide";
+  const { namespace } = result;
+  for (const warning of result.warnings) process.stderr.write(`warning: ${printable(warning)}\n`);
+  if (!isTable && result.mayBeCut) process.stderr.write(`warning: ${cutText(result.limit)}\n`);
+  if (isTable && result.verdicts.length === 0) {
+    const hint = namespace === undefined ? NONE_HINT : `-A looks in all namespaces and at policies of the whole cluster; ${NONE_HINT}`;
+    process.stderr.write(
+      `No verdicts found${namespace === undefined ? "" : ` of policies in namespace ${printable(namespace)}`}: ${hint}.\n`,
+    );
+  }
+  await writePieces(process.stdout, [printed(result, output)]);
+}
+
+function printed(result: VerdictsResult, output: string): string {
+  switch (output) {
+    case "json":
+      return verdictsJson(result);
+    case "yaml":
+      return verdictsYaml(result);
+    case "name":
+      return verdictsNames(result);
+    default:
+      return verdictsTable(result, output === "wide");
+  }
+}

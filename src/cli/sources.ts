@@ -1,0 +1,148 @@
+import { text as readAll } from "node:stream/consumers";
+import { textAt } from "../cluster/cni.ts";
+import { type ManifestObject, readManifestFiles } from "../cluster/manifest.ts";
+import { type Cluster, readCluster } from "../cluster/snapshot.ts";
+import type { Live } from "../live/live.ts";
+import { parseDuration } from "../net/time.ts";
+import { printable } from "../report/text.ts";
+import { askBroker, type BrokerAnswers } from "./broker.ts";
+import { UsageError } from "./errors.ts";
+
+/** How a snapshot is made where this program is not. */
+export const SNAPSHOT_HINT =
+  "`kubectl kguardian snapshot > snapshot.yaml`, or `kubectl get ns,nodes,pods,svc,endpointslices,deploy,rs,sts,ds,jobs,cronjobs,netpol -A -o yaml > snapshot.yaml`";
+
+/** Where the cluster and the broker are. */
+export interface LiveFlags {
+  readonly kubeconfig?: string | undefined;
+  readonly context?: string | undefined;
+  readonly requestTimeout?: string | undefined;
+  readonly brokerUrl?: string | undefined;
+  readonly brokerService?: string | undefined;
+  readonly brokerNamespace?: string | undefined;
+  readonly brokerTokenFile?: string | undefined;
+}
+
+export interface SourceFlags extends LiveFlags {
+  readonly snapshot: readonly string[];
+  readonly namespace?: string | undefined;
+  readonly pcap: readonly string[];
+  readonly flows: readonly string[];
+}
+
+/** What a command works on, wherever it comes from. */
+export interface Sources {
+  readonly cluster: Cluster;
+  /** Where objects belong that name no namespace. */
+  readonly namespace: string;
+  readonly broker: BrokerAnswers | undefined;
+  /** The live cluster, where it was asked. */
+  readonly live: Live | undefined;
+}
+
+const DEFAULT_NAMESPACE = "default";
+
+/** Opens what flags and environment name: files, the live cluster, the broker. */
+export async function openSources(flags: SourceFlags): Promise<Sources> {
+  const fromFiles = flags.pcap.length + flags.flows.length > 0;
+  // With files at hand the environment alone does not call for a broker.
+  const brokerUrl = flags.brokerUrl ?? (fromFiles ? undefined : process.env.KGUARDIAN_BROKER_URL || undefined);
+  const wantsBroker = !fromFiles || brokerUrl !== undefined;
+  if (!wantsBroker && flags.snapshot.length > 0) {
+    const read = await readSnapshot(flags.snapshot);
+    const cluster = checkPods(withWarnings(readCluster(read.objects), read.warnings), flags.snapshot);
+    return { cluster, namespace: flags.namespace ?? DEFAULT_NAMESPACE, broker: undefined, live: undefined };
+  }
+  return await openLiveSources(flags, wantsBroker, brokerUrl);
+}
+
+async function openLiveSources(flags: SourceFlags, wantsBroker: boolean, brokerUrl: string | undefined): Promise<Sources> {
+  const { hasClusterConfiguration, Live } = await import("../live/live.ts");
+  const fromSnapshot = flags.snapshot.length > 0;
+  const needsCluster = !fromSnapshot || (wantsBroker && brokerUrl === undefined);
+  const isConfigured = needsCluster && hasClusterConfiguration(flags);
+  if (needsCluster && !isConfigured) refuseWithoutCluster(flags, fromSnapshot, brokerUrl);
+  const live = isConfigured ? await Live.open({ ...flags, requestTimeout: timeoutOf(flags.requestTimeout) }) : undefined;
+  const namespace = flags.namespace ?? (fromSnapshot ? undefined : live?.namespace) ?? DEFAULT_NAMESPACE;
+  const reading = fromSnapshot ? readSnapshot(flags.snapshot) : live === undefined ? undefined : live.readCluster(namespace);
+  const objectsThere = async () => (await reading)?.objects ?? [];
+  const asking = wantsBroker
+    ? openBroker(flags, brokerUrl, live).then((client) => askBroker(client, async () => podNames(await objectsThere())))
+    : undefined;
+  // Whichever fails first is told; the other must not become an unhandled rejection.
+  const [read, broker] = await Promise.all([reading, asking]);
+  const objects = read?.objects ?? [];
+  const warnings = [...(read?.warnings ?? [])];
+  if (read === undefined)
+    warnings.push(
+      "there is no cluster and no --snapshot: who owns which address is what the broker recorded, and labels of namespaces, named ports, nodes and the policies in force are unknown",
+    );
+  const { brokerOnlyObjects } = await import("../live/brokerObjects.ts");
+  const further = broker === undefined ? [] : brokerOnlyObjects(broker.pods, broker.services, broker.traffic, objects, Date.now() / 1000);
+  const cluster = withWarnings(readCluster([...objects, ...further]), warnings);
+  return { cluster: fromSnapshot ? checkPods(cluster, flags.snapshot) : cluster, namespace, broker, live };
+}
+
+function refuseWithoutCluster(flags: SourceFlags, fromSnapshot: boolean, brokerUrl: string | undefined): void {
+  if (fromSnapshot)
+    throw new UsageError(
+      "no traffic: give --pcap FILE or --flows FILE, or --broker-url URL; there is no kubeconfig ($KUBECONFIG, ~/.kube/config) by which a broker in a cluster could be found",
+    );
+  // The broker's own records stand in.
+  if (brokerUrl !== undefined && flags.pcap.length + flags.flows.length === 0) return;
+  throw new UsageError(
+    `no --snapshot, and no cluster to ask (no $KUBECONFIG, no ~/.kube/config): who owns which address is read from cluster objects; make a snapshot where the cluster is with ${SNAPSHOT_HINT}`,
+  );
+}
+
+function podNames(objects: readonly ManifestObject[]): readonly string[] {
+  return objects.filter(({ value }) => value.kind === "Pod").map(({ value }) => textAt(value, "metadata", "name"));
+}
+
+async function openBroker(flags: SourceFlags, url: string | undefined, live: Live | undefined) {
+  const { openBroker: open } = await import("../live/live.ts");
+  return await open({
+    url,
+    service: flags.brokerService ?? "broker",
+    namespace: flags.brokerNamespace ?? (process.env.KUBE_GUARDIAN_NAMESPACE || "kguardian"),
+    tokenFile: flags.brokerTokenFile,
+    requestTimeout: timeoutOf(flags.requestTimeout),
+    live,
+    tell: (message) => process.stderr.write(`warning: ${printable(message)}\n`),
+  });
+}
+
+/** Opens the broker alone, for commands that ask it for other things than traffic. */
+export async function openBrokerOnly(flags: LiveFlags) {
+  const { hasClusterConfiguration, Live } = await import("../live/live.ts");
+  const url = flags.brokerUrl ?? (process.env.KGUARDIAN_BROKER_URL || undefined);
+  if (url === undefined && !hasClusterConfiguration(flags))
+    throw new UsageError(
+      "no broker: give --broker-url URL; there is no kubeconfig ($KUBECONFIG, ~/.kube/config) by which one in a cluster could be found",
+    );
+  const live = url === undefined ? await Live.open({ ...flags, requestTimeout: timeoutOf(flags.requestTimeout) }) : undefined;
+  return await openBroker({ ...flags, snapshot: [], pcap: [], flows: [] }, url, live);
+}
+
+/** Seconds of --request-timeout: a number of them, or with a unit; 0: as long as the defaults allow. */
+export function timeoutOf(text: string | undefined): number {
+  if (text === undefined) return 0;
+  const seconds = /^\d+$/.test(text) ? Number(text) : parseDuration(text);
+  if (seconds === undefined) throw new UsageError(`--request-timeout: \`${text}\` is no duration (30s, 2m), nor a number of seconds`);
+  return seconds;
+}
+
+/** Reads the cluster objects of `--snapshot`. */
+export async function readSnapshot(paths: readonly string[]) {
+  return await readManifestFiles(paths, { recursive: false, stdin: () => readAll(process.stdin) });
+}
+
+function checkPods(cluster: Cluster, paths: readonly string[]): Cluster {
+  if (cluster.pods.length === 0)
+    throw new UsageError(`${paths.join(", ")}: no Pod in it, so no address can be given a name; make a snapshot with ${SNAPSHOT_HINT}`);
+  return cluster;
+}
+
+function withWarnings(cluster: Cluster, warnings: readonly string[]): Cluster {
+  return warnings.length === 0 ? cluster : { ...cluster, warnings: [...warnings, ...cluster.warnings] };
+}
