@@ -5,7 +5,8 @@ import { dump } from "js-yaml";
 import { systemReason } from "../capture/byteSource.ts";
 import { servedObject } from "../cluster/manifest.ts";
 import { Evaluator } from "../evaluate/evaluator.ts";
-import { OUTCOME_NAMES, Simulation, VERDICTS } from "../evaluate/simulation.ts";
+import { Simulation, VERDICTS } from "../evaluate/simulation.ts";
+import { ESTABLISHED, UNKNOWN } from "../flow/outcome.ts";
 import { DEFAULT_DENY } from "../generate/names.ts";
 import type { Change } from "../live/apply.ts";
 import type { Live } from "../live/live.ts";
@@ -84,7 +85,10 @@ function inOrder(objects: readonly Record<string, unknown>[]): readonly Record<s
   return objects.toSorted((a, b) => (keyOf(a) < keyOf(b) ? -1 : keyOf(a) > keyOf(b) ? 1 : 0));
 }
 
-/** Judges the observed connections by what the server would store, beside what is in force. Returns those that worked and would not. */
+/**
+ * Judges the observed connections by what the server would store, beside what is in force. Returns those that worked and would not,
+ * or of which it is not known that they would.
+ */
 function wouldDrop(changes: readonly Change[], { existing, observation, profile, sources }: GenerationContext): string[] {
   const read = readPolicies(
     changes.map(({ after }) => servedObject(after, "the server's dry run")),
@@ -100,9 +104,14 @@ function wouldDrop(changes: readonly Change[], { existing, observation, profile,
   const simulation = new Simulation(connections, traffic.table.addresses, resolver, evaluator, baseline, requestsOf);
   const found: string[] = [];
   for (let i = 0; i < connections.size; i++) {
-    if (OUTCOME_NAMES[simulation.outcomes[i]] !== "would-drop" || VERDICTS[simulation.baselines[i]] === "deny") continue;
+    const verdict = VERDICTS[simulation.verdicts[i]];
+    const mayWork = connections.attempts[i][ESTABLISHED] + connections.attempts[i][UNKNOWN] > 0;
+    // What was open before is no worse than it was.
+    if (!mayWork || verdict === "allow" || VERDICTS[simulation.baselines[i]] === "deny") continue;
+    if (verdict === "unknown" && VERDICTS[simulation.baselines[i]] === "unknown") continue;
     const port = portLabel(connections.protocol(i), simulation.ports[i]);
-    found.push(`${endpointLabel(simulation.sources[i])} to ${endpointLabel(simulation.destinations[i])} ${port}`);
+    const doubt = verdict === "unknown" ? " (not for certain)" : "";
+    found.push(`${endpointLabel(simulation.sources[i])} to ${endpointLabel(simulation.destinations[i])} ${port}${doubt}`);
   }
   return [...new Set(found)].sort();
 }

@@ -22,6 +22,8 @@ export interface Server {
   readonly agent?: Agent | undefined;
   /** Opens the connection that HTTP is spoken over, where it is no socket of the system's (a port-forward). */
   readonly connect?: () => Promise<Duplex>;
+  /** A pause within an answer, milliseconds, that stands for a broken connection: such a connection is not told of its other side's end. */
+  readonly stallMs?: number;
 }
 
 export interface Request {
@@ -81,15 +83,14 @@ export async function send(server: Server, request: Request): Promise<Answer> {
   return {
     status: message.statusCode ?? 0,
     headers: message.headers,
-    body: (mostBytes) => bodyOf(message, url, timeouts, deadline, mostBytes, close),
+    body: (mostBytes) => bodyOf(message, server, deadline, mostBytes, close),
     discard: close,
   };
 }
 
 async function* bodyOf(
   message: IncomingMessage,
-  url: URL,
-  timeouts: Timeouts,
+  { url, timeouts, stallMs = Number.POSITIVE_INFINITY }: Server,
   deadline: number,
   mostBytes: number,
   close: () => void,
@@ -98,8 +99,9 @@ async function* bodyOf(
   let timer: NodeJS.Timeout | undefined;
   const restart = () => {
     clearTimeout(timer);
-    const left = Math.max(0, Math.min(timeouts.idleMs, deadline - Date.now()));
-    timer = setTimeout(() => message.destroy(timeout(url, left < timeouts.idleMs ? timeouts.totalMs : timeouts.idleMs)), left);
+    const left = Math.max(0, Math.min(timeouts.idleMs, stallMs, deadline - Date.now()));
+    const why = left === stallMs ? stalled(url, stallMs) : timeout(url, left < timeouts.idleMs ? timeouts.totalMs : timeouts.idleMs);
+    timer = setTimeout(() => message.destroy(why), left);
   };
   restart();
   try {
@@ -144,6 +146,10 @@ export function nameOf({ protocol, host }: URL): string {
 
 function timeout(url: URL, ms: number): LiveError {
   return new LiveError("timeout", `${nameOf(url)} gave no answer within ${Math.round(ms / 100) / 10} s`);
+}
+
+function stalled(url: URL, ms: number): LiveError {
+  return new LiveError("reset", `${nameOf(url)} fell silent within its answer for ${Math.round(ms / 1000)} s`);
 }
 
 const REASONS: Readonly<Record<string, readonly ["unreachable" | "reset", string]>> = {

@@ -18,7 +18,13 @@ export async function* jsonItems(chunks: AsyncIterable<Buffer>, who: string, mos
   let parts: Buffer[] = [];
   let held = 0;
   let number = 0;
+  const hold = (bytes: Buffer): void => {
+    held += bytes.length;
+    if (held > mostItemBytes)
+      throw new LiveError("wrong-service", `${who}: item ${number + 1} of its answer is longer than ${Math.round(mostItemBytes / 1e6)} MB`);
+  };
   const finish = (last: Buffer): unknown => {
+    hold(last);
     const text = parts.length === 0 ? last.toString("utf8") : Buffer.concat([...parts, last]).toString("utf8");
     parts = [];
     held = 0;
@@ -68,9 +74,7 @@ export async function* jsonItems(chunks: AsyncIterable<Buffer>, who: string, mos
       }
     }
     if (state !== "item") continue;
-    held += chunk.length - start;
-    if (held > mostItemBytes)
-      throw new LiveError("wrong-service", `${who}: item ${number + 1} of its answer is longer than ${Math.round(mostItemBytes / 1e6)} MB`);
+    hold(chunk.subarray(start));
     // The chunk's memory is used again by the stream.
     parts.push(Buffer.from(chunk.subarray(start)));
   }

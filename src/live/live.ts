@@ -63,8 +63,8 @@ export interface BrokerPlace {
 
 /** The port of the broker's Service (kguardian chart: broker.service.port). */
 const BROKER_PORT = 9090;
-/** Connections that a port-forward opens may take long to be refused: the kubelet waits too. */
-const FORWARD_IDLE_MS = 20_000;
+/** A forwarded port does not tell when the other side ends: it falls silent. A broker has its whole answer before it sends any of it. */
+const FORWARD_STALL_MS = 5000;
 
 /** Opens a broker by URL, else behind its Service through the API server. Nothing is asked of it yet. */
 export async function openBroker({ url, service, namespace, tokenFile, requestTimeout, live, tell }: BrokerPlace): Promise<BrokerClient> {
@@ -93,7 +93,8 @@ export async function openBroker({ url, service, namespace, tokenFile, requestTi
   const server: Server = {
     // What stands in the Host header; connections go through the API server.
     url: new URL(`http://${service}.${namespace}.svc:${BROKER_PORT}`),
-    timeouts: { ...timeouts, idleMs: Math.min(timeouts.idleMs, FORWARD_IDLE_MS) },
+    timeouts,
+    stallMs: FORWARD_STALL_MS,
     connect: () => forwardPort(live.config, target),
   };
   return new BrokerClient(server, `svc/${service} of ${namespace}, by port-forward to ${target.pod}`, token, events);

@@ -205,6 +205,7 @@ async function refuse(kubectl: LiveCluster["kubectl"], refusal: Refusal): Promis
   const must = (done: Finished) => {
     if (done.status !== 0) throw new Error(done.stderr);
   };
+  const operations = refusal.operations ?? ["CREATE", "UPDATE", "DELETE"];
   const isProbe = `request.name == '${name}'`;
   const policy = {
     apiVersion: "admissionregistration.k8s.io/v1",
@@ -214,14 +215,14 @@ async function refuse(kubectl: LiveCluster["kubectl"], refusal: Refusal): Promis
       failurePolicy: "Fail",
       matchConstraints: {
         resourceRules: [
-          rule(resource.group, resource.plural, refusal.operations ?? ["CREATE", "UPDATE", "DELETE"]),
+          rule(resource.group, resource.plural, operations),
           rule("networking.k8s.io", "networkpolicies", ["CREATE"]),
         ],
       },
       matchConditions: [
         {
           name: "named",
-          expression: `(request.name in ${JSON.stringify(names)} && request.resource.resource == '${resource.plural}') || ${isProbe}`,
+          expression: `(request.name in ${JSON.stringify(names)} && request.resource.resource == '${resource.plural}' && request.operation in ${JSON.stringify(operations)}) || ${isProbe}`,
         },
       ],
       validations: [
