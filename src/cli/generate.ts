@@ -11,6 +11,7 @@ import { type Generation, generate } from "../generate/generate.ts";
 import { DEFAULT_DENY, PolicyNames } from "../generate/names.ts";
 import { MANAGED_BY, MANAGER } from "../generate/plan.ts";
 import { labelOf, type SelectableWorkload, Workloads } from "../generate/workloads.ts";
+import { UDP } from "../net/protocol.ts";
 import { parseDuration } from "../net/time.ts";
 import { NotExtendable } from "../policy/extendText.ts";
 import type { PolicySet } from "../policy/model.ts";
@@ -108,7 +109,8 @@ export async function generatePolicies(given: GenerateFlags): Promise<Generation
         ...limits,
       },
       ...(extended === undefined ? {} : { given: extended }),
-      sources: traffic.inputs.map(({ name }) => baseName(name)),
+      // The pod that a broker is reached by is another one tomorrow: what is written should not change with it.
+      sources: traffic.inputs.map(({ name, format }) => (format === "broker" ? "the kguardian broker" : baseName(name))),
     }),
   );
   refuseUnproven(generation, flags);
@@ -117,7 +119,14 @@ export async function generatePolicies(given: GenerateFlags): Promise<Generation
     generation,
     inputs: traffic.inputs,
     cni: { name: profile.name, because, caveats: profile.caveats },
-    warnings: [...cluster.warnings, ...cniWarnings, ...existing.warnings, ...observation.warnings, ...hostNotes(flags, cluster)],
+    warnings: [
+      ...cluster.warnings,
+      ...cniWarnings,
+      ...existing.warnings,
+      ...observation.warnings,
+      ...hostNotes(flags, cluster),
+      ...(sources.broker === undefined ? [] : unseenNotes(wanted, cluster)),
+    ],
     wanted: wanted.size,
     context: { sources, observation, existing, profile },
   };
@@ -128,6 +137,17 @@ function hostNotes({ all, allNamespaces, namespace }: GenerateFlags, { pods }: C
   const isMeant = (pod: Cluster["pods"][number]) => pod.hostNetwork && (allNamespaces || (all && pod.namespace === namespace));
   const names = [...new Set(pods.filter(isMeant).map(({ workload }) => labelOf(workload)))].sort();
   return names.length === 0 ? [] : [`no policy is written for what runs on the host network, since none selects it: ${listed(names)}`];
+}
+
+/** The broker's probes see UDP where a pod sends it: whoever sends from a node or from outside is in none of its rows. */
+function unseenNotes(wanted: ReadonlySet<SelectableWorkload>, { pods }: Cluster): string[] {
+  const serving = new Set(pods.filter(({ ports }) => ports.some(({ protocol }) => protocol === UDP)).map(({ workload }) => workload));
+  const names = [...wanted].filter((each) => each.pods.some(({ workload }) => serving.has(workload))).map(labelOf);
+  return names.length === 0
+    ? []
+    : [
+        `who sends UDP to ${listed(names.sort())} from nodes or from outside is in no record of the broker, and no rule allows it: capture there, or add what you know`,
+      ];
 }
 
 /** A list that no rule can be added to is a mistake of the input. */

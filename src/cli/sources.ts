@@ -72,6 +72,7 @@ async function openLiveSources(flags: SourceFlags, wantsBroker: boolean, brokerU
   // Whichever fails first is told; the other must not become an unhandled rejection.
   const [read, broker] = await Promise.all([reading, asking]);
   const objects = read?.objects ?? [];
+  const isSnapshot = fromSnapshot || read === undefined;
   const warnings = [...(read?.warnings ?? [])];
   if (read === undefined)
     warnings.push(
@@ -79,7 +80,8 @@ async function openLiveSources(flags: SourceFlags, wantsBroker: boolean, brokerU
     );
   const { brokerOnlyObjects } = await import("../live/brokerObjects.ts");
   const further = broker === undefined ? [] : brokerOnlyObjects(broker.pods, broker.services, broker.traffic, objects, Date.now() / 1000);
-  const cluster = withWarnings(readCluster([...objects, ...further]), warnings);
+  const joined = readCluster([...objects, ...further]);
+  const cluster = withWarnings(isSnapshot ? joined : inWordsOfCluster(joined), warnings);
   return { cluster: fromSnapshot ? checkPods(cluster, flags.snapshot) : cluster, namespace, broker, live };
 }
 
@@ -135,6 +137,13 @@ export function timeoutOf(text: string | undefined): number {
 /** Reads the cluster objects of `--snapshot`. */
 export async function readSnapshot(paths: readonly string[]) {
   return await readManifestFiles(paths, { recursive: false, stdin: () => readAll(process.stdin) });
+}
+
+/** What is said of a snapshot holds of the live cluster too. */
+function inWordsOfCluster(cluster: Cluster): Cluster {
+  const reword = (text: string) => text.replace(/\bthe snapshot\b/g, "the cluster");
+  const { cni, warnings } = cluster;
+  return { ...cluster, warnings: warnings.map(reword), cni: { ...cni, because: reword(cni.because), warnings: cni.warnings.map(reword) } };
 }
 
 function checkPods(cluster: Cluster, paths: readonly string[]): Cluster {
