@@ -12,7 +12,7 @@ import { UnsayableError } from "../policy/printedObject.ts";
 import { printPolicy } from "../policy/printPolicies.ts";
 import type { Problem } from "../policy/problem.ts";
 import { readPolicies } from "../policy/readPolicies.ts";
-import { plural, printable, safeJson } from "../report/text.ts";
+import { listed, plural, printable, safeJson } from "../report/text.ts";
 import { UsageError } from "./errors.ts";
 import { refuseTwoStdins } from "./inputs.ts";
 import { writePieces } from "./output.ts";
@@ -357,10 +357,6 @@ function refuseTwins(promoted: readonly PromotedPolicy[]): void {
 
 function problemText({ file, line, column, path, message }: Problem): string {
   return `${file}${line === 0 ? "" : `:${line}:${column}`}: ${path === "" ? "" : `${path}: `}${message}`;
-}
-
-function listed(texts: readonly string[]): string {
-  return texts.length <= 5 ? texts.join(", ") : `${texts.slice(0, 5).join(", ")} and ${texts.length - 5} more`;
 }
 
 export interface DeliverPromotionFlags {

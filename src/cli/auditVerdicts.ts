@@ -37,8 +37,8 @@ export async function readVerdicts(flags: VerdictsFlags): Promise<VerdictsResult
   const since = readSince(flags.since, now);
   if (flags.policy?.includes("/")) throw new UsageError(`--policy: \`${flags.policy}\`: give the name alone, and its namespace with -n`);
   if (flags.allNamespaces && flags.namespace !== undefined) throw new UsageError("-n and -A exclude each other");
-  const namespace = flags.allNamespaces ? undefined : (flags.namespace ?? (await contextsNamespace(flags)));
-  const client = await openBrokerOnly(flags);
+  const { client, live } = await openBrokerOnly(flags);
+  const namespace = flags.allNamespaces ? undefined : (flags.namespace ?? live?.namespace ?? (await contextsNamespace(flags)));
   const version = await client.version();
   // What is left out here must not use up the limit.
   const asked = since === undefined ? limit : MOST_VERDICTS;

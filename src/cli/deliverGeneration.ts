@@ -1,7 +1,6 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, statSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { dump } from "js-yaml";
-import { systemReason } from "../capture/byteSource.ts";
 import {
   type GenerationResult,
   generationDocuments,
@@ -15,6 +14,7 @@ import { printable } from "../report/text.ts";
 import { tellDamage } from "./damage.ts";
 import { UsageError } from "./errors.ts";
 import { terminalStyle, writeFilePieces, writePieces } from "./output.ts";
+import { writeAllFiles } from "./writeFiles.ts";
 
 export interface DeliverGenerationFlags {
   readonly output: string;
@@ -71,49 +71,22 @@ function printed(result: GenerationResult, output: string, directory: string | u
   }
 }
 
-/**
- * Writes all files or none: each beside its place first, then moved there. A file of the same name that is neither ours nor one of
- * those that are extended is not overwritten. Returns files of ours that an earlier run left and this one did not write.
- */
+/** Writes the files; those that are extended are overwritten too. Returns files of ours that an earlier run left and this one did not write. */
 function writeFiles(result: GenerationResult, directory: string, merge: string | undefined): string[] {
-  const files = generationFiles(result).map(({ file, text }) => ({ file, path: join(directory, file), text }));
-  const parts: string[] = [];
-  try {
-    makeDirectory(directory);
-    for (const { path } of files) {
-      if (!existsSync(path) || isInside(path, merge) || OURS.test(readFileSync(path, "utf8"))) continue;
-      throw new UsageError(
-        `${path} is not of this program (no label app.kubernetes.io/managed-by: kguardian) and is not overwritten: give another --output-dir`,
-      );
-    }
-    for (const [i, { path, text }] of files.entries()) {
-      makeDirectory(dirname(path));
-      parts.push(join(dirname(path), `.kguardian-${process.pid}-${i}.part`));
-      writeFileSync(parts[i], text);
-    }
-    for (const [i, { path }] of files.entries()) renameSync(parts[i], path);
-    if (merge !== undefined) return [];
-    const written = new Set(files.map(({ file }) => file));
-    return readdirSync(directory, { withFileTypes: true })
-      .filter((entry) => entry.isFile())
-      .map(({ name }) => name)
-      .filter(
-        (name) => name.endsWith("-networkpolicy.yaml") && !written.has(name) && OURS.test(readFileSync(join(directory, name), "utf8")),
-      )
-      .sort();
-  } catch (error) {
-    for (const part of parts) if (existsSync(part)) rmSync(part, { force: true });
-    if (error instanceof UsageError) throw error;
-    throw new UsageError(`--output-dir: ${directory}: ${systemReason(error)}`);
-  }
-}
-
-/** Makes a directory and those above it. Node's own way never returns where the system says that there can be none, as in /proc. */
-function makeDirectory(path: string): void {
-  if (statSync(path, { throwIfNoEntry: false })?.isDirectory()) return;
-  const above = dirname(path);
-  if (above !== path) makeDirectory(above);
-  mkdirSync(path);
+  const files = generationFiles(result);
+  writeAllFiles(directory, files, {
+    isOurs: (text, path) => isInside(path, merge) || OURS.test(text),
+    mark: "no label app.kubernetes.io/managed-by: kguardian",
+  });
+  if (merge !== undefined) return [];
+  const written = new Set(files.map(({ file }) => file));
+  const isStale = (name: string) =>
+    name.endsWith("-networkpolicy.yaml") && !written.has(name) && OURS.test(readFileSync(join(directory, name), "utf8"));
+  return readdirSync(directory, { withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map(({ name }) => name)
+    .filter(isStale)
+    .sort();
 }
 
 /** Reports whether a file is one that is extended, or lies in the folder of those. */

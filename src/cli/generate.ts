@@ -15,23 +15,20 @@ import { UDP } from "../net/protocol.ts";
 import { parseDuration } from "../net/time.ts";
 import { NotExtendable } from "../policy/extendText.ts";
 import type { PolicySet } from "../policy/model.ts";
-import { nearest } from "../policy/objectReader.ts";
 import { policyGroup } from "../policy/readPolicies.ts";
 import { loadRegexEngine } from "../policy/regex.ts";
 import type { GenerationResult } from "../report/generationReport.ts";
+import { listed } from "../report/text.ts";
 import { chooseProfile } from "./chooseProfile.ts";
+import { checkWorkloadFlags, chooseWorkloads, type WorkloadFlags } from "./chooseWorkloads.ts";
 import { UsageError } from "./errors.ts";
 import { existingPolicies, loadCandidates, readText, refuseTwoStdins, type TrafficFlags } from "./inputs.ts";
 import { type Observation, observe } from "./observe.ts";
 import { openSources, type SourceFlags, type Sources } from "./sources.ts";
 import { collectAtOnce, expectLongWork, growSlowly } from "./tiers.ts";
 
-export interface GenerateFlags extends TrafficFlags, SourceFlags {
+export interface GenerateFlags extends TrafficFlags, SourceFlags, WorkloadFlags {
   readonly cni: string;
-  /** `deploy/web`, `web` or a pod's name; undefined with --all. */
-  readonly name: string | undefined;
-  readonly all: boolean;
-  readonly allNamespaces: boolean;
   readonly type: string;
   readonly clusterWide: boolean;
   readonly defaultDeny: boolean;
@@ -59,6 +56,7 @@ export interface GenerationContext {
 export async function generatePolicies(given: GenerateFlags): Promise<GenerationResult & { readonly context: GenerationContext }> {
   refuseTwoStdins({ "--pcap": given.pcap, "--flows": given.flows, "--snapshot": given.snapshot });
   const type = checkFlags(given);
+  checkWorkloadFlags(given);
   const limits = readLimits(given);
   collectAtOnce();
   growSlowly();
@@ -81,7 +79,7 @@ export async function generatePolicies(given: GenerateFlags): Promise<Generation
   if (type !== "kubernetes") await loadRegexEngine();
   const { world, traffic } = observation;
   const workloads = new Workloads(world.pods, cluster.workloadSelectors, flags.perPod);
-  const wanted = new Set(chooseWorkloads(flags, workloads, cluster));
+  const wanted = new Set(chooseWorkloads(flags, flags.namespace, workloads.all, hostNetworkReason(flags, flags.namespace, cluster)));
   const isTaken = takenNames(
     [...cluster.policyObjects, ...(extended === undefined ? [] : [...extended.files.values()].flatMap(({ objects }) => objects))],
     example.ref,
@@ -181,7 +179,7 @@ function isDirectory(path: string): boolean {
 }
 
 /** Refuses flags that do not go together; returns the kind of policies. */
-function checkFlags({ dryRun, merge, defaultDeny, type, clusterWide, l7, fqdn, name, all, allNamespaces }: GenerateFlags): PolicyType {
+function checkFlags({ dryRun, merge, defaultDeny, type, clusterWide, l7, fqdn }: GenerateFlags): PolicyType {
   if (!["true", "client", "false", "server"].includes(dryRun))
     throw new UsageError(`--dry-run: \`${dryRun}\` is none of true, false, client, server`);
   if (merge !== undefined && (dryRun === "false" || dryRun === "server"))
@@ -196,9 +194,6 @@ function checkFlags({ dryRun, merge, defaultDeny, type, clusterWide, l7, fqdn, n
   ] as const)
     if (isGiven && found !== "cilium")
       throw new UsageError(`${flag} needs --type cilium: a ${found === "calico" ? "Calico" : "Kubernetes"} NetworkPolicy cannot say it`);
-  if (name === undefined && !all && !allNamespaces)
-    throw new UsageError("name a workload (`deploy/web`, or a pod), or give --all for the namespace or -A for every one");
-  if (name !== undefined && (all || allNamespaces)) throw new UsageError(`\`${name}\` and ${all ? "--all" : "-A"} exclude each other`);
   return found;
 }
 
@@ -217,74 +212,13 @@ function readLimits({ widen = "0", minWindow = "0s", minConnections = "0" }: Gen
   return { widenBits: Number(widen), minSeconds, minConnections: Number(minConnections) };
 }
 
-const KINDS: Readonly<Record<string, string>> = {
-  deploy: "Deployment",
-  deployment: "Deployment",
-  deployments: "Deployment",
-  sts: "StatefulSet",
-  statefulset: "StatefulSet",
-  statefulsets: "StatefulSet",
-  ds: "DaemonSet",
-  daemonset: "DaemonSet",
-  daemonsets: "DaemonSet",
-  rs: "ReplicaSet",
-  replicaset: "ReplicaSet",
-  replicasets: "ReplicaSet",
-  rc: "ReplicationController",
-  replicationcontroller: "ReplicationController",
-  job: "Job",
-  jobs: "Job",
-  cj: "CronJob",
-  cronjob: "CronJob",
-  cronjobs: "CronJob",
-  rollout: "Rollout",
-  rollouts: "Rollout",
-};
-
-/** Returns the workloads that are asked for: one by name, all of a namespace, or all. */
-function chooseWorkloads(
-  { name, all, allNamespaces, namespace }: GenerateFlags & { readonly namespace: string },
-  workloads: Workloads,
-  cluster: Cluster,
-): readonly SelectableWorkload[] {
-  if (allNamespaces) return workloads.all;
-  const own = workloads.all.filter((workload) => workload.namespace === namespace);
-  if (all) {
-    if (own.length > 0) return own;
-    const known = [...new Set(workloads.all.map((workload) => workload.namespace))].sort();
-    throw new UsageError(`no pod of the snapshot is in namespace \`${namespace}\` (there are ${listed(known)}): give -n NAMESPACE, or -A`);
-  }
-  const wanted = name as string;
-  const slash = wanted.indexOf("/");
-  const kind = slash < 0 ? undefined : wanted.slice(0, slash).toLowerCase();
-  const plain = wanted.slice(slash + 1);
-  const isKind = (each: SelectableWorkload) => kind === undefined || each.kind === KINDS[kind] || each.kind.toLowerCase() === kind;
-  const isPodKind = kind === undefined || ["pod", "pods", "po"].includes(kind);
-  if (kind !== undefined && !isPodKind && KINDS[kind] === undefined && !workloads.all.some(isKind))
-    throw new UsageError(`\`${wanted}\`: \`${kind}\` is no kind of workload (deploy, sts, ds, job, cronjob, rs, pod)`);
-  const byName = own.filter((each) => each.name === plain && isKind(each));
-  const byPod = isPodKind ? own.filter(({ pods }) => pods.some((pod) => pod.name === plain)) : [];
-  const found = [...new Set([...byName, ...byPod])];
-  if (found.length === 1) return found;
-  if (found.length > 1) throw new UsageError(`\`${wanted}\` is ambiguous: ${found.map(labelOf).join(", ")}`);
-  throw new UsageError(whyNotFound(wanted, plain, namespace, workloads, cluster));
-}
-
-function whyNotFound(wanted: string, plain: string, namespace: string, { all }: Workloads, { pods }: Cluster): string {
-  const isNamed = ({ name, workload }: (typeof pods)[number]) => name === plain || workload.name === plain;
-  const onHost = pods.find((pod) => pod.hostNetwork && pod.namespace === namespace && isNamed(pod));
-  if (onHost !== undefined) return `\`${wanted}\` runs on the host network: no network policy selects it`;
-  const elsewhere = all.filter((each) => each.name === plain || each.pods.some((pod) => pod.name === plain));
-  if (elsewhere.length > 0) return `no \`${wanted}\` in namespace \`${namespace}\`; there is ${listed(elsewhere.map(labelOf))}: give -n`;
-  const near = nearest(
-    plain,
-    all.filter((each) => each.namespace === namespace).map(({ name }) => name),
-  );
-  return `no workload or pod \`${wanted}\` in namespace \`${namespace}\` of the snapshot${near === undefined ? "" : `; did you mean \`${near}\`?`}`;
-}
-
-function listed(texts: readonly string[]): string {
-  return texts.length <= 5 ? texts.join(", ") : `${texts.slice(0, 5).join(", ")} and ${texts.length - 5} more`;
+/** Says why a workload that was named gets no policy, where that is known. */
+function hostNetworkReason({ name }: GenerateFlags, namespace: string, { pods }: Cluster): (plain: string) => string | undefined {
+  return (plain) => {
+    const isNamed = (pod: Cluster["pods"][number]) => pod.name === plain || pod.workload.name === plain;
+    const onHost = pods.find((pod) => pod.hostNetwork && pod.namespace === namespace && isNamed(pod));
+    return onHost === undefined ? undefined : `\`${name}\` runs on the host network: no network policy selects it`;
+  };
 }
 
 /** Names of existing policies of the kind that others wrote: applying a file of ours would replace them. */

@@ -1,6 +1,5 @@
 import type { Pod } from "../cluster/objects.ts";
 import { readCluster } from "../cluster/snapshot.ts";
-import { shortWorkload } from "../cluster/workloads.ts";
 import {
   denies,
   isOwnProfile,
@@ -13,9 +12,9 @@ import {
 import type { BrokerClient } from "../live/brokerClient.ts";
 import { brokerOnlyObjects } from "../live/brokerObjects.ts";
 import type { SyscallRow } from "../live/brokerRows.ts";
+import type { Live } from "../live/live.ts";
 import { grouped } from "../net/number.ts";
 import { formatDuration, type Instant } from "../net/time.ts";
-import { nearest } from "../policy/objectReader.ts";
 import {
   profileText,
   type SeccompResult,
@@ -27,17 +26,15 @@ import {
   type WorkloadProfile,
   workloadLabel,
 } from "../report/seccomp.ts";
-import { plural, printable } from "../report/text.ts";
+import { listed, plural, printable } from "../report/text.ts";
+import { checkWorkloadFlags, chooseWorkloads, type NamedPods, type WorkloadFlags } from "./chooseWorkloads.ts";
 import { UsageError } from "./errors.ts";
 import { terminalStyle, writePieces } from "./output.ts";
 import { Progress } from "./progress.ts";
-import { type LiveFlags, openBrokerOnly, readSnapshot, timeoutOf } from "./sources.ts";
+import { type LiveFlags, openBrokerOnly, openLiveIfAny, readSnapshot } from "./sources.ts";
 import { writeAllFiles } from "./writeFiles.ts";
 
-export interface SeccompFlags extends LiveFlags {
-  readonly name: string | undefined;
-  readonly all: boolean;
-  readonly allNamespaces: boolean;
+export interface SeccompFlags extends LiveFlags, WorkloadFlags {
   readonly namespace: string | undefined;
   readonly snapshot: readonly string[];
   readonly defaultAction: string;
@@ -47,9 +44,7 @@ export interface SeccompFlags extends LiveFlags {
 }
 
 /** Pods that one object made. Those on the host network too: they are filtered as any. */
-interface Workload extends NamedWorkload {
-  readonly pods: readonly Pod[];
-}
+type Workload = NamedPods;
 
 /** Requests under way at once. */
 const AT_ONCE = 6;
@@ -60,13 +55,17 @@ const YOUNG_SECONDS = 3600;
 export async function generateSeccomp(flags: SeccompFlags): Promise<SeccompResult> {
   const defaultAction = parseDefaultAction(flags.defaultAction);
   if (typeof defaultAction !== "string") throw new UsageError(`--default-action: \`${flags.defaultAction}\` ${defaultAction.why}`);
-  checkFlags(flags);
+  checkWorkloadFlags(flags);
   const now = Date.now() / 1000;
-  const client = await openBrokerOnly(flags);
+  const { client, live } = await openBrokerOnly(flags);
   const version = await client.version();
-  const { pods, namespace, warnings } = await readPods(flags, client, now);
+  const { pods, namespace, warnings } = await readPods(flags, client, live, now);
   if (version.mismatch !== undefined) warnings.push(`the broker (${client.name}): ${version.mismatch}`);
   const workloads = workloadsOf(pods);
+  if (workloads.length === 0)
+    throw new UsageError(
+      "no pod is known, neither of the cluster nor to the broker: give --snapshot FILE, or wait for the controller's first report",
+    );
   const chosen = chooseWorkloads(flags, namespace, workloads);
   const { rows, rejected } = await readRecords(client, chosen);
   for (const [reason, count] of rejected) warnings.push(`${plural(count, "record")} of the broker could not be used: ${reason}`);
@@ -99,12 +98,6 @@ export async function generateSeccomp(flags: SeccompFlags): Promise<SeccompResul
   return result;
 }
 
-function checkFlags({ name, all, allNamespaces }: SeccompFlags): void {
-  if (name === undefined && !all && !allNamespaces)
-    throw new UsageError("name a workload (`deploy/web`, or a pod), or give --all for the namespace or -A for every one");
-  if (name !== undefined && (all || allNamespaces)) throw new UsageError(`\`${name}\` and ${all ? "--all" : "-A"} exclude each other`);
-}
-
 interface KnownPods {
   readonly pods: readonly Pod[];
   /** Where NAME and --all look. */
@@ -113,11 +106,10 @@ interface KnownPods {
 }
 
 /** Returns the pods of the snapshot or the live cluster, and those that the broker alone still knows. */
-async function readPods(flags: SeccompFlags, client: BrokerClient, now: number): Promise<KnownPods> {
-  const { hasClusterConfiguration, Live } = await import("../live/live.ts");
+async function readPods(flags: SeccompFlags, client: BrokerClient, opened: Live | undefined, now: number): Promise<KnownPods> {
   const fromSnapshot = flags.snapshot.length > 0;
-  const isLive = !fromSnapshot && hasClusterConfiguration(flags);
-  const live = isLive ? await Live.open({ ...flags, requestTimeout: timeoutOf(flags.requestTimeout) }) : undefined;
+  const live = fromSnapshot ? undefined : (opened ?? (await openLiveIfAny(flags)));
+  const isLive = live !== undefined;
   const namespace = flags.namespace ?? live?.namespace ?? "default";
   const [read, answer] = await Promise.all([fromSnapshot ? readSnapshot(flags.snapshot) : live?.readCluster(namespace), client.pods()]);
   const objects = read?.objects ?? [];
@@ -138,60 +130,6 @@ function workloadsOf(pods: readonly Pod[]): Workload[] {
   return [...groups]
     .sort(([a], [b]) => (a < b ? -1 : 1))
     .map(([, own]) => ({ namespace: own[0].namespace, kind: own[0].workload.kind, name: own[0].workload.name, pods: own }));
-}
-
-/** Returns the workloads that are asked for: one by its name or by a pod's, all of a namespace, or all. */
-function chooseWorkloads(
-  { name, all, allNamespaces }: SeccompFlags,
-  namespace: string,
-  workloads: readonly Workload[],
-): readonly Workload[] {
-  if (allNamespaces) {
-    if (workloads.length === 0)
-      throw new UsageError(
-        "no pod is known, neither of the cluster nor to the broker: give --snapshot FILE, or wait for the controller's first report",
-      );
-    return workloads;
-  }
-  const own = workloads.filter((workload) => workload.namespace === namespace);
-  if (all) {
-    if (own.length > 0) return own;
-    const known = [...new Set(workloads.map((workload) => workload.namespace))].sort();
-    throw new UsageError(`no pod is known in namespace \`${namespace}\` (there are ${listed(known)}): give -n NAMESPACE, or -A`);
-  }
-  const wanted = name as string;
-  const isMeant = matcherOf(wanted);
-  const found = own.filter(isMeant);
-  if (found.length === 1) return found;
-  if (found.length > 1) throw new UsageError(`\`${wanted}\` is ambiguous: ${listed(found.map(workloadLabel))}`);
-  const elsewhere = workloads.filter(isMeant);
-  if (elsewhere.length > 0)
-    throw new UsageError(`no \`${wanted}\` in namespace \`${namespace}\`; there is ${listed(elsewhere.map(workloadLabel))}: give -n`);
-  const plain = wanted.slice(wanted.indexOf("/") + 1);
-  const near = nearest(plain, [...new Set(own.map((workload) => workload.name))]);
-  const there =
-    near !== undefined
-      ? `did you mean \`${near}\`?`
-      : own.length > 0
-        ? `there is ${listed(own.map(workloadLabel))}`
-        : "no pod is known there: give -n";
-  throw new UsageError(`no workload or pod \`${wanted}\` in namespace \`${namespace}\`; ${there}`);
-}
-
-/** Returns whether a workload is what `deploy/web`, `web`, `pod/web-0` or `web-0` names. A pod stands for what made it. */
-function matcherOf(wanted: string): (workload: Workload) => boolean {
-  const slash = wanted.indexOf("/");
-  const plain = wanted.slice(slash + 1);
-  const hasPod = ({ pods }: Workload) => pods.some((pod) => pod.name === plain);
-  if (slash < 0) return (workload) => workload.name === plain || hasPod(workload);
-  const kind = wanted.slice(0, slash).toLowerCase();
-  const isKind = (workload: Workload) => {
-    const full = workload.kind.toLowerCase();
-    const short = shortWorkload(`${workload.kind}/`).slice(0, -1);
-    return [full, `${full}s`, short, ...(full === "cronjob" ? ["cj"] : [])].includes(kind);
-  };
-  const isPodKind = ["pod", "pods", "po"].includes(kind);
-  return (workload) => (workload.name === plain && isKind(workload)) || (isPodKind && hasPod(workload));
 }
 
 interface Records {
@@ -331,10 +269,6 @@ function refuseNothing({ name }: SeccompFlags, namespace: string, { left, broker
     `no profile can be made of ${left.length === 1 ? "the one workload" : `any of ${grouped(left.length)} workloads`}${where}: ${first === undefined ? "none is known" : `${workloadLabel(first.workload)}: ${first.why}`}`,
     left.slice(1).map(({ workload, why }) => `${workloadLabel(workload)}: ${why}`),
   );
-}
-
-function listed(texts: readonly string[]): string {
-  return texts.length <= 5 ? texts.join(", ") : `${texts.slice(0, 5).join(", ")} and ${texts.length - 5} more`;
 }
 
 export interface DeliverSeccompFlags {

@@ -114,7 +114,7 @@ async function openBroker(flags: SourceFlags, url: string | undefined, live: Liv
   });
 }
 
-/** Opens the broker alone, for commands that ask it for other things than traffic. */
+/** Opens the broker, for commands that ask it for other things than traffic; with the cluster that it was found through, if it was. */
 export async function openBrokerOnly(flags: LiveFlags) {
   const { hasClusterConfiguration, Live } = await import("../live/live.ts");
   const url = flags.brokerUrl ?? (process.env.KGUARDIAN_BROKER_URL || undefined);
@@ -123,7 +123,13 @@ export async function openBrokerOnly(flags: LiveFlags) {
       "no broker: give --broker-url URL; there is no kubeconfig ($KUBECONFIG, ~/.kube/config) by which one in a cluster could be found",
     );
   const live = url === undefined ? await Live.open({ ...flags, requestTimeout: timeoutOf(flags.requestTimeout) }) : undefined;
-  return await openBroker({ ...flags, snapshot: [], pcap: [], flows: [] }, url, live);
+  return { client: await openBroker({ ...flags, snapshot: [], pcap: [], flows: [] }, url, live), live };
+}
+
+/** Opens the cluster of the kubeconfig, where there is one. */
+export async function openLiveIfAny(flags: LiveFlags): Promise<Live | undefined> {
+  const { hasClusterConfiguration, Live } = await import("../live/live.ts");
+  return hasClusterConfiguration(flags) ? await Live.open({ ...flags, requestTimeout: timeoutOf(flags.requestTimeout) }) : undefined;
 }
 
 /** Seconds of --request-timeout: a number of them, or with a unit; 0: as long as the defaults allow. */

@@ -4,14 +4,14 @@ import { systemReason } from "../capture/byteSource.ts";
 import { UsageError } from "./errors.ts";
 
 export interface PlannedFile {
-  /** Its name in the directory. */
+  /** Its path below the directory. */
   readonly file: string;
   readonly text: string;
 }
 
 /** How files of this program are told from those of others, which are not overwritten. */
 export interface Ownership {
-  readonly isOurs: (text: string) => boolean;
+  readonly isOurs: (text: string, path: string) => boolean;
   /** What is missing in a file of others, in parentheses of the message. */
   readonly mark: string;
 }
@@ -26,11 +26,13 @@ export function writeAllFiles(directory: string, files: readonly PlannedFile[], 
     makeDirectory(directory);
     for (const { file } of files) {
       const path = join(directory, file);
-      if (!existsSync(path) || isOurs(readFileSync(path, "utf8"))) continue;
-      throw new UsageError(`${path} is not of this program (${mark}) and is not overwritten: give another --output-dir, or move it away`);
+      if (!existsSync(path) || isOurs(readFileSync(path, "utf8"), path)) continue;
+      throw new UsageError(`${path} is not of this program (${mark}) and is not overwritten: give another --output-dir`);
     }
-    for (const [i, { text }] of files.entries()) {
-      parts.push(join(directory, `.kguardian-${process.pid}-${i}.part`));
+    for (const [i, { file, text }] of files.entries()) {
+      const place = dirname(join(directory, file));
+      makeDirectory(place);
+      parts.push(join(place, `.kguardian-${process.pid}-${i}.part`));
       writeFileSync(parts[i], text);
     }
     for (const [i, { file }] of files.entries()) renameSync(parts[i], join(directory, file));

@@ -11,6 +11,8 @@ const ORIGIN = "the broker's records";
 interface KnownPod {
   readonly uid: string;
   readonly startSeconds: number | undefined;
+  /** When it finished and gave its address back, though its object still names it. */
+  readonly finishedSeconds: number | undefined;
 }
 
 /** What the cluster's objects say that the broker's records must not contradict. */
@@ -56,7 +58,7 @@ function knownOf(objects: readonly ManifestObject[]): Known {
     }
     if (value.kind !== "Pod") continue;
     const start = textAt(value, "status", "startTime") || textAt(value, "metadata", "creationTimestamp");
-    const pod = { uid: textAt(value, "metadata", "uid"), startSeconds: parseRfc3339(start)?.seconds };
+    const pod = { uid: textAt(value, "metadata", "uid"), startSeconds: parseRfc3339(start)?.seconds, finishedSeconds: finishOf(value) };
     append(pods, key, pod);
     if (valueAt(value, "spec", "hostNetwork") === true) continue;
     const texts = [textAt(value, "status", "podIP"), ...listAt(value, "status", "podIPs").map((entry) => textAt(entry, "ip"))];
@@ -64,6 +66,15 @@ function knownOf(objects: readonly ManifestObject[]): Known {
     for (const address of addresses) append(holders, address, pod);
   }
   return { pods, holders, services, serviceAddresses };
+}
+
+/** When a pod that will not run again ended; undefined for others, and where its containers do not tell. */
+function finishOf(value: Readonly<Record<string, unknown>>): number | undefined {
+  if (!["Succeeded", "Failed"].includes(textAt(value, "status", "phase"))) return undefined;
+  const ends = listAt(value, "status", "containerStatuses").flatMap(
+    (container) => parseRfc3339(textAt(container, "state", "terminated", "finishedAt"))?.seconds ?? [],
+  );
+  return ends.length === 0 ? undefined : Math.max(...ends);
 }
 
 function listAt(value: unknown, ...path: readonly string[]): readonly unknown[] {
@@ -138,7 +149,9 @@ function startOf({ metadata, time }: PodRow, firstRow: number | undefined): numb
 
 /** Returns until when a pod that is gone had its address; undefined where another may have had it all the time. */
 function lifeOf(address: Address, start: number | undefined, known: Known, now: number): { readonly end: number } | undefined {
-  const holders = known.holders.get(address) ?? [];
+  const holders = (known.holders.get(address) ?? []).filter(
+    ({ finishedSeconds }) => finishedSeconds === undefined || start === undefined || finishedSeconds > start,
+  );
   if (holders.some(({ startSeconds }) => startSeconds === undefined || (start !== undefined && startSeconds <= start))) return undefined;
   return { end: Math.min(now, ...holders.map(({ startSeconds }) => startSeconds as number)) };
 }

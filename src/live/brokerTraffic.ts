@@ -79,12 +79,14 @@ const FIRST_EPHEMERAL_PORT = 32768;
  */
 export function addBrokerTraffic(rows: readonly TrafficRow[], cluster: BrokerCluster, sink: BrokerSink): BrokerReading {
   const { since = Number.NEGATIVE_INFINITY, until = Number.POSITIVE_INFINITY } = sink;
-  const inside = distinctRows(rows).filter(({ time }) => {
+  const distinct = distinctRows(rows);
+  const inside = distinct.filter(({ time }) => {
     const seconds = time === undefined ? undefined : time.seconds + time.nanoseconds * 1e-9;
     return seconds === undefined || (seconds >= since && seconds <= until);
   });
-  const ends = new Ends(inside, cluster);
-  const replies = new Replies(inside, cluster);
+  // Rows of another time still tell whose an address is, and which connections there are that others are replies of.
+  const ends = new Ends(distinct, cluster);
+  const replies = new Replies(distinct, cluster);
   const flows = new Map<string, Flow>();
   let [folded, orphans] = [0, 0];
   for (const row of inside) {
@@ -95,16 +97,17 @@ export function addBrokerTraffic(rows: readonly TrafficRow[], cluster: BrokerClu
       continue;
     }
     if (turned !== row) folded++;
-    merge(flows, flowOf(turned, ends));
+    merge(flows, flowOf(turned, ends), ends);
   }
   joinServices([...flows.values()], cluster, ends);
   let connections = 0;
-  for (const flow of flows.values()) {
+  // By what they are: the broker's order is that of times, which say nothing where they are equal.
+  for (const [, flow] of [...flows].sort(([a], [b]) => (a < b ? -1 : 1))) {
     if (flow.via === CONSUMED) continue;
     connections++;
     emit(flow, sink);
   }
-  return { rows: inside.length, connections, replies: folded, orphans, outside: rows.length - inside.length };
+  return { rows: inside.length, connections, replies: folded, orphans, outside: distinct.length - inside.length };
 }
 
 /** Rows come several times where pods were asked for one by one. */
@@ -118,14 +121,17 @@ function distinctRows(rows: readonly TrafficRow[]): readonly TrafficRow[] {
   });
 }
 
+/** Clocks of nodes differ a little, and one end sees a connection before the other. */
+const SKEW_SECONDS = 2;
+
 /** Says who the ends of rows are. */
 class Ends {
   readonly #timeline: ClusterTimeline;
   readonly #podsByName = new Map<string, Pod[]>();
-  /** Addresses of which some row says otherwise than the cluster's objects: there every end carries its pod. */
-  readonly #contested = new Set<Address>();
-  /** Host-network pods by what they were seen to listen on: a row of the other end has only the node's address. */
-  readonly #listeners = new Map<string, string>();
+  /** Addresses of which some row says otherwise than the cluster's objects, with the pods that it names: there every end carries its pod. */
+  readonly #contested = new Map<Address, Set<string>>();
+  /** Host-network pods, with when they were first seen to, by what they listen on: a row of the other end has only the node's address. */
+  readonly #listeners = new Map<string, Map<string, number>>();
   readonly #hostPods: ReadonlySet<string>;
 
   constructor(rows: readonly TrafficRow[], { timeline, pods }: BrokerCluster) {
@@ -140,40 +146,70 @@ class Ends {
       const stated = this.stated(row);
       if (stated === undefined) continue;
       if (this.#hostPods.has(stated)) {
-        if (row.isIngress) this.#listeners.set(`${row.podAddress} ${row.protocol} ${row.podPort}`, stated);
+        if (row.isIngress) this.#addListener(row, stated);
         continue;
       }
       const owner = this.ownerOf(row.podAddress, row.time);
-      if (owner.type !== "pod" || nameOf(owner.pod) !== stated) this.#contested.add(row.podAddress);
+      if (owner.type !== "pod" || nameOf(owner.pod) !== stated) addTo(this.#contested, row.podAddress, stated);
     }
+  }
+
+  #addListener({ podAddress, protocol, podPort, time }: TrafficRow, pod: string): void {
+    const key = `${podAddress} ${protocol} ${podPort}`;
+    const listeners = this.#listeners.get(key) ?? new Map<string, number>();
+    this.#listeners.set(key, listeners);
+    listeners.set(pod, Math.min(time?.seconds ?? Number.POSITIVE_INFINITY, listeners.get(pod) ?? Number.POSITIVE_INFINITY));
+  }
+
+  /** Returns who listened at a moment: of pods that came one after the other, the latest that was there. */
+  #listenerAt(key: string, time: Instant | undefined): string | undefined {
+    const listeners = this.#listeners.get(key);
+    if (listeners === undefined) return undefined;
+    const sorted = [...listeners].sort(([a, since], [b, then]) => (since === then ? (a < b ? -1 : 1) : since - then));
+    const until = (time?.seconds ?? Number.POSITIVE_INFINITY) + SKEW_SECONDS;
+    return (sorted.findLast(([, since]) => since <= until) ?? sorted[0])[0];
+  }
+
+  /** Reports whether an address alone does not tell whose it was: then ends carry their pods. */
+  #isAmbiguous(address: Address): boolean {
+    return this.#contested.has(address) || this.#timeline.isReused(address);
   }
 
   ownerOf(address: Address, time: Instant | undefined): Owner {
     return this.#timeline.ownerAt(address, time === undefined ? null : time.seconds + time.nanoseconds * 1e-9);
   }
 
-  /** Returns the pod that a row is about, as `namespace/name`. Names alone are not unique: they count where one pod has both. */
-  stated({ podName, podNamespace, podAddress }: TrafficRow): string | undefined {
+  /**
+   * Returns the pod that a row is about, as `namespace/name`. A name alone is not unique: it counts with the address. Where nobody has
+   * both, the pod is none that is known, and above all not whoever has the address.
+   */
+  stated({ podName, podNamespace, podAddress, time }: TrafficRow): string | undefined {
     if (podName === undefined) return undefined;
     if (podNamespace !== undefined) return `${podNamespace}/${podName}`;
     const same = this.#podsByName.get(podName)?.filter(({ addresses }) => addresses.includes(podAddress)) ?? [];
-    return same.length === 1 ? nameOf(same[0]) : undefined;
+    if (same.length === 1) return nameOf(same[0]);
+    const owner = this.ownerOf(podAddress, time);
+    return owner.type === "pod" && owner.pod.name === podName ? nameOf(owner.pod) : `?/${podName}`;
   }
 
   ownEnd(row: TrafficRow): End {
     const stated = this.stated(row);
     if (stated === undefined) return this.endOf(row.podAddress, row.time);
-    const carries = this.#hostPods.has(stated) || this.#contested.has(row.podAddress);
+    const carries = this.#hostPods.has(stated) || this.#isAmbiguous(row.podAddress);
     return endAt(row.podAddress, carries ? stated : undefined);
   }
 
   /** Returns the end at an address of which the row says no more. A destination has the protocol and port that it listens on. */
   endOf(address: Address, time: Instant | undefined, listening?: { readonly protocol: number; readonly port: number }): End {
-    const host = listening && this.#listeners.get(`${address} ${listening.protocol} ${listening.port}`);
+    const host = listening && this.#listenerAt(`${address} ${listening.protocol} ${listening.port}`, time);
     if (host !== undefined) return endAt(address, host);
-    if (!this.#contested.has(address)) return endAt(address, undefined);
+    if (!this.#isAmbiguous(address)) return endAt(address, undefined);
     const owner = this.ownerOf(address, time);
-    return endAt(address, owner.type === "pod" ? nameOf(owner.pod) : undefined);
+    if (owner.type === "pod") return endAt(address, nameOf(owner.pod));
+    // Nobody that the cluster knows had the address then, and one pod says of itself that it had.
+    const [only, ...others] = this.#contested.get(address) ?? [];
+    const isFree = owner.type === "unknown" || owner.type === "external";
+    return endAt(address, isFree && others.length === 0 ? only : undefined);
   }
 
   /** Returns the pod of an end, where the cluster's objects hold it. */
@@ -274,7 +310,7 @@ function flowOf(row: TrafficRow, ends: Ends): Flow {
 }
 
 /** Both ends' rows of one connection are one. */
-function merge(flows: Map<string, Flow>, flow: Flow): void {
+function merge(flows: Map<string, Flow>, flow: Flow, ends: Ends): void {
   const key = `${flow.source.key}|${flow.destination.key}|${flow.protocol}|${flow.port}|${flow.sourcePort}|${flow.verdict}`;
   const known = flows.get(key);
   if (known === undefined) {
@@ -282,7 +318,18 @@ function merge(flows: Map<string, Flow>, flow: Flow): void {
     return;
   }
   known.fromSource ||= flow.fromSource;
-  if (flow.first !== undefined && (known.first === undefined || before(flow.first, known.first))) known.first = flow.first;
+  known.first = firstOf(known, flow.first, ends);
+}
+
+/**
+ * Returns since when a connection is known, given another moment at which it was seen. Addresses are resolved as of then: the earliest
+ * moment at which as many ends as possible were pods, since what was dialled may be older than the pod that answers there now.
+ */
+function firstOf({ source, destination, first }: Flow, other: Instant | undefined, ends: Ends): Instant | undefined {
+  if (first === undefined || other === undefined) return first ?? other;
+  const podsAt = (time: Instant) => [source, destination].filter((end) => ends.podOf(end, time) !== undefined).length;
+  const [here, there] = [podsAt(first), podsAt(other)];
+  return there > here || (there === here && before(other, first)) ? other : first;
 }
 
 function before(a: Instant, b: Instant): boolean {
@@ -309,12 +356,21 @@ function joinServices(flows: readonly Flow[], cluster: BrokerCluster, ends: Ends
     if (flow.fromSource || flow.verdict === "drop") continue;
     const candidates = dialled.get(`${flow.source.key}|${flow.protocol}`)?.filter((each) => leadsTo(each, flow, serviceIndex, ends)) ?? [];
     if (candidates.length === 0) continue;
-    const best = candidates.reduce((a, b) => (distance(b, flow) < distance(a, flow) ? b : a));
+    const best = candidates.reduce((a, b) => (isCloser(b, a, flow) ? b : a));
     flow.via = { address: best.destination.address, port: best.port };
-    if (best.first !== undefined && (flow.first === undefined || before(best.first, flow.first))) flow.first = best.first;
+    flow.first = firstOf(flow, best.first, ends);
     consumed.add(best);
   }
   for (const flow of consumed) flow.via = CONSUMED;
+}
+
+/** Reports whether of two dialled Services `a` is the likelier one; equally likely ones are told apart by what they are alone. */
+function isCloser(a: Flow, b: Flow, arrived: Flow): boolean {
+  const further = distance(a, arrived) - distance(b, arrived);
+  if (further !== 0) return further < 0;
+  const [x, y] = [a.destination.address, b.destination.address];
+  if (x !== y) return x < y;
+  return a.port === b.port ? a.verdict === "allow" : a.port < b.port;
 }
 
 function distance({ first: a }: Flow, { first: b }: Flow): number {

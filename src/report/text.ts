@@ -57,3 +57,11 @@ export function formatBytes(bytes: number): string {
   }
   return unit === 0 ? `${value} B` : `${value.toFixed(value < 10 ? 1 : 0)} ${units[unit]}`;
 }
+
+/** Names that a sentence lists; the rest is counted. */
+const LISTED = 5;
+
+/** Returns the first few of many names, and how many more there are. */
+export function listed(texts: readonly string[]): string {
+  return texts.length <= LISTED ? texts.join(", ") : `${texts.slice(0, LISTED).join(", ")} and ${texts.length - LISTED} more`;
+}

@@ -20,13 +20,6 @@ afterEach(async () => {
   broker = undefined;
 });
 
-const SCRIPT = `
-import { runCommandLine } from ${JSON.stringify(join(ROOT, "src/cli/run.ts"))};
-process.exitCode = await runCommandLine(process.argv.slice(1), "0", {
-  "audit:promote": () => import(${JSON.stringify(join(ROOT, "commands/audit/promote.ts"))}),
-  "audit:verdicts": () => import(${JSON.stringify(join(ROOT, "commands/audit/verdicts.ts"))}),
-});`;
-
 interface Run {
   readonly code: number | null;
   readonly out: string;
@@ -36,7 +29,7 @@ interface Run {
 /** Runs a command in a process of its own, without any cluster. */
 function run(args: readonly string[], input = ""): Promise<Run> {
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, ["--input-type=module", "-e", SCRIPT, "--", ...args], {
+    const child = spawn(join(ROOT, "bin/kubectl-kguardian"), args, {
       cwd: folder,
       env: { PATH: process.env.PATH, HOME: join(folder, "home"), NO_COLOR: "1", ...(broker ? { KGUARDIAN_BROKER_URL: broker.url } : {}) },
     });

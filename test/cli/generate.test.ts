@@ -107,7 +107,7 @@ describe("gen networkpolicy", () => {
     ["no such workload", ["orders"], "there is shop/deploy/orders: give -n"],
     ["a misspelt workload", ["ordres", "-n", "shop"], "did you mean `orders`?"],
     ["an unknown kind", ["deplyo/orders", "-n", "shop"], "no kind of workload"],
-    ["an unknown namespace", ["--all", "-n", "shpo"], "no pod of the snapshot is in namespace `shpo`"],
+    ["an unknown namespace", ["--all", "-n", "shpo"], "no pod is known in namespace `shpo`"],
     ["a workload without traffic", ["report", "-n", "shop"], "no traffic data found for shop/deploy/report"],
     [
       "too little evidence",

@@ -202,7 +202,7 @@ describe("gen seccomp", () => {
     [{}, /^name a workload \(`deploy\/web`, or a pod\), or give --all/],
     [{ name: "db", all: true }, /^`db` and --all exclude each other$/],
     [{ name: "dbb" }, /^no workload or pod `dbb` in namespace `shop`; did you mean `db`\?$/],
-    [{ name: "deploy/db" }, /^no workload or pod `deploy\/db` in namespace `shop`; did you mean `db`\?$/],
+    [{ name: "deploy/db" }, /^no `deploy\/db` in namespace `shop`; did you mean shop\/sts\/db\?$/],
     [{ name: "db", namespace: "elsewhere" }, /^no `db` in namespace `elsewhere`; there is pay\/sts\/db, shop\/sts\/db: give -n$/],
     [{ all: true, namespace: "elsewhere" }, /^no pod is known in namespace `elsewhere` \(there are pay, shop\): give -n NAMESPACE, or -A$/],
     [{ name: "web" }, /^shop\/pod\/web: the broker has no system calls of its 1 pod; see that the controller runs/],
