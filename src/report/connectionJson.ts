@@ -8,6 +8,7 @@ import { formatRfc3339 } from "../net/time.ts";
 import type { Policy, RuleRef } from "../policy/model.ts";
 import { endpointLabel } from "./labels.ts";
 import { decisionMessage, messageAround, type SimulationResult } from "./simulationResult.ts";
+import { shownRequest } from "./shownRequest.ts";
 import { printable, safeJson } from "./text.ts";
 import type { TextBytes } from "./textBytes.ts";
 
@@ -78,7 +79,7 @@ export class ConnectionWriter {
       text += connections.hasIcmpType(i)
         ? `,"icmpType":${connections.icmpType(i)},"icmpCode":${connections.icmpCode(i)}`
         : ',"icmpType":null,"icmpCode":null';
-    if (hint) text += `,"l7":${safeJson(hint.refused ? { ...hint, refused: undefined } : hint)}`;
+    if (hint) text += `,"l7":${safeJson(shownRequest(hint))}`;
     text += `,"count":${connections.isTallied[i] ? connections.count[i] : null},"packets":${isCounted ? connections.packets[i] : null},"bytes":${isCounted ? connections.bytes[i] : null}`;
     text += `,"firstSeen":${timeJson(connections.firstSeconds[i], connections.firstNanoseconds[i])}`;
     text += `,"lastSeen":${timeJson(connections.lastSeconds[i], connections.lastNanoseconds[i])}`;

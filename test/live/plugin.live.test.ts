@@ -335,6 +335,23 @@ describe("applying", () => {
     }
   });
 
+  test("on a terminal it asks before anything is changed", async () => {
+    // `script` gives the program a terminal.
+    const answer = (text: string) =>
+      execute("script", ["-qec", `cd ${work} && kubectl kguardian ${shop.join(" ")} --dry-run=false`, "/dev/null"], {
+        environment: cluster.environment,
+        input: text,
+      });
+    const no = await answer("n\n");
+    expect([no.status, no.stdout]).toEqual([
+      2,
+      expect.stringMatching(/create networkpolicy[\s\S]*apply to live\? \[y\/N\][\s\S]*nothing is changed: it was not confirmed/),
+    ]);
+    expect(policies()).toEqual([]);
+    const yes = await answer("y\n");
+    expect([yes.status, policies().length]).toEqual([0, 3]);
+  });
+
   test("kinds that the cluster does not serve are named before anything is done", async () => {
     const { status, stderr } = await kguardian([...shop, "-t", "cilium", "--cni", "cilium", "--dry-run=false"]);
     expect([status, stderr]).toEqual([
