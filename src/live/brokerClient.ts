@@ -41,7 +41,7 @@ const MOST_TEXT_BYTES = 1e5;
 const RETRIES = 3;
 const FIRST_PAUSE_MS = 250;
 /** Answers for single pods that are asked for at once. */
-const AT_ONCE = 4;
+const AT_ONCE = 8;
 
 /** What a run does besides asking: told of a broker that did not answer at first. */
 export interface BrokerEvents {

@@ -15,6 +15,8 @@ export const DEFAULT_TIMEOUTS: Timeouts = { idleMs: 30_000, totalMs: 600_000 };
 
 /** Where requests go: an origin with what its connections need. */
 export interface Server {
+  /** How messages begin: "the broker http://127.0.0.1:9090". */
+  readonly name: string;
   readonly url: URL;
   readonly timeouts: Timeouts;
   /** TLS material and the like, for node:https. */
@@ -46,9 +48,9 @@ export interface Answer {
 
 /** Sends one request and returns the answer once its headers are there. Redirects are not followed: they would carry credentials off. */
 export async function send(server: Server, request: Request): Promise<Answer> {
-  const { url, timeouts, connect } = server;
+  const { name, url, timeouts, connect } = server;
   const deadline = Date.now() + timeouts.totalMs;
-  const socket = connect === undefined ? undefined : await within(connect(), timeouts.idleMs, url);
+  const socket = connect === undefined ? undefined : await within(connect(), timeouts.idleMs, name);
   const message = await new Promise<IncomingMessage>((resolve, reject) => {
     const options = {
       ...server.options,
@@ -68,10 +70,11 @@ export async function send(server: Server, request: Request): Promise<Answer> {
       clearTimeout(timer);
       resolve(incoming);
     });
-    const timer = setTimeout(() => outgoing.destroy(timeout(url, timeouts.idleMs)), timeouts.idleMs);
+    const timer = setTimeout(() => outgoing.destroy(timeout(name, timeouts.idleMs)), timeouts.idleMs);
     outgoing.on("error", (error) => {
       clearTimeout(timer);
-      reject(error instanceof LiveError ? error : failureOf(error, url));
+      socket?.destroy();
+      reject(error instanceof LiveError ? error : failureOf(error, name));
     });
     outgoing.end(request.body);
   });
@@ -90,7 +93,7 @@ export async function send(server: Server, request: Request): Promise<Answer> {
 
 async function* bodyOf(
   message: IncomingMessage,
-  { url, timeouts, stallMs = Number.POSITIVE_INFINITY }: Server,
+  { name, timeouts, stallMs = Number.POSITIVE_INFINITY }: Server,
   deadline: number,
   mostBytes: number,
   close: () => void,
@@ -100,7 +103,7 @@ async function* bodyOf(
   const restart = () => {
     clearTimeout(timer);
     const left = Math.max(0, Math.min(timeouts.idleMs, stallMs, deadline - Date.now()));
-    const why = left === stallMs ? stalled(url, stallMs) : timeout(url, left < timeouts.idleMs ? timeouts.totalMs : timeouts.idleMs);
+    const why = left === stallMs ? stalled(name, stallMs) : timeout(name, left < timeouts.idleMs ? timeouts.totalMs : timeouts.idleMs);
     timer = setTimeout(() => message.destroy(why), left);
   };
   restart();
@@ -111,12 +114,12 @@ async function* bodyOf(
       if (total > mostBytes)
         throw new LiveError(
           "wrong-service",
-          `${nameOf(url)} answers with more than ${Math.round(mostBytes / 1e6)} MB: too much to be right`,
+          `${name} answers with more than ${Math.round(mostBytes / 1e6)} MB: too much to be right`,
         );
       yield chunk;
     }
   } catch (error) {
-    throw error instanceof LiveError ? error : failureOf(error as Error, url);
+    throw error instanceof LiveError ? error : failureOf(error as Error, name);
   } finally {
     clearTimeout(timer);
     close();
@@ -130,10 +133,10 @@ export async function textOf(answer: Answer, mostBytes: number): Promise<string>
   return Buffer.concat(chunks).toString("utf8");
 }
 
-async function within<T>(promise: Promise<T>, ms: number, url: URL): Promise<T> {
+async function within<T>(promise: Promise<T>, ms: number, name: string): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   try {
-    return await Promise.race([promise, new Promise<never>((_, reject) => (timer = setTimeout(() => reject(timeout(url, ms)), ms)))]);
+    return await Promise.race([promise, new Promise<never>((_, reject) => (timer = setTimeout(() => reject(timeout(name, ms)), ms)))]);
   } finally {
     clearTimeout(timer);
   }
@@ -144,12 +147,12 @@ export function nameOf({ protocol, host }: URL): string {
   return `${protocol}//${host}`;
 }
 
-function timeout(url: URL, ms: number): LiveError {
-  return new LiveError("timeout", `${nameOf(url)} gave no answer within ${Math.round(ms / 100) / 10} s`);
+function timeout(name: string, ms: number): LiveError {
+  return new LiveError("timeout", `${name} gave no answer within ${Math.round(ms / 100) / 10} s`);
 }
 
-function stalled(url: URL, ms: number): LiveError {
-  return new LiveError("reset", `${nameOf(url)} fell silent within its answer for ${Math.round(ms / 1000)} s`);
+function stalled(name: string, ms: number): LiveError {
+  return new LiveError("reset", `${name} fell silent within its answer for ${Math.round(ms / 1000)} s`);
 }
 
 const REASONS: Readonly<Record<string, readonly ["unreachable" | "reset", string]>> = {
@@ -161,6 +164,7 @@ const REASONS: Readonly<Record<string, readonly ["unreachable" | "reset", string
   ETIMEDOUT: ["unreachable", "no answer to connecting"],
   ECONNRESET: ["reset", "the connection was reset"],
   EPIPE: ["reset", "the connection was closed"],
+  EPROTO: ["unreachable", "what listens there speaks no TLS (http: instead of https:?)"],
   DEPTH_ZERO_SELF_SIGNED_CERT: ["unreachable", "its certificate is self-signed"],
   SELF_SIGNED_CERT_IN_CHAIN: ["unreachable", "its certificate's chain is not trusted"],
   UNABLE_TO_VERIFY_LEAF_SIGNATURE: ["unreachable", "its certificate is not trusted"],
@@ -169,13 +173,13 @@ const REASONS: Readonly<Record<string, readonly ["unreachable" | "reset", string
   ERR_TLS_CERT_ALTNAME_INVALID: ["unreachable", "its certificate is for another host"],
 };
 
-function failureOf(error: Error & { code?: string; errors?: readonly { code?: string }[] }, url: URL): LiveError {
+function failureOf(error: Error & { code?: string; errors?: readonly { code?: string }[] }, name: string): LiveError {
   // Node tries each address of a name and joins the failures.
   const code = error.code ?? error.errors?.[0]?.code ?? "";
   const known = REASONS[code];
-  if (known !== undefined) return new LiveError(known[0], `${nameOf(url)}: ${known[1]}`);
-  if (error.message === "aborted") return new LiveError("reset", `${nameOf(url)}: the connection broke off within the answer`);
+  if (known !== undefined) return new LiveError(known[0], `${name}: ${known[1]}`);
+  if (error.message === "aborted") return new LiveError("reset", `${name}: the connection broke off within the answer`);
   if (code.startsWith("HPE_"))
-    return new LiveError("wrong-service", `${nameOf(url)} does not answer in HTTP (${error.message.split("\n")[0]})`);
-  return new LiveError("unreachable", `${nameOf(url)}: ${error.message.split("\n")[0]}`);
+    return new LiveError("wrong-service", `${name} does not answer in HTTP (${error.message.split("\n")[0]})`);
+  return new LiveError("unreachable", `${name}: ${error.message.split("\n")[0]}`);
 }

@@ -4,7 +4,7 @@ import { type RequestOptions, Agent as SecureAgent } from "node:https";
 import { homedir } from "node:os";
 import { delimiter, join } from "node:path";
 import { KubeConfig } from "@kubernetes/client-node/dist/config.js";
-import { DEFAULT_TIMEOUTS, type Server } from "./http.ts";
+import { DEFAULT_TIMEOUTS, nameOf, type Server } from "./http.ts";
 import { LiveError } from "./liveError.ts";
 
 /** What a user says of where the cluster is, as to kubectl. */
@@ -140,6 +140,7 @@ export async function apiServerOf(config: KubeConfig, requestTimeout = 0): Promi
   }
   const totalMs = requestTimeout > 0 ? requestTimeout * 1000 : DEFAULT_TIMEOUTS.totalMs;
   return {
+    name: `the API server ${nameOf(url)}`,
     url,
     options,
     agent: keepAlive(options.agent as Agent | undefined),

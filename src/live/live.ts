@@ -86,16 +86,18 @@ export async function openBroker({ url, service, namespace, tokenFile, requestTi
         `the broker's token goes to ${nameOf(parsed)} unencrypted: whoever listens on the way can read it (https:, or a port-forward, protect it)`,
       );
     const agent = parsed.protocol === "https:" ? new SecureAgent({ keepAlive: true }) : new Agent({ keepAlive: true });
-    return new BrokerClient({ url: parsed, timeouts, agent }, nameOf(parsed), token, events);
+    return new BrokerClient({ name: `the broker ${nameOf(parsed)}`, url: parsed, timeouts, agent }, nameOf(parsed), token, events);
   }
   if (live === undefined) throw new LiveError("configuration", "no broker: give --broker-url");
   const target = await resolveService(live.api, namespace, service, BROKER_PORT);
+  const name = `svc/${service} of ${namespace}, by port-forward to ${target.pod}`;
   const server: Server = {
+    name: `the broker (${name})`,
     // What stands in the Host header; connections go through the API server.
     url: new URL(`http://${service}.${namespace}.svc:${BROKER_PORT}`),
     timeouts,
     stallMs: FORWARD_STALL_MS,
     connect: () => forwardPort(live.config, target),
   };
-  return new BrokerClient(server, `svc/${service} of ${namespace}, by port-forward to ${target.pod}`, token, events);
+  return new BrokerClient(server, name, token, events);
 }
