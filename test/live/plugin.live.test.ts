@@ -458,3 +458,77 @@ describe("a broker that is not there", () => {
     }
   });
 });
+
+describe("audit policies and system calls", () => {
+  /** As much of the project's own CRDs as the API server needs to keep their objects. */
+  const crd = (kind: string, plural: string, scope: string) =>
+    JSON.stringify({
+      apiVersion: "apiextensions.k8s.io/v1",
+      kind: "CustomResourceDefinition",
+      metadata: { name: `${plural}.kguardian.dev` },
+      spec: {
+        group: "kguardian.dev",
+        scope,
+        names: { kind, plural, singular: kind.toLowerCase(), listKind: `${kind}List` },
+        versions: [
+          {
+            name: "v1alpha1",
+            served: true,
+            storage: true,
+            schema: { openAPIV3Schema: { type: "object", "x-kubernetes-preserve-unknown-fields": true } },
+          },
+        ],
+      },
+    });
+  const audit = (kind: string, name: string, namespace?: string) =>
+    JSON.stringify({
+      apiVersion: "kguardian.dev/v1alpha1",
+      kind,
+      metadata: { name, ...(namespace === undefined ? {} : { namespace }) },
+      spec: {
+        podSelector: { matchLabels: { app: "orders" } },
+        policyTypes: ["Ingress"],
+        ingress: [],
+        ...(namespace === undefined ? { namespaceSelector: { matchLabels: { "kubernetes.io/metadata.name": "shop" } } } : {}),
+      },
+    });
+
+  test("audit policies only report; promoted ones are NetworkPolicies that can be simulated and applied", async () => {
+    apply(
+      `${crd("AuditNetworkPolicy", "auditnetworkpolicies", "Namespaced")}\n${crd("AuditClusterNetworkPolicy", "auditclusternetworkpolicies", "Cluster")}`,
+    );
+    expect(cluster.kubectl(["wait", "crd", "--all", "--for=condition=Established", "--timeout=30s"])).toMatchObject({ status: 0 });
+    await expect
+      .poll(
+        () =>
+          cluster.kubectl(["apply", "--server-side", "-f", "-"], {
+            input: `${audit("AuditNetworkPolicy", "lockdown", "shop")}\n${audit("AuditClusterNetworkPolicy", "everywhere")}`,
+          }).status,
+        { timeout: 20_000 },
+      )
+      .toBe(0);
+    const before = await kguardian(["simulate", "-o", "json"]);
+    expect([before.status, before.stderr]).toEqual([0, expect.stringContaining("2 audit policies of the snapshot only report")]);
+    const one = await kguardian(["audit", "promote", "lockdown", "-n", "shop"]);
+    expect(one.status).toBe(0);
+    expect(load(one.stdout)).toMatchObject({
+      apiVersion: "networking.k8s.io/v1",
+      kind: "NetworkPolicy",
+      metadata: { name: "lockdown", namespace: "shop" },
+    });
+    const all = await kguardian(["audit", "promote", "-A", "--output-dir", "promoted"]);
+    expect([all.status, readdirSync(join(work, "promoted")).length]).toEqual([0, 2]);
+    const judged = await kguardian(["simulate", "-f", "promoted"]);
+    expect([judged.status, judged.stdout]).toEqual([1, expect.stringMatching(/shop\/sts\/web +shop\/sts\/orders +9000\/TCP/)]);
+    apply(one.stdout);
+    expect(policies()[0].spec).toEqual({ podSelector: { matchLabels: { app: "orders" } }, policyTypes: ["Ingress"] });
+    cluster.kubectl(["delete", "crd", "auditnetworkpolicies.kguardian.dev", "auditclusternetworkpolicies.kguardian.dev"]);
+  });
+
+  test("verdicts and system calls come through the forwarded port", async () => {
+    const verdicts = await kguardian(["audit", "verdicts", "-A", "-o", "json"]);
+    expect([verdicts.status, Array.isArray(JSON.parse(verdicts.stdout).verdicts)]).toEqual([0, true]);
+    const unseen = await kguardian(["gen", "seccomp", "web", "-n", "shop"]);
+    expect([unseen.status, unseen.stderr]).toEqual([2, expect.stringContaining("the broker has no system calls of its 1 pod")]);
+  });
+});
