@@ -6,6 +6,7 @@ import type { PodRow, ServiceRow, TrafficRow } from "../live/brokerRows.ts";
 import { addBrokerTraffic, type BrokerSink } from "../live/brokerTraffic.ts";
 import { grouped } from "../net/number.ts";
 import { plural } from "../report/text.ts";
+import { UsageError } from "./errors.ts";
 import { Progress } from "./progress.ts";
 
 /** What a broker answered, whole. */
@@ -42,10 +43,15 @@ export async function askBroker(client: BrokerClient, otherPods: () => Promise<r
     for (const row of each.rows) traffic.push(row);
     // The same bad rows come again: the complete answers count.
     for (const [reason, count] of Object.entries(each.rejected)) rejected[reason] = Math.max(rejected[reason] ?? 0, count);
+    const listed = Object.values(newest.rejected).reduce((sum, count) => sum + count, newest.rows.length);
     notes.push(
-      `the broker's list of all traffic ends at ${grouped(newest.rows.length)} rows, so each of ${plural(names.size, "pod")} was asked for by itself: what a pod did that neither the cluster nor the broker lists any more may be missing`,
+      `the broker's list of all traffic ends at ${grouped(listed)} rows, so each of ${plural(names.size, "pod")} was asked for by itself: what a pod did that neither the cluster nor the broker lists any more may be missing`,
     );
   }
+  const [reason] = Object.keys(rejected);
+  // As with files: "nothing would be dropped" would be false.
+  if (traffic.length === 0 && reason !== undefined)
+    throw new UsageError(`the broker (${client.name}): none of its rows of traffic can be used: ${reason}`);
   for (const [what, { rejected: bad }] of [
     ["pods", pods],
     ["Services", services],

@@ -82,8 +82,9 @@ export class ApiServer {
       );
       if (status === 404) throw new LiveError("not-found", `${this.name} does not serve ${resourceName(kind)}`, 404);
       const { items, metadata } = value;
-      if (!Array.isArray(items)) throw this.#stranger(`a list of ${kind.resource} without items`);
-      for (const item of items) {
+      // Servers in Go write an empty list as null where they do not take care.
+      if (!Array.isArray(items) && items !== null) throw this.#stranger(`a list of ${kind.resource} without items`);
+      for (const item of items ?? []) {
         // Items of typed lists carry neither.
         const object = { ...(item as Fields), apiVersion: kind.apiVersion, kind: kind.kind };
         const kept = visit === undefined ? object : visit(object);
@@ -136,20 +137,23 @@ export class ApiServer {
     return value;
   }
 
-  /** Returns every kind that the server serves, with the versions that it has of each, preferred ones first. */
-  async kinds(): Promise<ServedKind[]> {
+  /**
+   * Returns every kind that the server serves, with the versions that it has of each, preferred ones first. `unknown` is told of groups
+   * with their versions whose own server does not say now what it serves.
+   */
+  async kinds(unknown: (apiVersion: string) => void = () => {}): Promise<ServedKind[]> {
     const { status, value } = await this.#ask(
       { method: "GET", path: "/apis", headers: { accept: DISCOVERY } },
       "get /apis",
       MOST_TEXT_BYTES,
     );
     if (status === 404) throw this.#stranger("it has no /apis");
-    if (value.kind === "APIGroupDiscoveryList") return aggregatedKinds(value);
-    return await this.#listedKinds(value);
+    if (value.kind === "APIGroupDiscoveryList") return aggregatedKinds(value, unknown);
+    return await this.#listedKinds(value, unknown);
   }
 
   /** Servers before 1.26 list groups, and the kinds of each group and version apart. */
-  async #listedKinds({ groups }: Fields): Promise<ServedKind[]> {
+  async #listedKinds({ groups }: Fields, unknown: (apiVersion: string) => void): Promise<ServedKind[]> {
     if (!Array.isArray(groups)) throw this.#stranger("/apis gives no groups");
     const versions = groups.flatMap((group) =>
       listIn(group, "versions")
@@ -159,7 +163,11 @@ export class ApiServer {
     const found: ServedKind[] = [];
     for (const apiVersion of versions) {
       // A group whose own server is down must not take the rest with it.
-      const resources = await this.get(`/apis/${apiVersion}`).catch(() => undefined);
+      const resources = await this.get(`/apis/${apiVersion}`).catch((error: unknown) => {
+        if (!(error instanceof LiveError) || (error.status ?? 0) < 500) throw error;
+        unknown(apiVersion);
+        return undefined;
+      });
       for (const resource of listIn(resources, "resources")) {
         const { name, kind, namespaced } = resource as Fields;
         if (typeof name === "string" && typeof kind === "string" && !name.includes("/"))
@@ -223,16 +231,19 @@ function messageOf(value: Fields | undefined): string | undefined {
 
 function listIn(value: unknown, key: string): readonly unknown[] {
   const list = typeof value === "object" && value !== null ? (value as Fields)[key] : undefined;
-  return Array.isArray(list) ? list : [];
+  return Array.isArray(list) ? list.filter((item) => typeof item === "object" && item !== null) : [];
 }
 
-function aggregatedKinds(value: Fields): ServedKind[] {
+function aggregatedKinds(value: Fields, unknown: (apiVersion: string) => void): ServedKind[] {
   const found: ServedKind[] = [];
   for (const group of listIn(value, "items")) {
     const name = ((group as Fields).metadata as Fields | undefined)?.name;
     for (const version of listIn(group, "versions")) {
       const apiVersion = `${name}/${(version as Fields).version}`;
-      for (const entry of listIn(version, "resources")) {
+      // Of a group whose server is down the API server may remember what it served.
+      const entries = listIn(version, "resources");
+      if (entries.length === 0 && (version as Fields).freshness === "Stale") unknown(apiVersion);
+      for (const entry of entries) {
         const { resource, responseKind, scope } = entry as Fields;
         const kind = (responseKind as Fields | undefined)?.kind;
         if (typeof resource === "string" && typeof kind === "string")

@@ -37,6 +37,10 @@ const [KNOWN_MAJOR, KNOWN_MINOR] = [1, 12];
 const MOST_ITEM_BYTES = 4e6;
 const MOST_ANSWER_BYTES = 1e9;
 const MOST_TEXT_BYTES = 1e5;
+/** Of all pods together: what one answer of MOST_ANSWER_BYTES holds. More would not fit into memory beside what is made of it. */
+const MOST_ROWS = 3e6;
+/** What Kubernetes takes for a pod's name (a DNS subdomain), in whatever case. */
+const POD_NAME = /^[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?$/i;
 
 const RETRIES = 3;
 const FIRST_PAUSE_MS = 250;
@@ -91,11 +95,25 @@ export class BrokerClient {
   async trafficOfPods(names: readonly string[], progress?: (done: number) => void): Promise<Rows<TrafficRow>> {
     const rows: TrafficRow[] = [];
     const rejected: Record<string, number> = {};
-    const left = [...names];
+    // Names come from the broker too, which stores whatever it is sent: `..` would lead elsewhere, and is no pod's name.
+    const left = names.filter((name) => POD_NAME.test(name));
     let done = 0;
+    let total = 0;
+    const counted = (value: unknown) => {
+      if (++total > MOST_ROWS)
+        throw new LiveError(
+          "status",
+          `the broker (${this.name}) holds more than ${MOST_ROWS / 1e6} million rows of traffic: too many for one run`,
+        );
+      return readTrafficRow(value);
+    };
     const worker = async () => {
       for (let name = left.pop(); name !== undefined; name = left.pop()) {
-        const read = await this.#list(`/pod/traffic/${encodeURIComponent(name)}`, readTrafficRow);
+        const read = await this.#list(`/pod/traffic/${name}`, counted).catch((error: unknown) => {
+          // One failure is the end of all: the rest need not be asked.
+          left.length = 0;
+          throw error;
+        });
         for (const row of read.rows) rows.push(row);
         for (const [reason, count] of Object.entries(read.rejected)) rejected[reason] = (rejected[reason] ?? 0) + count;
         progress?.(++done);
@@ -222,7 +240,11 @@ export function parseBrokerUrl(text: string): URL {
     throw new LiveError("configuration", "--broker-url: not a URL such as http://127.0.0.1:9090");
   }
   if (url.protocol !== "http:" && url.protocol !== "https:")
-    throw new LiveError("configuration", `--broker-url: ${url.protocol.slice(0, 20)} is not spoken, http: and https: are`);
+    // `localhost:9090` is a URL too, of a scheme of that name.
+    throw new LiveError(
+      "configuration",
+      `--broker-url: ${url.protocol.slice(0, 20)} is not spoken, http: and https: are: it begins with either, such as http://127.0.0.1:9090`,
+    );
   if (url.username !== "" || url.password !== "")
     throw new LiveError(
       "configuration",

@@ -1,5 +1,5 @@
-import type { Owner, Pod } from "../cluster/objects.ts";
-import type { ServiceIndex } from "../cluster/services.ts";
+import type { Backend, Owner, Pod, Service } from "../cluster/objects.ts";
+import type { ServiceIndex, ServiceTarget } from "../cluster/services.ts";
 import type { ClusterTimeline } from "../cluster/timeline.ts";
 import { NOT_TOLD } from "../flow/connections.ts";
 import {
@@ -105,7 +105,7 @@ export function addBrokerTraffic(rows: readonly TrafficRow[], cluster: BrokerClu
   for (const [, flow] of [...flows].sort(([a], [b]) => (a < b ? -1 : 1))) {
     if (flow.via === CONSUMED) continue;
     connections++;
-    emit(flow, sink);
+    emit(flow, ends, sink);
   }
   return { rows: inside.length, connections, replies: folded, orphans, outside: distinct.length - inside.length };
 }
@@ -212,6 +212,13 @@ class Ends {
     return endAt(address, isFree && others.length === 0 ? only : undefined);
   }
 
+  /** Reports whether an address at its moment leads to the end's pod: of several pods of one name, in turn, to the right one. */
+  isOwner({ address, pod }: End, time: Instant | undefined): boolean {
+    if (time === undefined) return false;
+    const owner = this.ownerOf(address, time);
+    return owner.type === "pod" && nameOf(owner.pod) === pod;
+  }
+
   /** Returns the pod of an end, where the cluster's objects hold it. */
   podOf({ address, pod }: End, time: Instant | undefined): Pod | undefined {
     if (pod !== undefined) return this.#podsByName.get(pod.slice(pod.indexOf("/") + 1))?.find((each) => nameOf(each) === pod);
@@ -243,23 +250,28 @@ class Replies {
 
   constructor(rows: readonly TrafficRow[], { serviceIndex }: BrokerCluster) {
     this.#serviceIndex = serviceIndex;
+    const replies = new Set(rows.filter((row) => this.#maybeReply(row)));
+    // Who connects to whom matters of those alone that may have replied.
+    const servers = new Set([...replies].map(({ podAddress }) => podAddress));
+    const addTalk = (client: Address, server: Address) => {
+      if (servers.has(server)) this.#talks.add(`${client} ${server}`);
+    };
     for (const row of rows) {
       const { podAddress, peerAddress, protocol, peerPort, podPort, isIngress } = row;
       if (protocol !== TCP) continue;
       if (isIngress) {
-        this.#talks.add(`${peerAddress} ${podAddress}`);
+        addTalk(peerAddress, podAddress);
         // Whoever listens says so: its port is no client's.
         if (podPort >= FIRST_EPHEMERAL_PORT) addTo(this.#diallers, `${podAddress} ${podPort}`, podAddress);
         continue;
       }
-      if (this.#maybeReply(row)) {
+      if (replies.has(row)) {
         addTo(this.#diallers, `${peerAddress} ${peerPort}`, podAddress);
         addTo(this.#ports, `${podAddress} ${peerAddress}`, peerPort);
         continue;
       }
-      this.#talks.add(`${podAddress} ${peerAddress}`);
-      for (const backend of serviceIndex.find(peerAddress, protocol, peerPort)?.backends ?? [])
-        this.#talks.add(`${podAddress} ${backend.address}`);
+      addTalk(podAddress, peerAddress);
+      for (const backend of serviceIndex.find(peerAddress, protocol, peerPort)?.backends ?? []) addTalk(podAddress, backend.address);
     }
   }
 
@@ -339,29 +351,65 @@ function before(a: Instant, b: Instant): boolean {
 /** Stands for the dialled view of a connection whose backends are known: those are the connections. */
 const CONSUMED = { address: 0n, port: 0 };
 
+/** Where a dialled Service leads: as it does now, or by its selector where the backend is gone since. */
+interface Leading {
+  readonly service: Service;
+  readonly selector: readonly (readonly [string, string])[];
+  /** `address port` of the backends. */
+  readonly sockets: ReadonlySet<string>;
+  readonly ports: ReadonlySet<number>;
+}
+
 /** Joins what was dialled at Services with what arrived at their backends. */
-function joinServices(flows: readonly Flow[], cluster: BrokerCluster, ends: Ends): void {
-  const { serviceIndex } = cluster;
-  const dialled = new Map<string, Flow[]>();
+function joinServices(flows: readonly Flow[], { serviceIndex }: BrokerCluster, ends: Ends): void {
+  const dialled = new Map<string, { readonly flow: Flow; readonly leading: Leading }[]>();
+  // Backends of one Service and port are one list, whoever dials it.
+  const leadings = new Map<readonly Backend[], Leading>();
   for (const flow of flows) {
-    if (flow.verdict === "drop" || serviceIndex.find(flow.destination.address, flow.protocol, flow.port) === undefined) continue;
+    if (flow.verdict === "drop") continue;
+    const target = serviceIndex.find(flow.destination.address, flow.protocol, flow.port);
+    // A port that the Service does not have leads nowhere; a scan dials thousands of them.
+    if (target?.servicePort === undefined) continue;
+    let leading = leadings.get(target.backends);
+    if (leading === undefined) leadings.set(target.backends, (leading = leadingOf(target)));
     const key = `${flow.source.key}|${flow.protocol}`;
     const known = dialled.get(key);
-    if (known === undefined) dialled.set(key, [flow]);
-    else known.push(flow);
+    if (known === undefined) dialled.set(key, [{ flow, leading }]);
+    else known.push({ flow, leading });
   }
   const consumed = new Set<Flow>();
   for (const flow of flows) {
     // A pod that dialled the backend itself has said so.
     if (flow.fromSource || flow.verdict === "drop") continue;
-    const candidates = dialled.get(`${flow.source.key}|${flow.protocol}`)?.filter((each) => leadsTo(each, flow, serviceIndex, ends)) ?? [];
-    if (candidates.length === 0) continue;
-    const best = candidates.reduce((a, b) => (isCloser(b, a, flow) ? b : a));
+    const all = dialled.get(`${flow.source.key}|${flow.protocol}`);
+    if (all === undefined) continue;
+    const pod = ends.podOf(flow.destination, flow.first);
+    const socket = `${flow.destination.address} ${flow.port}`;
+    let best: Flow | undefined;
+    for (const each of all)
+      if (leadsTo(each.leading, socket, flow.port, pod) && (best === undefined || isCloser(each.flow, best, flow))) best = each.flow;
+    if (best === undefined) continue;
     flow.via = { address: best.destination.address, port: best.port };
     flow.first = firstOf(flow, best.first, ends);
     consumed.add(best);
   }
   for (const flow of consumed) flow.via = CONSUMED;
+}
+
+function leadingOf({ service, backends }: ServiceTarget): Leading {
+  return {
+    service,
+    selector: Object.entries(service.selector ?? {}),
+    sockets: new Set(backends.map(({ address, port }) => `${address} ${port}`)),
+    ports: new Set(backends.map(({ port }) => port)),
+  };
+}
+
+function leadsTo({ service, selector, sockets, ports }: Leading, socket: string, port: number, pod: Pod | undefined): boolean {
+  if (sockets.has(socket)) return true;
+  if (pod === undefined || selector.length === 0 || (ports.size > 0 && !ports.has(port))) return false;
+  const { namespace, labels } = pod;
+  return namespace === service.namespace && selector.every(([key, value]) => Object.hasOwn(labels, key) && labels[key] === value);
 }
 
 /** Reports whether of two dialled Services `a` is the likelier one; equally likely ones are told apart by what they are alone. */
@@ -377,31 +425,13 @@ function distance({ first: a }: Flow, { first: b }: Flow): number {
   return a === undefined || b === undefined ? 0 : Math.abs(a.seconds - b.seconds + (a.nanoseconds - b.nanoseconds) * 1e-9);
 }
 
-/** Reports whether a Service leads to a backend: as it does now, or by its selector where the backend is gone since. */
-function leadsTo(dialled: Flow, arrived: Flow, serviceIndex: ServiceIndex, ends: Ends): boolean {
-  const target = serviceIndex.find(dialled.destination.address, dialled.protocol, dialled.port);
-  if (target?.servicePort === undefined) return false;
-  const { backends, service } = target;
-  const { address } = arrived.destination;
-  if (backends.some((backend) => backend.address === address && backend.port === arrived.port)) return true;
-  if (backends.length > 0 && !backends.some((backend) => backend.port === arrived.port)) return false;
-  const pod = ends.podOf(arrived.destination, arrived.first);
-  const wanted = Object.entries(service.selector ?? {});
-  return (
-    pod !== undefined &&
-    wanted.length > 0 &&
-    pod.namespace === service.namespace &&
-    wanted.every(([key, value]) => Object.hasOwn(pod.labels, key) && pod.labels[key] === value)
-  );
-}
-
-function emit(flow: Flow, { table, parties }: BrokerSink): void {
+function emit(flow: Flow, ends: Ends, { table, parties }: BrokerSink): void {
   const { protocol, port, sourcePort, verdict, via } = flow;
   const idOf = (address: Address, party: LoggedParty) => {
     const [w0, w1, w2, w3] = wordsOfAddress(address);
     return table.addresses.intern(w0, w1, w2, w3, parties.intern(party));
   };
-  const partyOf = ({ pod }: End): LoggedParty => (pod === undefined ? {} : { pod, isSure: true });
+  const partyOf = (end: End): LoggedParty => (end.pod === undefined || ends.isOwner(end, flow.first) ? {} : { pod: end.pod, isSure: true });
   const dialled = via === undefined ? {} : { via: { addressId: idOf(via.address, {}), port: via.port } };
   const kind = isIcmp(protocol)
     ? icmpKind(protocol, NOT_TOLD, NOT_TOLD)

@@ -55,7 +55,8 @@ export interface ClusterReading {
 
 /** Reads what the commands need of a live cluster. `namespace` is where a user who may not list all namespaces is asked for. */
 export async function readLiveCluster(api: ApiServer, namespace: string): Promise<ClusterReading> {
-  const kinds = [...CORE, ...chooseKinds(await api.kinds())];
+  const silent: string[] = [];
+  const kinds = [...CORE, ...chooseKinds(await api.kinds((apiVersion) => silent.push(apiVersion)))];
   const results: { objects: Record<string, unknown>[]; refused?: Refusal }[] = kinds.map(() => ({ objects: [] }));
   const left = kinds.map((_, i) => i).reverse();
   const worker = async () => {
@@ -64,7 +65,16 @@ export async function readLiveCluster(api: ApiServer, namespace: string): Promis
   const [configMaps] = await Promise.all([readConfigMaps(api), ...Array.from({ length: AT_ONCE }, worker)]);
   const objects = [...results.flatMap((result) => result.objects), ...configMaps];
   const refusals = results.flatMap(({ refused }) => (refused === undefined ? [] : [refused]));
-  return { objects: objects.map((object) => servedObject(object, ORIGIN)), warnings: warningsOf(refusals, namespace) };
+  return {
+    objects: objects.map((object) => servedObject(object, ORIGIN)),
+    warnings: [
+      ...warningsOf(refusals, namespace),
+      ...silenceOf(
+        refusals,
+        silent.filter((each) => !isStoredElsewhere(each, kinds)),
+      ),
+    ],
+  };
 }
 
 /** Picks one version of each kind that is needed: the one that policies are read in, else the preferred one. */
@@ -92,10 +102,14 @@ function isNeeded({ apiVersion, kind }: ServedKind): boolean {
   return NEEDED.get(policyGroup(apiVersion))?.includes(kind) === true || isPolicyObject({ value, ...rest });
 }
 
-/** A kind that may not be listed: in no namespace, or in the user's own only. */
+/** Groups that the API server itself serves: where it does not answer for them, it answers for nothing. */
+const BUILT_IN = new Set(["", "apps", "batch", "discovery.k8s.io", "networking.k8s.io"]);
+
+/** A kind that may not be listed: in no namespace, or in the user's own only; or whose own server is down. */
 interface Refusal {
   readonly kind: ServedKind;
   readonly inNamespace: boolean;
+  readonly isDown?: true;
 }
 
 async function readKind(
@@ -107,8 +121,10 @@ async function readKind(
     return { objects: await api.list(kind, undefined, sanitizeObject) };
   } catch (error) {
     if (!(error instanceof LiveError)) throw error;
-    // Served a moment ago and gone: a CRD that was just deleted, or a group whose own server is down.
+    // Served a moment ago and gone: a CRD that was just deleted.
     if (error.code === "not-found") return { objects: [] };
+    if (error.status === 503 && !BUILT_IN.has(groupOf(kind.apiVersion)))
+      return { objects: [], refused: { kind, inNamespace: true, isDown: true } };
     if (error.code !== "forbidden") throw error;
   }
   try {
@@ -128,7 +144,27 @@ async function readKind(
   }
 }
 
-function warningsOf(refusals: readonly Refusal[], namespace: string): string[] {
+/** Calico's objects are read as they are stored where its API server is down. */
+function isStoredElsewhere(apiVersion: string, kinds: readonly ServedKind[]): boolean {
+  return groupOf(apiVersion) === "projectcalico.org" && kinds.some((kind) => groupOf(kind.apiVersion) === "crd.projectcalico.org");
+}
+
+/** Says which kinds are missing since the server behind them is down. `silent` are groups of which not even the kinds are known. */
+function silenceOf(refusals: readonly Refusal[], silent: readonly string[]): string[] {
+  const down = refusals.filter(({ isDown }) => isDown);
+  const names = [...down.map(({ kind }) => resourceName(kind)), ...silent.filter((apiVersion) => POLICY_GROUPS.test(groupOf(apiVersion)))];
+  return names.length === 0
+    ? []
+    : [
+        `not read, since the server behind them does not answer now: ${names.join(", ")}; policies of theirs that are in force are missing from every verdict`,
+      ];
+}
+
+/** Groups whose policies are read. */
+const POLICY_GROUPS = /(^|\.)(cilium\.io|projectcalico\.org|policy\.networking\.k8s\.io|antrea\.io|kguardian\.dev)$/;
+
+function warningsOf(all: readonly Refusal[], namespace: string): string[] {
+  const refusals = all.filter(({ isDown }) => !isDown);
   const partly = refusals.filter(({ inNamespace }) => !inNamespace).map(({ kind }) => resourceName(kind));
   const wholly = refusals.filter(({ inNamespace }) => inNamespace).map(({ kind }) => resourceName(kind));
   const warnings: string[] = [];

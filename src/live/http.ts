@@ -66,10 +66,22 @@ export async function send(server: Server, request: Request): Promise<Answer> {
           : { agent: server.agent }
         : { agent: undefined, createConnection: () => socket }),
     };
-    const outgoing = (url.protocol === "https:" ? requestSecure : requestPlain)(options as RequestOptions, (incoming) => {
-      clearTimeout(timer);
-      resolve(incoming);
-    });
+    const open = () =>
+      (url.protocol === "https:" ? requestSecure : requestPlain)(options as RequestOptions, (incoming) => {
+        clearTimeout(timer);
+        resolve(incoming);
+      });
+    let outgoing: ReturnType<typeof open>;
+    try {
+      outgoing = open();
+    } catch (error) {
+      // Certificates and keys that are none are found here.
+      socket?.destroy();
+      reject(
+        new LiveError("configuration", `${name}: certificate, key or header of the request: ${(error as Error).message.split("\n")[0]}`),
+      );
+      return;
+    }
     const timer = setTimeout(() => outgoing.destroy(timeout(name, timeouts.idleMs)), timeouts.idleMs);
     outgoing.on("error", (error) => {
       clearTimeout(timer);
@@ -112,10 +124,7 @@ async function* bodyOf(
       restart();
       total += chunk.length;
       if (total > mostBytes)
-        throw new LiveError(
-          "wrong-service",
-          `${name} answers with more than ${Math.round(mostBytes / 1e6)} MB: too much to be right`,
-        );
+        throw new LiveError("wrong-service", `${name} answers with more than ${Math.round(mostBytes / 1e6)} MB: too much to be right`);
       yield chunk;
     }
   } catch (error) {
@@ -179,7 +188,6 @@ function failureOf(error: Error & { code?: string; errors?: readonly { code?: st
   const known = REASONS[code];
   if (known !== undefined) return new LiveError(known[0], `${name}: ${known[1]}`);
   if (error.message === "aborted") return new LiveError("reset", `${name}: the connection broke off within the answer`);
-  if (code.startsWith("HPE_"))
-    return new LiveError("wrong-service", `${name} does not answer in HTTP (${error.message.split("\n")[0]})`);
+  if (code.startsWith("HPE_")) return new LiveError("wrong-service", `${name} does not answer in HTTP (${error.message.split("\n")[0]})`);
   return new LiveError("unreachable", `${name}: ${error.message.split("\n")[0]}`);
 }

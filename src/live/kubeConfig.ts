@@ -2,8 +2,12 @@ import { existsSync, readFileSync } from "node:fs";
 import type { Agent } from "node:http";
 import { type RequestOptions, Agent as SecureAgent } from "node:https";
 import { homedir } from "node:os";
-import { delimiter, join } from "node:path";
+import { delimiter, dirname, join, resolve } from "node:path";
 import { KubeConfig } from "@kubernetes/client-node/dist/config.js";
+import { textAt, valueAt } from "../cluster/cni.ts";
+import { readManifest } from "../cluster/manifest.ts";
+import { parseAddress } from "../net/address.ts";
+import { parsePrefix, prefixContains } from "../net/prefix.ts";
 import { DEFAULT_TIMEOUTS, nameOf, type Server } from "./http.ts";
 import { LiveError } from "./liveError.ts";
 
@@ -39,19 +43,52 @@ function readFile(file: string): KubeConfig {
   const config = new KubeConfig();
   try {
     config.loadFromFile(file);
+    addTokenFiles(config, file);
   } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException;
+    const { code, message, path } = error as NodeJS.ErrnoException;
+    const at = path === undefined || path === file ? "" : `${path}: `;
     const why =
       code === "ENOENT"
-        ? "no such file"
+        ? `${at}no such file`
         : code === "EACCES"
-          ? "permission denied"
+          ? `${at}permission denied`
           : /^(clusters|users|contexts)\[\d+\]\.[\w.]+ is missing$/.test(message)
             ? message
             : "not a kubeconfig file";
     throw new LiveError("configuration", `kubeconfig ${file}: ${why}`);
   }
   return config;
+}
+
+/** client-node does not know `tokenFile` (Kubernetes: kubeconfig v1, AuthInfo), which goes before `token`. */
+function addTokenFiles(config: KubeConfig, file: string): void {
+  const text = readFileSync(file, "utf8");
+  if (!text.includes("tokenFile")) return;
+  let users: unknown;
+  try {
+    users = valueAt(readManifest(text, file)[0]?.value, "users");
+  } catch {
+    // Without apiVersion and kind, which kubectl does not ask for either.
+    return;
+  }
+  const files = new Map(Array.isArray(users) ? users.map((user) => [textAt(user, "name"), textAt(user, "user", "tokenFile")]) : []);
+  config.users = config.users.map((user) => {
+    const tokenFile = files.get(user.name) ?? "";
+    if (tokenFile === "") return user;
+    const { token: _, ...rest } = user;
+    const path = resolve(dirname(file), tokenFile);
+    const token = existsSync(path) ? tokenIn(path) : "";
+    // Of another context's user it is no matter that the file cannot be read; of this one's, client-node says so when it wants it.
+    return token === "" ? { ...rest, authProvider: { name: "tokenFile", config: { tokenFile: path } } } : { ...rest, token };
+  });
+}
+
+function tokenIn(path: string): string {
+  try {
+    return readFileSync(path, "utf8").trim();
+  } catch {
+    return "";
+  }
 }
 
 /** Joins files as kubectl does: of entries of one name the first counts, and the first current-context. */
@@ -108,6 +145,10 @@ function checkContext(config: KubeConfig, asked: string | undefined): void {
     );
   if (!config.getCurrentCluster())
     throw new LiveError("configuration", `context \`${name}\` names a cluster that the kubeconfig does not hold`);
+  const user = config.getContextObject(name)?.user;
+  // Without one, client-node would leave out the cluster's certificates too.
+  if (user !== undefined && !config.getCurrentUser())
+    throw new LiveError("configuration", `context \`${name}\` names a user that the kubeconfig does not hold`);
 }
 
 /** The namespace of the current context, as kubectl takes it without -n. */
@@ -135,9 +176,10 @@ export async function apiServerOf(config: KubeConfig, requestTimeout = 0): Promi
   } catch (error) {
     throw new LiveError(
       "configuration",
-      `user \`${config.getCurrentUser()?.name ?? ""}\` of the kubeconfig: ${credentialProblem(error as NodeJS.ErrnoException)}`,
+      `user \`${config.getCurrentUser()?.name ?? ""}\` of the kubeconfig: ${credentialProblem(error as NodeJS.ErrnoException, config)}`,
     );
   }
+  trimToken(options, config);
   const totalMs = requestTimeout > 0 ? requestTimeout * 1000 : DEFAULT_TIMEOUTS.totalMs;
   return {
     name: `the API server ${nameOf(url)}`,
@@ -148,15 +190,40 @@ export async function apiServerOf(config: KubeConfig, requestTimeout = 0): Promi
   };
 }
 
-/** What an exec plugin prints may hold anything: of its failure only the first line is told, of others the kind. */
-function credentialProblem(error: NodeJS.ErrnoException): string {
+/** Files with tokens often end with a line end, which no header may hold. */
+function trimToken({ headers }: RequestOptions, config: KubeConfig): void {
+  const fields = headers as Record<string, string> | undefined;
+  const token = /^Bearer\s+(.*)$/s.exec(fields?.Authorization ?? "")?.[1];
+  if (fields !== undefined && token !== undefined)
+    fields.Authorization = `Bearer ${checkToken(token.trim(), `user \`${config.getCurrentUser()?.name ?? ""}\` of the kubeconfig: its token`)}`;
+}
+
+/**
+ * Says why there are no credentials. What an exec plugin prints may hold anything: of why it failed the first line is told, without
+ * what it was given and what looks like a token; of what it gave, nothing.
+ */
+function credentialProblem(error: NodeJS.ErrnoException, config: KubeConfig): string {
   if (error.code === "ENOENT")
     return error.syscall?.startsWith("spawn")
       ? `its credential plugin \`${error.path ?? ""}\` is not installed`
       : `${error.path ?? "a file"}: no such file`;
   if (error.code === "EACCES") return `${error.path ?? "a file"}: permission denied`;
+  if (error.code === "ERR_INVALID_URL") return "no credentials: the cluster's proxy-url, or HTTPS_PROXY, is no URL";
+  // JSON.parse quotes what it reads.
+  if (error instanceof SyntaxError || error instanceof TypeError) return "no credentials: what its credential plugin or file gives is none";
   const line = error.message.split("\n").find((each) => each.trim() !== "") ?? "no reason given";
-  return `no credentials: ${line.slice(0, 200)}`;
+  return `no credentials: ${withoutSecrets(line.trim(), config).slice(0, 200)}`;
+}
+
+/** What looks like a token: long runs with digits, which words, paths and names of hosts are not. */
+const TOKEN_LIKE = /(?=[A-Za-z_+=~-]*\d)[A-Za-z0-9_+=~-]{20,}(?:\.[A-Za-z0-9_+=~-]+)*/g;
+
+function withoutSecrets(text: string, config: KubeConfig): string {
+  const exec = config.getCurrentUser()?.exec as { readonly env?: unknown } | undefined;
+  const given = (Array.isArray(exec?.env) ? exec.env : []).map((entry) => textAt(entry, "value"));
+  // Short values are words that may stand in any text.
+  const known = given.filter((value) => value.length >= 6).reduce((left, value) => left.replaceAll(value, "(hidden)"), text);
+  return known.replace(/\b(bearer +|(?:token|password|secret|key) *[=:] *)\S+/gi, "$1(hidden)").replace(TOKEN_LIKE, "(hidden)");
 }
 
 /** client-node makes agents that close each connection: a list of many pages would shake hands for each. */
@@ -175,9 +242,15 @@ function proxyFor({ protocol, hostname }: URL): string | undefined {
     entry
       .trim()
       .replace(/^(\*?\.)/, "")
-      .replace(/:\d+$/, ""),
+      .replace(/^([^:]*):\d+$/, "$1"),
   );
-  const isExempt = exempt.some((entry) => entry === "*" || (entry !== "" && (hostname === entry || hostname.endsWith(`.${entry}`))));
+  const host = hostname.replace(/^\[|\]$/g, "");
+  const address = parseAddress(host);
+  const matches = (entry: string) => {
+    const range = address !== undefined && entry.includes("/") ? parsePrefix(entry) : undefined;
+    return range === undefined ? host === entry || host.endsWith(`.${entry}`) : prefixContains(range, address!);
+  };
+  const isExempt = exempt.some((entry) => entry === "*" || (entry !== "" && matches(entry)));
   return isExempt ? undefined : proxy.includes("://") ? proxy : `http://${proxy}`;
 }
 

@@ -53,7 +53,7 @@ function fieldsIn(value: unknown, key: string): Fields {
 
 function listIn(value: unknown, key: string): readonly unknown[] {
   const list = typeof value === "object" && value !== null ? (value as Fields)[key] : undefined;
-  return Array.isArray(list) ? list : [];
+  return Array.isArray(list) ? list.filter((item) => typeof item === "object" && item !== null) : [];
 }
 
 function nameOf(pod: Fields): string {

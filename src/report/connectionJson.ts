@@ -7,8 +7,8 @@ import { hasPorts, isIcmp, protocolName } from "../net/protocol.ts";
 import { formatRfc3339 } from "../net/time.ts";
 import type { Policy, RuleRef } from "../policy/model.ts";
 import { endpointLabel } from "./labels.ts";
-import { decisionMessage, messageAround, type SimulationResult } from "./simulationResult.ts";
 import { shownRequest } from "./shownRequest.ts";
+import { decisionMessage, messageAround, type SimulationResult } from "./simulationResult.ts";
 import { printable, safeJson } from "./text.ts";
 import type { TextBytes } from "./textBytes.ts";
 

@@ -56,7 +56,7 @@ beforeEach(async () => {
   });
   await new Promise<void>((ready) => server.listen(0, "127.0.0.1", ready));
   const url = new URL(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
-  api = new ApiServer({ url, timeouts: { idleMs: 2000, totalMs: 5000 } }, "somebody");
+  api = new ApiServer({ name: "the API server", url, timeouts: { idleMs: 2000, totalMs: 5000 } }, "somebody");
 });
 afterEach(() => {
   server.closeAllConnections();

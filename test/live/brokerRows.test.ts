@@ -48,7 +48,11 @@ const MISSING_PORT = "the port that was connected to is missing";
 describe("a row of traffic", () => {
   test.each<[string, Record<string, unknown>, string]>([
     ["as the controller sends it", {}, PLAIN],
-    ["of the other direction", { traffic_type: "INGRESS", pod_port: "80", traffic_in_out_port: "0" }, PLAIN.replace("-> 10.0.0.2 6/8080", "<- 10.0.0.2 6/80")],
+    [
+      "of the other direction",
+      { traffic_type: "INGRESS", pod_port: "80", traffic_in_out_port: "0" },
+      PLAIN.replace("-> 10.0.0.2 6/8080", "<- 10.0.0.2 6/80"),
+    ],
     ["with words in other case", { traffic_type: "eGress", ip_protocol: "tcp", decision: "Allow" }, PLAIN],
     ["denied, in other case", { decision: "drop", pod_port: "40000" }, PLAIN.replace("allow", "from 40000 drop")],
     ["with a decision that nobody knows", { decision: "AUDIT" }, PLAIN.replace("allow", "unjudged")],
@@ -153,7 +157,8 @@ describe("a row of a pod", () => {
 test("a row of a Service needs its names and its object", () => {
   const row = { svc_ip: "10.1.0.1", svc_name: "a", svc_namespace: "b", service_spec: { kind: "Service" }, time_stamp: "" };
   expect(readServiceRow(row)).toMatchObject({ name: "a", namespace: "b", object: { kind: "Service" } });
-  for (const field of ["svc_name", "svc_namespace", "service_spec"]) expect(typeof readServiceRow({ ...row, [field]: null })).toBe("string");
+  for (const field of ["svc_name", "svc_namespace", "service_spec"])
+    expect(typeof readServiceRow({ ...row, [field]: null })).toBe("string");
 });
 
 test("an audit verdict has its port under either name", () => {
@@ -172,13 +177,39 @@ test("a row of system calls holds names alone", () => {
 });
 
 test("whatever JSON there is, readers give a row or a reason and never throw", () => {
-  const keys = [...Object.keys(ROW), "pod_obj", "is_dead", "svc_name", "service_spec", "policy_name", "verdict", "port", "arch", "syscalls"];
+  const keys = [
+    ...Object.keys(ROW),
+    "pod_obj",
+    "is_dead",
+    "svc_name",
+    "service_spec",
+    "policy_name",
+    "verdict",
+    "port",
+    "arch",
+    "syscalls",
+  ];
   const odd = fc.oneof(
     fc.jsonValue(),
-    fc.constantFrom<unknown>("INGRESS", "EGRESS", "TCP", "UNKNOWN(999)", "10.0.0.1", "::1", "80", 80, -0, 1e308, "2026-11-20T08:00:00.", "\ud800"),
+    fc.constantFrom<unknown>(
+      "INGRESS",
+      "EGRESS",
+      "TCP",
+      "UNKNOWN(999)",
+      "10.0.0.1",
+      "::1",
+      "80",
+      80,
+      -0,
+      1e308,
+      "2026-11-20T08:00:00.",
+      "\ud800",
+    ),
   );
   const object = fc.dictionary(fc.oneof(fc.constantFrom(...keys, "__proto__", "constructor"), fc.string()), odd);
-  const nearly = fc.record(Object.fromEntries(Object.entries(ROW).map(([key, value]) => [key, fc.oneof(fc.constant<unknown>(value), odd)])));
+  const nearly = fc.record(
+    Object.fromEntries(Object.entries(ROW).map(([key, value]) => [key, fc.oneof(fc.constant<unknown>(value), odd)])),
+  );
   fc.assert(
     fc.property(fc.oneof(fc.jsonValue(), object, nearly), (value) => {
       for (const reader of [readTrafficRow, readPodRow, readServiceRow, readAuditVerdict, readSyscallRow])

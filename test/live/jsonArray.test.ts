@@ -33,12 +33,8 @@ async function failureOf(text: string | Buffer, cuts: readonly number[] = [], mo
   return error;
 }
 
-/** JSON as others write it too: spaces between the tokens, and every other character as an escape. */
-function spaced(value: unknown): string {
-  return JSON.stringify(value, undefined, "\t").replace(/[é😀中]/gu, (text) =>
-    [...text].map((character) => (character === "é" ? "\\u00e9" : character)).join(""),
-  );
-}
+/** JSON as others write it too: with spaces between the tokens, and characters as escapes. */
+const spaced = (value: unknown): string => JSON.stringify(value, undefined, "\t").replaceAll("é", "\\u00e9");
 
 const cuts = fc.array(fc.nat(), { maxLength: 12 });
 const texts = fc.oneof(fc.string({ unit: "binary" }), fc.constantFrom("😀é中", '"', "\\", '\\"', "[", "]}", ",", "\u2028\ud800"));
@@ -56,7 +52,7 @@ describe("the items of a JSON array", () => {
   });
 
   test("are the same byte by byte, within characters and escapes", async () => {
-    const value = [{ "😀": "é\\\"\n中" }, "]", [[], {}, [{ a: ["}", "\\"] }]], "", null, -1.5e-7];
+    const value = [{ "😀": 'é\\"\n中' }, "]", [[], {}, [{ a: ["}", "\\"] }]], "", null, -1.5e-7];
     for (const text of [JSON.stringify(value), spaced(value)]) {
       const everywhere = Array.from({ length: Buffer.byteLength(text) }, (_, i) => i);
       expect(await itemsOf(text, everywhere)).toEqual(value);
@@ -160,7 +156,11 @@ test.each([
 ])("an item that is longer than allowed is refused, %s", async (_, at) => {
   const giant = "x".repeat(100);
   expect(await itemsOf(JSON.stringify(["a", giant]), at, 102)).toEqual(["a", giant]);
-  for (const text of [JSON.stringify(["a", giant, "b"]), JSON.stringify(["a", giant]), JSON.stringify(["a", `${giant}${giant}`]).slice(0, 150)]) {
+  for (const text of [
+    JSON.stringify(["a", giant, "b"]),
+    JSON.stringify(["a", giant]),
+    JSON.stringify(["a", `${giant}${giant}`]).slice(0, 150),
+  ]) {
     const error = await failureOf(text, at, 101);
     expect(error.code).toBe("wrong-service");
     expect(error.message).toContain("item 2 of its answer is longer than");

@@ -214,10 +214,7 @@ async function refuse(kubectl: LiveCluster["kubectl"], refusal: Refusal): Promis
     spec: {
       failurePolicy: "Fail",
       matchConstraints: {
-        resourceRules: [
-          rule(resource.group, resource.plural, operations),
-          rule("networking.k8s.io", "networkpolicies", ["CREATE"]),
-        ],
+        resourceRules: [rule(resource.group, resource.plural, operations), rule("networking.k8s.io", "networkpolicies", ["CREATE"])],
       },
       matchConditions: [
         {

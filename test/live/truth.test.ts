@@ -7,7 +7,15 @@ import { OUTCOMES } from "../../src/flow/outcome.ts";
 import { formatAddress } from "../../src/net/address.ts";
 import { protocolName } from "../../src/net/protocol.ts";
 import type { SimulationResult } from "../../src/report/simulationResult.ts";
-import { bodyOf, hasRecordings, RECORDED_TOKEN, RECORDINGS, type RecordedBroker, readExchanges, startRecordedBroker } from "./recordedBroker.ts";
+import {
+  bodyOf,
+  hasRecordings,
+  RECORDED_TOKEN,
+  RECORDINGS,
+  type RecordedBroker,
+  readExchanges,
+  startRecordedBroker,
+} from "./recordedBroker.ts";
 import type { TrafficRow } from "./smallWorld.ts";
 
 /* The world that a real broker recorded, against what really happened in it. */
@@ -55,7 +63,8 @@ function reportedOf({ simulation }: SimulationResult): Reported[] {
   const { connections } = simulation;
   return Array.from({ length: connections.size }, (_, i) => {
     const { sourceEndpoint, destinationEndpoint, port, via, targets } = simulation.ends(i);
-    const backends = targets.length > 1 ? targets.map((target) => nameOf(simulation.endpointOf(i, target.participant, target.address))) : [];
+    const backends =
+      targets.length > 1 ? targets.map((target) => nameOf(simulation.endpointOf(i, target.participant, target.address))) : [];
     return {
       source: nameOf(sourceEndpoint),
       ends: [nameOf(destinationEndpoint), ...backends],
@@ -69,8 +78,10 @@ function reportedOf({ simulation }: SimulationResult): Reported[] {
   });
 }
 
-const lineOf = ({ source, ends, protocol, port, via }: Reported) => `${source} -> ${ends.join(" or ")} ${protocol}/${port}${via === null ? "" : ` via ${via}`}`;
-const key = (source: string, destination: string, protocol: string, port: number | string) => `${source} -> ${destination} ${protocol}/${port}`;
+const lineOf = ({ source, ends, protocol, port, via }: Reported) =>
+  `${source} -> ${ends.join(" or ")} ${protocol}/${port}${via === null ? "" : ` via ${via}`}`;
+const key = (source: string, destination: string, protocol: string, port: number | string) =>
+  `${source} -> ${destination} ${protocol}/${port}`;
 const keyOf = ({ src, dst, proto, port }: TrueFlow) => key(src, dst, proto.toUpperCase(), port);
 
 /** What the broker lost when it was told (README, trap 3), so that nobody can know of it. */
@@ -79,7 +90,8 @@ const LOST: Readonly<Record<string, string>> = {
     "3a: its address was a dead pod's, whose row of the same flow stands for both",
   "shop/catalog-825jn2h8c-2rx5n -> kube-system/coredns-htshq2xgw-zcpkl UDP/53":
     "3a: its address was a dead pod's, whose row of the same flow stands for both",
-  "shop/catalog-825jn2h8c-wqkcd -> kube-system/coredns-htshq2xgw-zcpkl UDP/53": "3b: it asked over TCP first, and the broker's check ignores the protocol",
+  "shop/catalog-825jn2h8c-wqkcd -> kube-system/coredns-htshq2xgw-zcpkl UDP/53":
+    "3b: it asked over TCP first, and the broker's check ignores the protocol",
 };
 
 /** A row that the broker was told and truth.json does not list: to an IPv6 address which no object of the world has. */
@@ -105,10 +117,14 @@ describe.skipIf(!hasRecordings())("the recorded world", () => {
   test("every flow is reported, but for three that the broker lost", () => {
     const exact = new Set(reported.flatMap(({ source, ends, protocol, port }) => ends.map((end) => key(source, end, protocol, port))));
     const anyPort = new Set(
-      reported.flatMap(({ source, ends, protocol, via }) => (via === null ? [] : ends.map((end) => `${key(source, end, protocol, "any")} ${via}`))),
+      reported.flatMap(({ source, ends, protocol, via }) =>
+        via === null ? [] : ends.map((end) => `${key(source, end, protocol, "any")} ${via}`),
+      ),
     );
     const missing = flows.filter(
-      (flow) => !exact.has(keyOf(flow)) && !(flow.via !== null && anyPort.has(`${key(flow.src, flow.dst, flow.proto.toUpperCase(), "any")} ${flow.via}`)),
+      (flow) =>
+        !exact.has(keyOf(flow)) &&
+        !(flow.via !== null && anyPort.has(`${key(flow.src, flow.dst, flow.proto.toUpperCase(), "any")} ${flow.via}`)),
     );
     expect(flows.length).toBe(4580);
     expect(missing.map(keyOf).sort()).toEqual(Object.keys(LOST).sort());
@@ -118,7 +134,9 @@ describe.skipIf(!hasRecordings())("the recorded world", () => {
     const happened = new Set(flows.map((flow) => `${keyOf(flow)} ${flow.via}`));
     // A headless Service is a name for pods' own addresses: nothing shows that it was used.
     for (const flow of flows) if (flow.via === "shop/redis:6379") happened.add(`${keyOf(flow)} null`);
-    const viaService = new Set(flows.flatMap((flow) => (flow.via === null ? [] : `${key(flow.src, flow.dst, flow.proto.toUpperCase(), "any")} ${flow.via}`)));
+    const viaService = new Set(
+      flows.flatMap((flow) => (flow.via === null ? [] : `${key(flow.src, flow.dst, flow.proto.toUpperCase(), "any")} ${flow.via}`)),
+    );
     // Which backend a Service led to, the broker may not tell: then one of those named must have been it.
     const invented = reported
       .filter(isTold)
@@ -135,7 +153,9 @@ describe.skipIf(!hasRecordings())("the recorded world", () => {
   test("what dead pods did is told of them, and of nobody who has their addresses now", () => {
     const exchanges = readExchanges(RECORDINGS);
     const all = exchanges.find(({ path, status }) => path.startsWith("/pod/traffic?limit=20000") && status === 200)!;
-    const rows = (JSON.parse(bodyOf(all, exchanges).toString()) as TrafficRow[]).filter((row) => dead.has(`${row.pod_namespace}/${row.pod_name}`));
+    const rows = (JSON.parse(bodyOf(all, exchanges).toString()) as TrafficRow[]).filter((row) =>
+      dead.has(`${row.pod_namespace}/${row.pod_name}`),
+    );
     const wanted = rows.map((row) =>
       row.traffic_type === "INGRESS"
         ? `${row.traffic_in_out_ip} -> ${row.pod_namespace}/${row.pod_name} ${row.ip_protocol}/${row.pod_port}`
@@ -154,7 +174,10 @@ describe.skipIf(!hasRecordings())("the recorded world", () => {
     // Where a Service stands between and the backend is not known, some backend must have met this end.
     const verdicts = new Map<string, Set<string>>();
     for (const flow of flows) {
-      for (const name of [keyOf(flow), ...(flow.via === null ? [] : [`${key(flow.src, flow.dst, flow.proto.toUpperCase(), "any")} ${flow.via}`])])
+      for (const name of [
+        keyOf(flow),
+        ...(flow.via === null ? [] : [`${key(flow.src, flow.dst, flow.proto.toUpperCase(), "any")} ${flow.via}`]),
+      ])
         verdicts.set(name, (verdicts.get(name) ?? new Set()).add(flow.verdict));
     }
     const wrong: string[] = [];
@@ -177,7 +200,9 @@ describe.skipIf(!hasRecordings())("the recorded world", () => {
 
   test("the report says what the broker cannot tell, and of no row that it was left out", () => {
     expect(result.inputs).toMatchObject([{ format: "broker", records: 4934, skipped: {}, warnings: [] }]);
-    expect(result.warnings.filter((warning) => /broker/.test(warning))).toEqual([expect.stringMatching(/first seen, and neither how often/)]);
+    expect(result.warnings.filter((warning) => /broker/.test(warning))).toEqual([
+      expect.stringMatching(/first seen, and neither how often/),
+    ]);
   });
 
   test("is the same behind a token", async () => {
