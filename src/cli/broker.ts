@@ -74,14 +74,14 @@ export function addBroker(
   const warnings = Object.entries(answers.rejected).map(
     ([reason, count]) => `${plural(count, "row")} ${count === 1 ? "was" : "were"} left out: ${reason}`,
   );
-  if (read.orphans > 0)
-    warnings.push(
-      `${plural(read.orphans, "row")} ${read.orphans === 1 ? "is a reply of a connection" : "are replies of connections"} that the broker does not hold: who connected there is missing`,
-    );
   const notes = [
     ...answers.notes,
     "the broker keeps when each connection was first seen, and neither how often nor until when; its probes see IPv4 only, and UDP only from the sender's side",
   ];
+  if (read.replies > 0)
+    notes.push(
+      `${plural(read.replies, "row")} of the broker ${read.replies === 1 ? "was taken for a reply" : "were taken for replies"}, as older versions stored them: sent to an ephemeral port of who had connected to that pod`,
+    );
   if (read.outside > 0 && sink.since !== undefined)
     notes.push(
       `${plural(read.outside, "row")} of the broker ${read.outside === 1 ? "lies" : "lie"} outside --since and --until by when it was first seen: such connections may still be made`,

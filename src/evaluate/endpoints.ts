@@ -38,8 +38,9 @@ export class EndpointResolver {
   readonly #cluster: Cluster;
   readonly #addresses: AddressTable;
   readonly #names: NameTable;
-  readonly #podsByName: ReadonlyMap<string, Pod>;
-  readonly #logged = new Map<LoggedParty, Participant["type"] | Pod>();
+  readonly #podsByName: ReadonlyMap<string, readonly Pod[]>;
+  /** Pods that a record's words stand for, where no object has their name. */
+  readonly #logged = new Map<LoggedParty, Pod>();
   readonly #parties: LoggedParties;
   /** Names of pods of which nothing else is known. */
   readonly #lost = new Map<Participant, string>();
@@ -54,21 +55,18 @@ export class EndpointResolver {
     this.#addresses = addresses;
     this.#names = names;
     this.#parties = parties;
-    this.#podsByName = new Map(cluster.pods.map((pod) => [`${pod.namespace}/${pod.name}`, pod]));
-    const loggedPods: Pod[] = [];
+    this.#podsByName = Map.groupBy(cluster.pods, (pod) => `${pod.namespace}/${pod.name}`);
     for (const party of parties.all) {
-      const pod = this.#podOfRecord(party);
-      if (pod === undefined) continue;
-      this.#logged.set(party, pod);
-      if (!cluster.pods.includes(pod)) loggedPods.push(pod);
+      const pod = party.pod !== undefined && this.#podsByName.has(party.pod) ? undefined : podOfRecord(party);
+      if (pod !== undefined) this.#logged.set(party, pod);
     }
-    this.loggedPods = loggedPods;
+    this.loggedPods = [...this.#logged.values()];
   }
 
   /** Returns who an address (by table id) was at a moment; NaN: at no known time. `from`, for a destination, is who sent to it. */
   participantAt(id: number, seconds: number, from?: Participant): Participant {
     const address = this.#addresses.addressOf(id);
-    return this.#logFor(id, address) ?? this.participantOf(address, seconds, from);
+    return this.#logFor(id, address, seconds) ?? this.participantOf(address, seconds, from);
   }
 
   /** Returns who an address was at a moment. Equal participants are one object. */
@@ -168,12 +166,13 @@ export class EndpointResolver {
   }
 
   /** What a record itself says of an end, where the snapshot does not know its address. */
-  #logFor(id: number, address: Address): Participant | undefined {
+  #logFor(id: number, address: Address, seconds: number): Participant | undefined {
     const tag = this.#addresses.tagOf(id);
     if (tag === 0) return undefined;
     const party = this.#parties.get(tag);
-    const logged = this.#logged.get(party);
-    if (typeof logged === "object") return this.#canonical(logged, address, () => ({ type: "pod", pod: logged, address }));
+    const named = party.pod === undefined ? undefined : this.#podsByName.get(party.pod);
+    const pod = named === undefined ? this.#logged.get(party) : podAt(named, address, seconds);
+    if (pod !== undefined) return this.#canonical(pod, address, () => ({ type: "pod", pod, address }));
     if (party.isSure === true && party.pod !== undefined) return this.#lostPod(party, party.pod, address);
     return this.#reservedOf(party, address);
   }
@@ -207,31 +206,38 @@ export class EndpointResolver {
       return this.#canonical(party, address, () => ({ type: "external", address, isApiServer }));
     return undefined;
   }
+}
 
-  #podOfRecord({ pod: name, labels = [] }: LoggedParty): Pod | undefined {
-    const known = name === undefined ? undefined : this.#podsByName.get(name);
-    if (known !== undefined) return known;
-    const own = Object.fromEntries(labels.filter((label) => label.startsWith("k8s:")).map((label) => splitLabel(label.slice(4))));
-    const namespace = name?.split("/")[0] ?? own["io.kubernetes.pod.namespace"];
-    // Without labels nothing that policies select by is known: the address stays what the snapshot says of it.
-    if (namespace === undefined || labels.length === 0) return undefined;
-    for (const key of Object.keys(own)) if (key.startsWith("io.kubernetes.pod.") || key.startsWith("io.cilium.k8s.")) delete own[key];
-    const podName = name?.split("/")[1] ?? "(unnamed)";
-    const origin = { namespace, name: podName, labels: own, owners: [] };
-    const [workload] = assignWorkloads([origin], new Map());
-    return {
-      namespace,
-      name: podName,
-      labels: own,
-      workload,
-      hostNetwork: false,
-      serviceAccountName: "default",
-      addresses: [],
-      ports: [],
-      startSeconds: null,
-      endSeconds: null,
-    };
-  }
+/** Pods of a StatefulSet have one name in turn: the one with the address is meant, of several the one of that time, else the latest. */
+function podAt(pods: readonly Pod[], address: Address, seconds: number): Pod {
+  const holding = pods.filter(({ addresses }) => addresses.includes(address));
+  const candidates = (holding.length > 0 ? holding : pods).toSorted((a, b) => (a.startSeconds ?? 0) - (b.startSeconds ?? 0));
+  const then = Number.isNaN(seconds) ? undefined : candidates.findLast(({ startSeconds }) => (startSeconds ?? 0) <= seconds);
+  return then ?? (Number.isNaN(seconds) ? candidates[candidates.length - 1] : candidates[0]);
+}
+
+/** Returns the pod that a record describes by labels, where it says enough to select it. */
+function podOfRecord({ pod: name, labels = [] }: LoggedParty): Pod | undefined {
+  const own = Object.fromEntries(labels.filter((label) => label.startsWith("k8s:")).map((label) => splitLabel(label.slice(4))));
+  const namespace = name?.split("/")[0] ?? own["io.kubernetes.pod.namespace"];
+  // Without labels nothing that policies select by is known: the address stays what the snapshot says of it.
+  if (namespace === undefined || labels.length === 0) return undefined;
+  for (const key of Object.keys(own)) if (key.startsWith("io.kubernetes.pod.") || key.startsWith("io.cilium.k8s.")) delete own[key];
+  const podName = name?.split("/")[1] ?? "(unnamed)";
+  const origin = { namespace, name: podName, labels: own, owners: [] };
+  const [workload] = assignWorkloads([origin], new Map());
+  return {
+    namespace,
+    name: podName,
+    labels: own,
+    workload,
+    hostNetwork: false,
+    serviceAccountName: "default",
+    addresses: [],
+    ports: [],
+    startSeconds: null,
+    endSeconds: null,
+  };
 }
 
 function splitLabel(label: string): [string, string] {

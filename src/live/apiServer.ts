@@ -1,3 +1,4 @@
+import { setTimeout as pause } from "node:timers/promises";
 import { type Answer, nameOf, type Request, type Server, send, textOf } from "./http.ts";
 import { LiveError } from "./liveError.ts";
 
@@ -15,6 +16,10 @@ type Fields = Record<string, unknown>;
 /** Objects a page: small enough that no request takes long, large enough that 5,000 pods take ten. */
 const PAGE = 500;
 const MOST_PAGE_BYTES = 512e6;
+/** Etcd holds no more of a kind by far. */
+const MOST_OBJECTS = 2e6;
+const RETRIES = 3;
+const FIRST_PAUSE_MS = 250;
 const MOST_TEXT_BYTES = 64e6;
 /** The group of each listed kind counts as one request; more at once would be throttled by the server's fairness rules. */
 const DISCOVERY = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json";
@@ -92,6 +97,7 @@ export class ApiServer {
       }
       const after = (metadata as Fields | undefined)?.continue;
       if (typeof after !== "string" || after === "") return objects;
+      if (after === next || objects.length > MOST_OBJECTS) throw this.#stranger(`a list of ${kind.resource} that does not end`);
       next = after;
     }
   }
@@ -179,6 +185,20 @@ export class ApiServer {
 
   /** Sends a request and returns the JSON of its answer; statuses other than 2xx and 404 are errors. */
   async #ask(request: Request, verb: string, mostBytes = MOST_TEXT_BYTES): Promise<{ readonly status: number; readonly value: Fields }> {
+    for (let retry = 0; ; retry++) {
+      try {
+        return await this.#askOnce(request, verb, mostBytes);
+      } catch (error) {
+        if (!(error instanceof LiveError) || retry === RETRIES) throw error;
+        // 429: the server asks to wait, and has done nothing. A kept connection may have been closed meanwhile: reading does no harm.
+        const isPassing = error.status === 429 || (request.method === "GET" && error.code === "reset");
+        if (!isPassing) throw error;
+        await pause(FIRST_PAUSE_MS * 2 ** retry);
+      }
+    }
+  }
+
+  async #askOnce(request: Request, verb: string, mostBytes: number): Promise<{ readonly status: number; readonly value: Fields }> {
     const answer = await this.#send(request);
     const text = await textOf(answer, mostBytes);
     let value: unknown;

@@ -41,8 +41,6 @@ export interface BrokerReading {
   readonly connections: number;
   /** Rows that are half of another connection's traffic back, as older brokers stored it. */
   readonly replies: number;
-  /** Of those, the ones whose connection is not among the rows: it is missing. */
-  readonly orphans: number;
   /** Rows of before --since and after --until. */
   readonly outside: number;
 }
@@ -88,16 +86,11 @@ export function addBrokerTraffic(rows: readonly TrafficRow[], cluster: BrokerClu
   const ends = new Ends(distinct, cluster);
   const replies = new Replies(distinct, cluster);
   const flows = new Map<string, Flow>();
-  let [folded, orphans] = [0, 0];
+  let folded = 0;
   for (const row of inside) {
     const turned = replies.of(row);
-    if (turned === "reply" || turned === "orphan") {
-      folded++;
-      if (turned === "orphan") orphans++;
-      continue;
-    }
     if (turned !== row) folded++;
-    merge(flows, flowOf(turned, ends), ends);
+    if (turned !== "reply") merge(flows, flowOf(turned, ends), ends);
   }
   joinServices([...flows.values()], cluster, ends);
   let connections = 0;
@@ -107,7 +100,7 @@ export function addBrokerTraffic(rows: readonly TrafficRow[], cluster: BrokerClu
     connections++;
     emit(flow, ends, sink);
   }
-  return { rows: inside.length, connections, replies: folded, orphans, outside: distinct.length - inside.length };
+  return { rows: inside.length, connections, replies: folded, outside: distinct.length - inside.length };
 }
 
 /** Rows come several times where pods were asked for one by one. */
@@ -245,8 +238,6 @@ class Replies {
   readonly #talks = new Set<string>();
   /** Who was seen to dial an ephemeral port: a server that listens there has several clients, or says so itself. */
   readonly #diallers = new Map<string, Set<Address>>();
-  /** How many ephemeral ports of a client a server sent to. */
-  readonly #ports = new Map<string, Set<number>>();
 
   constructor(rows: readonly TrafficRow[], { serviceIndex }: BrokerCluster) {
     this.#serviceIndex = serviceIndex;
@@ -267,7 +258,6 @@ class Replies {
       }
       if (replies.has(row)) {
         addTo(this.#diallers, `${peerAddress} ${peerPort}`, podAddress);
-        addTo(this.#ports, `${podAddress} ${peerAddress}`, peerPort);
         continue;
       }
       addTalk(podAddress, peerAddress);
@@ -275,16 +265,18 @@ class Replies {
     }
   }
 
-  /** Returns the row itself, the connection's row that a reply is turned into, or that it is a reply (of a connection that is not there). */
-  of(row: TrafficRow): TrafficRow | "reply" | "orphan" {
+  /**
+   * Returns the row itself, the connection's row that a reply is turned into, or that it is a reply. A row that nothing shows to be
+   * one is a connection: leaving a real one out would hide what policies cut.
+   */
+  of(row: TrafficRow): TrafficRow | "reply" {
     if (!this.#maybeReply(row)) return row;
     const { podAddress, peerAddress, podPort, peerPort } = row;
     const diallers = this.#diallers.get(`${peerAddress} ${peerPort}`);
     if (diallers !== undefined && (diallers.size > 1 || !diallers.has(podAddress))) return row;
     if (podPort > 0 && podPort < peerPort && this.#serviceIndex.isServing(podAddress, row.protocol, podPort))
       return { ...row, isIngress: true };
-    if (this.#talks.has(`${peerAddress} ${podAddress}`)) return "reply";
-    return (this.#ports.get(`${podAddress} ${peerAddress}`)?.size ?? 0) > 1 ? "orphan" : row;
+    return this.#talks.has(`${peerAddress} ${podAddress}`) ? "reply" : row;
   }
 
   #maybeReply({ isIngress, protocol, verdict, peerAddress, peerPort }: TrafficRow): boolean {

@@ -44,6 +44,7 @@ function readFile(file: string): KubeConfig {
   try {
     config.loadFromFile(file);
     addTokenFiles(config, file);
+    resolveCommands(config, file);
   } catch (error) {
     const { code, message, path } = error as NodeJS.ErrnoException;
     const at = path === undefined || path === file ? "" : `${path}: `;
@@ -83,6 +84,12 @@ function addTokenFiles(config: KubeConfig, file: string): void {
   });
 }
 
+/** Commands with a slash are below the kubeconfig's folder, others on PATH (Kubernetes: kubeconfig v1, ExecConfig). */
+function resolveCommands(config: KubeConfig, file: string): void {
+  for (const { exec } of config.users as readonly { readonly exec?: { command?: unknown } | null }[])
+    if (typeof exec?.command === "string" && /[\\/]/.test(exec.command)) exec.command = resolve(dirname(file), exec.command);
+}
+
 function tokenIn(path: string): string {
   try {
     return readFileSync(path, "utf8").trim();
@@ -103,7 +110,9 @@ function merge(configs: readonly KubeConfig[]): KubeConfig {
   };
   for (const config of configs) {
     addNew(merged.clusters, config.clusters, (entry) => merged.addCluster(entry));
-    addNew(merged.users, config.users, (entry) => merged.addUser(entry));
+    // Port-forwards take tokens as they stand here.
+    const users = config.users.map((user) => (typeof user.token === "string" ? { ...user, token: user.token.trim() } : user));
+    addNew(merged.users, users, (entry) => merged.addUser(entry));
     addNew(merged.contexts, config.contexts, (entry) => merged.addContext(entry));
     if (!merged.currentContext && config.currentContext) merged.setCurrentContext(config.currentContext);
   }
@@ -145,7 +154,14 @@ function checkContext(config: KubeConfig, asked: string | undefined): void {
     );
   if (!config.getCurrentCluster())
     throw new LiveError("configuration", `context \`${name}\` names a cluster that the kubeconfig does not hold`);
-  const user = config.getContextObject(name)?.user;
+  const object = config.getContextObject(name);
+  // Who has no credentials needs the cluster's certificates all the same.
+  if (object !== null && !object.user) {
+    const anonymous = { name: "(none)" };
+    config.users = [...config.users.filter((each) => each.name !== anonymous.name), anonymous];
+    config.contexts = config.contexts.map((each) => (each.name === name ? { ...each, user: anonymous.name } : each));
+  }
+  const user = object?.user;
   // Without one, client-node would leave out the cluster's certificates too.
   if (user !== undefined && !config.getCurrentUser())
     throw new LiveError("configuration", `context \`${name}\` names a user that the kubeconfig does not hold`);
@@ -171,8 +187,9 @@ export async function apiServerOf(config: KubeConfig, requestTimeout = 0): Promi
   const plain = url.protocol === "http:" ? { skipTLSVerify: true } : {};
   config.clusters = config.clusters.map((each) => (each.name === cluster.name ? ({ ...withProxy, ...plain } as typeof cluster) : each));
   const options: RequestOptions = {};
+  announceExec(config);
   try {
-    await config.applyToHTTPSOptions(options as never);
+    await withinLogin(config.applyToHTTPSOptions(options as never));
   } catch (error) {
     throw new LiveError(
       "configuration",
@@ -188,6 +205,34 @@ export async function apiServerOf(config: KubeConfig, requestTimeout = 0): Promi
     agent: keepAlive(options.agent as Agent | undefined),
     timeouts: { idleMs: Math.min(DEFAULT_TIMEOUTS.idleMs, totalMs), totalMs },
   };
+}
+
+/** Credential plugins are told what is asked of them (Kubernetes: client-go credential plugins, "Input and output formats"). */
+function announceExec(config: KubeConfig): void {
+  const exec = config.getCurrentUser()?.exec as { readonly apiVersion?: unknown } | undefined;
+  if (exec === undefined || exec === null) return;
+  const apiVersion = typeof exec.apiVersion === "string" ? exec.apiVersion : "client.authentication.k8s.io/v1";
+  process.env.KUBERNETES_EXEC_INFO = JSON.stringify({ apiVersion, kind: "ExecCredential", spec: { interactive: false } });
+}
+
+/** A plugin that opens a browser takes a person's time; one that waits for a terminal would wait for ever, since it gets none. */
+const LOGIN_MS = 180_000;
+
+async function withinLogin<Result>(work: Promise<Result>): Promise<Result> {
+  let timer: NodeJS.Timeout | undefined;
+  try {
+    return await Promise.race([
+      work,
+      new Promise<never>((_, reject) => {
+        timer = setTimeout(
+          () => reject(new Error(`its credential plugin gave none within ${LOGIN_MS / 1000} s: log in with kubectl first`)),
+          LOGIN_MS,
+        );
+      }),
+    ]);
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 /** Files with tokens often end with a line end, which no header may hold. */
