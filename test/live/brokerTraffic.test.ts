@@ -445,21 +445,13 @@ describe("halves of connections' traffic back, as older brokers stored them", ()
   const connection = "shop/web-1 -> shop/api-1 TCP/9000 established";
 
   test.each<[string, TrafficRow[], Partial<Told>]>([
-    [
-      "are their connection, where the server's own port is told",
-      replies([40001], { from: 9000 }),
-      { lines: [connection], replies: 1 },
-    ],
+    ["are their connection, where the server's own port is told", replies([40001], { from: 9000 }), { lines: [connection], replies: 1 }],
     [
       "are no connection beside the one that they belong to",
       [into("shop/api-1@10.0.0.31:9000", "10.0.0.1"), ...replies([40001, 40002])],
       { lines: [connection], replies: 2 },
     ],
-    [
-      "are known by the client's row alone",
-      [webDials("10.0.0.31:9000"), ...replies([40001])],
-      { lines: [connection], replies: 1 },
-    ],
+    ["are known by the client's row alone", [webDials("10.0.0.31:9000"), ...replies([40001])], { lines: [connection], replies: 1 }],
     [
       "are connections where nothing shows that they are replies",
       replies([40001, 40002]),
