@@ -29,6 +29,11 @@ export default class Simulate extends Command {
   static override flags = {
     ...trafficFlags,
     ...clusterFlags,
+    "all-namespaces": Flags.boolean({
+      char: "A",
+      helpGroup: "CLUSTER",
+      summary: "Accepted as by kubectl: traffic and policies of every namespace are looked at in any case.",
+    }),
     ...policyFlags,
     ignore: Flags.string({
       helpValue: "FILE",

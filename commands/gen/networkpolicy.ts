@@ -108,7 +108,11 @@ export default class GenNetworkPolicy extends Command {
     }),
     force: Flags.boolean({
       helpGroup: "APPLY",
-      summary: "Apply though observed connections would be dropped, and take over fields that somebody else set.",
+      summary: "Apply though observed connections would be dropped.",
+    }),
+    "force-conflicts": Flags.boolean({
+      helpGroup: "APPLY",
+      summary: "Take over fields of policies that somebody else set, as kubectl does.",
     }),
     yes: Flags.boolean({ char: "y", helpGroup: "APPLY", summary: "Do not ask before the cluster is changed." }),
     backup: Flags.string({
@@ -155,6 +159,7 @@ export default class GenNetworkPolicy extends Command {
       widen: flags["cidr-max-widen"],
       minWindow: flags["min-window"],
       minConnections: flags["min-connections"],
+      forceConflicts: flags["force-conflicts"],
     };
     await runGenerate(generate, { ...flags, report, outputDirectory: flags["output-dir"], merge: flags.merge });
   }

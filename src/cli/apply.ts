@@ -14,7 +14,7 @@ import type { PolicySet } from "../policy/model.ts";
 import { overlay, readPolicies } from "../policy/readPolicies.ts";
 import { endpointLabel } from "../report/labels.ts";
 import { portLabel } from "../report/simulationResult.ts";
-import { plural, printable } from "../report/text.ts";
+import { listed, plural, printable } from "../report/text.ts";
 import { UsageError } from "./errors.ts";
 import type { GenerationContext } from "./generate.ts";
 import { type LiveFlags, timeoutOf } from "./sources.ts";
@@ -22,7 +22,10 @@ import { type LiveFlags, timeoutOf } from "./sources.ts";
 export interface ApplyFlags extends LiveFlags {
   /** `server`: nothing is changed. */
   readonly dryRun: "server" | "false";
+  /** Observed connections may be dropped. */
   readonly force: boolean;
+  /** Fields that somebody else set are taken over. */
+  readonly forceConflicts: boolean;
   readonly yes: boolean;
   /** Where what is replaced is kept; undefined: a name with the time, in the working directory. */
   readonly backup: string | undefined;
@@ -45,8 +48,9 @@ export interface ApplyPlan {
   readonly live: Live;
   readonly changes: readonly Change[];
   readonly flags: ApplyFlags;
-  /** Observed connections that it would drop, which --force accepts. */
+  /** Observed connections that it would drop, and those of which that is not known. */
   readonly dropped: readonly string[];
+  readonly open: readonly string[];
 }
 
 /** Traffic older than this says little of what runs now. */
@@ -58,22 +62,27 @@ const OLD_SECONDS = 24 * 3600;
  */
 export async function planApply(policies: readonly object[], context: GenerationContext, flags: ApplyFlags): Promise<ApplyPlan> {
   const { Live } = await import("../live/live.ts");
-  const { planChanges } = await import("../live/apply.ts");
+  const { checkUndo, planChanges } = await import("../live/apply.ts");
   const live = context.sources.live ?? (await Live.open({ ...flags, requestTimeout: timeoutOf(flags.requestTimeout) }));
   const others: string[] = [];
   const changes = await planChanges(live.api, inOrder(policies as Record<string, unknown>[]), {
-    force: flags.force,
+    force: flags.forceConflicts,
     others: (message) => others.push(message),
   }).catch((error: Error) => {
     throw new UsageError(`nothing is changed: the server's dry run fails: ${error.message}`, others);
   });
-  const dropped = wouldDrop(changes, context);
-  if (dropped.length > 0 && !flags.force)
-    throw new UsageError(
-      `nothing is changed: with these policies ${plural(dropped.length, "observed connection")} would be dropped: ${dropped[0]}; --force applies them all the same`,
-      dropped.slice(1),
-    );
-  return { live, changes, flags, dropped };
+  const { dropped, open } = wouldDrop(changes, context);
+  if (flags.dryRun === "false") {
+    if (dropped.length > 0 && !flags.force)
+      throw new UsageError(
+        `nothing is changed: with these policies ${plural(dropped.length, "observed connection")} would be dropped: ${dropped[0]}; --force applies them all the same`,
+        dropped.slice(1),
+      );
+    await checkUndo(live.api, changes).catch((error: Error) => {
+      throw new UsageError(`nothing is changed: ${error.message}`);
+    });
+  }
+  return { live, changes, flags, dropped, open };
 }
 
 /** Namespace by namespace, and in each what closes everything last: until then every workload has what it needs. */
@@ -87,9 +96,13 @@ function inOrder(objects: readonly Record<string, unknown>[]): readonly Record<s
 
 /**
  * Judges the observed connections by what the server would store, beside what is in force. Returns those that worked and would not,
- * or of which it is not known that they would.
+ * and those of which it is not known any more that they would. A pod of which it is only not known whether a rule fits what it was
+ * seen to do counts among the first: its policy was closed for it.
  */
-function wouldDrop(changes: readonly Change[], { existing, observation, profile, sources }: GenerationContext): string[] {
+function wouldDrop(
+  changes: readonly Change[],
+  { existing, observation, profile, sources }: GenerationContext,
+): { readonly dropped: readonly string[]; readonly open: readonly string[] } {
   const read = readPolicies(
     changes.map(({ after }) => servedObject(after, "the server's dry run")),
     { defaultNamespace: sources.namespace, namespaces: [...sources.cluster.namespaces.values()] },
@@ -102,25 +115,30 @@ function wouldDrop(changes: readonly Change[], { existing, observation, profile,
   const baseline = new Evaluator(existing, world, profile);
   const evaluator = new Evaluator(overlay(existing, candidates, "overlay"), world, profile);
   const simulation = new Simulation(connections, traffic.table.addresses, resolver, evaluator, baseline, requestsOf);
-  const found: string[] = [];
+  const [dropped, open] = [new Set<string>(), new Set<string>()];
   for (let i = 0; i < connections.size; i++) {
-    const verdict = VERDICTS[simulation.verdicts[i]];
+    const { verdict, egress, ingress } = simulation.judgement(i);
+    const before = VERDICTS[simulation.baselines[i]];
     const mayWork = connections.attempts[i][ESTABLISHED] + connections.attempts[i][UNKNOWN] > 0;
-    // What was open before is no worse than it was.
-    if (!mayWork || verdict === "allow" || VERDICTS[simulation.baselines[i]] === "deny") continue;
-    if (verdict === "unknown" && VERDICTS[simulation.baselines[i]] === "unknown") continue;
-    const port = portLabel(connections.protocol(i), simulation.ports[i]);
-    const doubt = verdict === "unknown" ? " (not for certain)" : "";
-    found.push(`${endpointLabel(simulation.sources[i])} to ${endpointLabel(simulation.destinations[i])} ${port}${doubt}`);
+    // What was denied or open before is no worse than it was.
+    if (!mayWork || verdict === "allow" || before === "deny" || (verdict === "unknown" && before === "unknown")) continue;
+    const { source, targets } = simulation.ends(i);
+    const isClosed =
+      (egress.verdict !== "allow" && source.type === "pod") ||
+      (ingress.verdict !== "allow" && targets.some(({ participant }) => participant.type === "pod"));
+    const text = `${endpointLabel(simulation.sources[i])} to ${endpointLabel(simulation.destinations[i])} ${portLabel(connections.protocol(i), simulation.ports[i])}`;
+    if (verdict === "deny") dropped.add(text);
+    else if (isClosed && !connections.isDoubtful[i]) dropped.add(`${text} (not for certain)`);
+    else open.add(text);
   }
-  return [...new Set(found)].sort();
+  return { dropped: [...dropped].sort(), open: [...open].sort() };
 }
 
 /**
  * Applies a plan; of a dry run it only returns what the server said. `newest`: when the newest of the traffic was seen, epoch
  * seconds. What happens is told on standard error.
  */
-export async function applyPlan({ live, changes, flags, dropped }: ApplyPlan, newest: number | undefined): Promise<AppliedObject[]> {
+export async function applyPlan({ live, changes, flags, dropped, open }: ApplyPlan, newest: number | undefined): Promise<AppliedObject[]> {
   const { applyChanges, ApplyFailed, titleOf, restorable } = await import("../live/apply.ts");
   const isDryRun = flags.dryRun === "server";
   const applied = changes.map((change): AppliedObject => {
@@ -136,7 +154,12 @@ export async function applyPlan({ live, changes, flags, dropped }: ApplyPlan, ne
     };
   });
   const say = (line: string) => process.stderr.write(`${printable(line)}\n`);
-  for (const connection of dropped) say(`warning: would be dropped, and --force accepts it: ${connection}`);
+  const accepted = isDryRun ? "so that applying wants --force" : "and --force accepts it";
+  for (const connection of dropped) say(`warning: would be dropped, ${accepted}: ${connection}`);
+  if (open.length > 0)
+    say(
+      `warning: of ${plural(open.length, "observed connection")} it is not known whether these policies cut ${open.length === 1 ? "it" : "them"}: ${listed(open)}`,
+    );
   const age = newest === undefined ? undefined : Date.now() / 1000 - newest;
   if (age !== undefined && age > OLD_SECONDS)
     say(`warning: the newest of the observed traffic is ${Math.floor(age / 86400)} days old: what was begun since is not in the proof`);
@@ -150,8 +173,7 @@ export async function applyPlan({ live, changes, flags, dropped }: ApplyPlan, ne
   if (real.length === 0) return applied;
   await confirm(`apply to ${live.name}?`, flags.yes);
   const replaced = real.filter(({ before }) => before !== undefined);
-  const backup = replaced.length === 0 ? undefined : writeBackup(replaced, flags.backup, live.name, restorable);
-  const restore = restoreCommands(real, backup);
+  const backup = replaced.length === 0 ? undefined : writeBackup(replaced, flags, live.name, restorable);
   let isInterrupted = false;
   const interrupt = () => {
     isInterrupted = true;
@@ -160,22 +182,27 @@ export async function applyPlan({ live, changes, flags, dropped }: ApplyPlan, ne
   process.on("SIGINT", interrupt);
   process.on("SIGTERM", interrupt);
   try {
-    await applyChanges(live.api, changes, flags.force, { applied: () => {}, isInterrupted: () => isInterrupted });
+    await applyChanges(live.api, changes, flags.forceConflicts, { applied: () => {}, isInterrupted: () => isInterrupted });
   } catch (error) {
     if (!(error instanceof ApplyFailed)) throw error;
     const { undone, left } = error.rolledBack;
     const whole = left.length === 0 ? `everything that this run had changed was undone` : `NOT everything could be undone`;
     throw new UsageError(`applying failed: ${error.message}; ${whole}`, [
       ...undone,
-      ...left.map((what) => `NOT undone: ${what}`),
-      ...(left.length === 0 ? [] : restore.map((command) => `by hand: ${command}`)),
+      ...left.map(({ change, why }) => `NOT undone: ${titleOf(change)}: ${why}`),
+      ...restoreCommands(
+        left.map(({ change }) => change),
+        backup,
+        flags,
+        live.name,
+      ).map((command) => `by hand: ${command}`),
     ]);
   } finally {
     process.off("SIGINT", interrupt);
     process.off("SIGTERM", interrupt);
   }
   if (backup !== undefined) say(`what was replaced is kept in ${backup}`);
-  for (const command of restore) say(`to go back: ${command}`);
+  for (const command of restoreCommands(real, backup, flags, live.name)) say(`to go back: ${command}`);
   return applied;
 }
 
@@ -201,14 +228,14 @@ async function confirm(question: string, yes: boolean): Promise<void> {
 /** Keeps what is replaced, before anything is. Returns the file. */
 function writeBackup(
   changes: readonly Change[],
-  wanted: string | undefined,
+  flags: ApplyFlags,
   context: string,
   restorable: (object: Record<string, unknown>) => Record<string, unknown>,
 ): string {
   const time = new Date().toISOString().replace(/[-:]/g, "").replace(/\..*/, "Z");
-  const path = wanted ?? join(".", `kguardian-backup-${time}.yaml`);
+  const path = flags.backup ?? join(".", `kguardian-backup-${time}.yaml`);
   if (existsSync(path)) throw new UsageError(`nothing is changed: --backup: ${path} exists, and a backup is not overwritten`);
-  const header = `# What \`kubectl kguardian gen networkpolicy --dry-run=false\` replaced in context ${printable(context)} at ${new Date().toISOString()}.\n# To go back: kubectl replace -f ${path}\n`;
+  const header = `# What \`kubectl kguardian gen networkpolicy --dry-run=false\` replaced in context ${printable(context)} at ${new Date().toISOString()}.\n# To go back: ${restoreCommands(changes, path, flags, context)[0]}\n`;
   const documents = changes.map(({ before }) => dump(restorable(before as Record<string, unknown>), { noRefs: true, lineWidth: -1 }));
   try {
     writeFileSync(path, header + documents.join("---\n"), { flag: "wx", mode: 0o600 });
@@ -218,12 +245,23 @@ function writeBackup(
   return path;
 }
 
-function restoreCommands(changes: readonly Change[], backup: string | undefined): string[] {
-  const created = changes.filter(({ before }) => before === undefined);
-  const byNamespace = Map.groupBy(created, ({ namespace }) => namespace);
+/** As this program applies: `kubectl replace` would make the fields another manager's, and the next run would run into it. */
+function restoreCommands(changes: readonly Change[], backup: string | undefined, { kubeconfig }: ApplyFlags, context: string): string[] {
+  const kubectl = `kubectl ${kubeconfig === undefined ? "" : `--kubeconfig ${quoted(kubeconfig)} `}--context ${quoted(context)}`;
+  const byNamespace = Map.groupBy(
+    changes.filter(({ before }) => before === undefined),
+    ({ namespace }) => namespace,
+  );
   const deletes = [...byNamespace].map(([namespace, own]) => {
     const names = own.map(({ kind, name }) => `${kind.resource}.${kind.apiVersion.replace(/\/.*/, "")}/${name}`);
-    return `kubectl delete ${namespace === undefined ? "" : `-n ${namespace} `}${names.join(" ")}`;
+    return `${kubectl} delete ${namespace === undefined ? "" : `-n ${namespace} `}${names.join(" ")}`;
   });
-  return [...(backup === undefined ? [] : [`kubectl replace -f ${backup}`]), ...deletes];
+  const hasReplaced = changes.some(({ before }) => before !== undefined);
+  if (backup === undefined || !hasReplaced) return deletes;
+  return [`${kubectl} apply --server-side --force-conflicts --field-manager=kguardian -f ${quoted(backup)}`, ...deletes];
+}
+
+/** Quotes for a shell what needs it. */
+function quoted(text: string): string {
+  return /^[\w./:@%+=-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 }

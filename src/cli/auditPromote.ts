@@ -3,6 +3,7 @@ import { textAt, valueAt } from "../cluster/cni.ts";
 import { type ManifestObject, readManifestFiles, servedObject } from "../cluster/manifest.ts";
 import { apiGroup, NAMESPACE_NAME, type Namespace } from "../cluster/objects.ts";
 import { type Cluster, readCluster } from "../cluster/snapshot.ts";
+import { pathOf } from "../live/apiServer.ts";
 import type { Live } from "../live/live.ts";
 import { inNamespaces } from "../policy/kubernetes/auditPolicy.ts";
 import type { Policy } from "../policy/model.ts";
@@ -134,8 +135,9 @@ async function openOrigin(flags: PromoteFlags): Promise<Origin> {
   const namespace = flags.namespace ?? live?.namespace ?? "default";
   const read = snapshot ?? (await live!.readCluster(namespace));
   const cluster = stated ?? readCluster(read.objects);
+  const audits = cluster.policyObjects.filter(isAudit);
   return {
-    audits: cluster.policyObjects.filter(isAudit),
+    audits: live === undefined ? audits : await wholeObjects(live, audits),
     taken: takenOf(cluster.policyObjects, namespace),
     namespaces: known(cluster),
     knowsAll: isList(known(cluster)),
@@ -144,6 +146,23 @@ async function openOrigin(flags: PromoteFlags): Promise<Origin> {
     looksIn: namespace,
     warnings: read.warnings.filter((text) => stated !== undefined || /namespaces|kguardian/.test(text)),
   };
+}
+
+/** What is read of a cluster is cut down to what decides traffic; who promotes a policy wants its annotations too. */
+async function wholeObjects(live: Live, audits: readonly ManifestObject[]): Promise<ManifestObject[]> {
+  const kinds = audits.length === 0 ? [] : await live.api.kinds();
+  return await Promise.all(
+    audits.map(async (audit) => {
+      const { apiVersion, kind, metadata } = audit.value as {
+        apiVersion: string;
+        kind: string;
+        metadata: { namespace?: string; name: string };
+      };
+      const served = kinds.find((each) => each.apiVersion === apiVersion && each.kind === kind);
+      const whole = served && (await live.api.get(pathOf(served, metadata.namespace, metadata.name)));
+      return whole === undefined ? audit : servedObject(whole, audit.file);
+    }),
+  );
 }
 
 /** Reports whether namespaces come from their own objects, and not only from what pods and policies name. */
@@ -267,7 +286,7 @@ function promote(source: ManifestObject, policies: readonly Policy[], origin: Or
   });
   if (isClusterwide(source) && promoted.length > 0)
     warnings.push(
-      `${label} becomes a NetworkPolicy in each of the ${plural(promoted.length, "namespace")} that it selects now: a namespace that comes later has none, until it is promoted again`,
+      `${label} becomes a NetworkPolicy in ${promoted.length === 1 ? "the one namespace" : `each of the ${promoted.length} namespaces`} that it selects now: a namespace that comes later has none, until it is promoted again`,
     );
   return promoted;
 }
@@ -377,10 +396,10 @@ export async function deliverPromotion(
       mark: `it does not begin with \`# ${HEADER}\``,
     });
   await writePieces(process.stdout, [printed(promoted, output, directory)]);
+  // What was printed can be piped into either.
   const source = directory ?? "-";
-  const where = directory === undefined ? "FILE, once this is in one," : directory;
   process.stderr.write(
-    `${printable(`nothing was applied: \`kubectl kguardian simulate -f ${where}\` tells what it would drop, \`kubectl apply --server-side -f ${source}\` applies it`)}\n`,
+    `${printable(`nothing was applied: \`kubectl kguardian simulate -f ${source}\` tells what it would drop, \`kubectl apply --server-side -f ${source}\` applies it`)}\n`,
   );
 }
 

@@ -55,7 +55,15 @@ export async function readVerdicts(flags: VerdictsFlags): Promise<VerdictsResult
     ([reason, count]) => `${plural(count, "record")} of the broker could not be used: ${reason}`,
   );
   if (version.mismatch !== undefined) warnings.push(`the broker (${client.name}): ${version.mismatch}`);
-  const within = rows.filter(({ time }) => since === undefined || (time !== undefined && time.seconds + time.nanoseconds * 1e-9 >= since));
+  // What was asked for is looked at again: a broker that knows no such filter would show others' under this namespace.
+  const meant = rows.filter(
+    (row) =>
+      (flags.policy === undefined || row.policyName === flags.policy) &&
+      (namespace === undefined || row.policyNamespace === namespace) &&
+      (verdict === undefined || row.verdict === verdict) &&
+      (direction === undefined || row.direction === direction),
+  );
+  const within = meant.filter(({ time }) => since === undefined || (time !== undefined && time.seconds + time.nanoseconds * 1e-9 >= since));
   const timeless = since === undefined ? 0 : rows.filter(({ time }) => time === undefined).length;
   if (timeless > 0) warnings.push(`${plural(timeless, "record")} without a time ${timeless === 1 ? "was" : "were"} left out by --since`);
   const verdicts = newestFirst(within).slice(0, limit);

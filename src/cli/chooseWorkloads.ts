@@ -71,7 +71,8 @@ export function chooseWorkloads<Workload extends NamedPods>(
   }
   const wanted = name as string;
   const slash = wanted.indexOf("/");
-  const kind = slash < 0 ? undefined : wanted.slice(0, slash).toLowerCase();
+  // kubectl prints kinds with their group: deployment.apps/web.
+  const kind = slash < 0 ? undefined : wanted.slice(0, slash).toLowerCase().replace(/\..*/, "");
   const plain = wanted.slice(slash + 1);
   const isKind = (each: Workload) => kind === undefined || each.kind === KINDS[kind] || each.kind.toLowerCase() === kind;
   const isPodKind = kind === undefined || ["pod", "pods", "po"].includes(kind);

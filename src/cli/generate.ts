@@ -24,7 +24,7 @@ import { checkWorkloadFlags, chooseWorkloads, type WorkloadFlags } from "./choos
 import { UsageError } from "./errors.ts";
 import { existingPolicies, loadCandidates, readText, refuseTwoStdins, type TrafficFlags } from "./inputs.ts";
 import { type Observation, observe } from "./observe.ts";
-import { openSources, type SourceFlags, type Sources } from "./sources.ts";
+import { openSources, refuseUnreadPolicies, type SourceFlags, type Sources } from "./sources.ts";
 import { collectAtOnce, expectLongWork, growSlowly } from "./tiers.ts";
 
 export interface GenerateFlags extends TrafficFlags, SourceFlags, WorkloadFlags {
@@ -62,6 +62,7 @@ export async function generatePolicies(given: GenerateFlags): Promise<Generation
   growSlowly();
   expectLongWork(false);
   const sources = await openSources(given);
+  refuseUnreadPolicies(sources, ", and --snapshot FILE may hold them");
   const { cluster } = sources;
   const flags = { ...given, namespace: sources.namespace };
   const existing = await existingPolicies(cluster, flags.namespace);

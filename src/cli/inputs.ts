@@ -217,7 +217,9 @@ export async function existingPolicies(cluster: Cluster, namespace: string): Pro
   const warnings = problems.map(problemText);
   if (audits.length > 0)
     warnings.push(
-      `${audits.length} audit ${audits.length === 1 ? "policy" : "policies"} of the snapshot only report and are left out; give them with -f to judge what they would become`,
+      audits.length === 1
+        ? "one audit policy in the cluster only reports and is left out; give it with -f to judge what it would become"
+        : `${audits.length} audit policies in the cluster only report and are left out; give them with -f to judge what they would become`,
     );
   return { ...read, objects: cluster.policyObjects, policies: read.policies.filter((policy) => !audits.includes(policy)), warnings };
 }

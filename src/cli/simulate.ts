@@ -13,7 +13,7 @@ import { UsageError } from "./errors.ts";
 import { existingPolicies, loadCandidates, type PolicyFlags, readText, refuseTwoStdins, type TrafficFlags } from "./inputs.ts";
 import { observe } from "./observe.ts";
 import { Progress } from "./progress.ts";
-import { openSources, type SourceFlags } from "./sources.ts";
+import { openSources, refuseUnreadPolicies, type SourceFlags } from "./sources.ts";
 import { collectAtOnce, expectLongWork } from "./tiers.ts";
 
 export interface SimulateFlags extends TrafficFlags, SourceFlags, Omit<PolicyFlags, "namespace"> {
@@ -31,6 +31,8 @@ export async function simulate(flags: SimulateFlags): Promise<SimulationResult> 
   const accepted = flags.ignore === undefined ? [] : readIgnoreFile(flags.ignore);
   const sources = await openSources(flags);
   const { cluster, namespace } = sources;
+  if (flags.policyMode === "overlay")
+    refuseUnreadPolicies(sources, ", --snapshot FILE may hold them, and with -f --policy-mode=replace judges the given policies alone");
   const candidates = await loadCandidates({ ...flags, namespace }, cluster);
   const existing = await existingPolicies(cluster, namespace);
   const merged = flags.filename.length === 0 ? existing : overlay(existing, candidates, flags.policyMode);

@@ -3,6 +3,7 @@ import { textAt } from "../cluster/cni.ts";
 import type { ManifestObject } from "../cluster/manifest.ts";
 import { sanitizeObject } from "../cluster/sanitize.ts";
 import { readCluster } from "../cluster/snapshot.ts";
+import type { ClusterReading } from "../live/clusterReader.ts";
 import { grouped } from "../net/number.ts";
 import { printable } from "../report/text.ts";
 import { UsageError } from "./errors.ts";
@@ -24,7 +25,13 @@ type Fields = Record<string, unknown>;
 
 /** `snapshot`: the live cluster's objects (or given ones) -> what the other commands need of them -> text. */
 export async function saveSnapshot(flags: SnapshotFlags): Promise<void> {
-  const { objects, warnings } = flags.snapshot.length > 0 ? await readSnapshot(flags.snapshot) : await readLive(flags);
+  const read = flags.snapshot.length > 0 ? await readSnapshot(flags.snapshot) : await readLive(flags);
+  const { objects } = read;
+  const missing = "unreadPolicies" in read ? read.unreadPolicies : [];
+  const warnings = [
+    ...read.warnings,
+    ...missing.map((kind) => `the snapshot lacks policies that are in force, so that verdicts on it may be wrong: ${kind}`),
+  ];
   const kept: Fields[] = [];
   const dropped = new Map<string, number>();
   for (const { value } of objects) {
@@ -45,9 +52,7 @@ export async function saveSnapshot(flags: SnapshotFlags): Promise<void> {
   process.stderr.write(`${summaryOf(kept, dropped, objects, flags)}\n`);
 }
 
-async function readLive(
-  flags: SnapshotFlags,
-): Promise<{ readonly objects: readonly ManifestObject[]; readonly warnings: readonly string[] }> {
+async function readLive(flags: SnapshotFlags): Promise<ClusterReading> {
   const { Live } = await import("../live/live.ts");
   const live = await Live.open({ ...flags, requestTimeout: timeoutOf(flags.requestTimeout) });
   return await live.readCluster(flags.namespace ?? live.namespace ?? "default");

@@ -38,6 +38,16 @@ export interface Sources {
   readonly broker: BrokerAnswers | undefined;
   /** The live cluster, where it was asked. */
   readonly live: Live | undefined;
+  /** Kinds of policies in force that could not be read, each with why. */
+  readonly unreadPolicies: readonly string[];
+}
+
+/** Refuses to judge beside policies that nobody could read: "nothing is denied" would be a guess. `way`: how to do without them. */
+export function refuseUnreadPolicies({ unreadPolicies }: Sources, way: string): void {
+  if (unreadPolicies.length > 0)
+    throw new UsageError(
+      `policies that are in force cannot be read, so what they deny is not known: ${unreadPolicies.join(", ")}; docs/cluster-role.yaml has the rights that it takes${way}`,
+    );
 }
 
 const DEFAULT_NAMESPACE = "default";
@@ -51,7 +61,7 @@ export async function openSources(flags: SourceFlags): Promise<Sources> {
   if (!wantsBroker && flags.snapshot.length > 0) {
     const read = await readSnapshot(flags.snapshot);
     const cluster = checkPods(withWarnings(readCluster(read.objects), read.warnings), flags.snapshot);
-    return { cluster, namespace: flags.namespace ?? DEFAULT_NAMESPACE, broker: undefined, live: undefined };
+    return { cluster, namespace: flags.namespace ?? DEFAULT_NAMESPACE, broker: undefined, live: undefined, unreadPolicies: [] };
   }
   return await openLiveSources(flags, wantsBroker, brokerUrl);
 }
@@ -72,6 +82,7 @@ async function openLiveSources(flags: SourceFlags, wantsBroker: boolean, brokerU
   // Whichever fails first is told; the other must not become an unhandled rejection.
   const [read, broker] = await Promise.all([reading, asking]);
   const objects = read?.objects ?? [];
+  if (fromSnapshot) checkPods(readCluster(objects), flags.snapshot);
   const isSnapshot = fromSnapshot || read === undefined;
   const warnings = [...(read?.warnings ?? [])];
   if (read === undefined)
@@ -82,7 +93,8 @@ async function openLiveSources(flags: SourceFlags, wantsBroker: boolean, brokerU
   const further = broker === undefined ? [] : brokerOnlyObjects(broker.pods, broker.services, broker.traffic, objects, Date.now() / 1000);
   const joined = readCluster([...objects, ...further]);
   const cluster = withWarnings(isSnapshot ? joined : inWordsOfCluster(joined), warnings);
-  return { cluster: fromSnapshot ? checkPods(cluster, flags.snapshot) : cluster, namespace, broker, live };
+  const unreadPolicies = read !== undefined && "unreadPolicies" in read ? read.unreadPolicies : [];
+  return { cluster, namespace, broker, live, unreadPolicies };
 }
 
 function refuseWithoutCluster(flags: SourceFlags, fromSnapshot: boolean, brokerUrl: string | undefined): void {

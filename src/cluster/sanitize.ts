@@ -355,7 +355,17 @@ function keepPolicy(value: Fields): Fields {
     if (key === "metadata") return [[key, policyMetadata(each, textAt(value, "apiVersion"))] as const];
     return [[key, ["apiVersion", "kind", "spec", "specs"].includes(key) ? copy(each) : (standIn(each) ?? null)] as const];
   });
-  return Object.fromEntries(kept);
+  const policy = Object.fromEntries(kept);
+  if (!textAt(value, "apiVersion").startsWith("cilium.io/")) return policy;
+  if (isRecord(policy.spec)) policy.spec = withoutRemarks(policy.spec);
+  if (Array.isArray(policy.specs)) policy.specs = policy.specs.map((spec) => (isRecord(spec) ? withoutRemarks(spec) : spec));
+  return policy;
+}
+
+/** What people write about a Cilium rule decides nothing (Cilium API: Rule). */
+function withoutRemarks(spec: Fields): Fields {
+  const remarks = ["description", "labels"].filter((key) => Object.hasOwn(spec, key));
+  return { ...spec, ...Object.fromEntries(remarks.map((key) => [key, standIn(spec[key]) ?? null])) };
 }
 
 function policyMetadata(value: unknown, apiVersion: string): unknown {

@@ -24,6 +24,7 @@ export type Note =
   | "dropped-by-plugin"
   | "self-through-service"
   | "judged-before-translation"
+  | "perhaps-a-reply"
   | "enforcement-always"
   | "dropped-to-own-node"
   | "several-l7-filters"

@@ -233,8 +233,14 @@ export class Simulation {
     return this.#resolver.endpointOf(participant, address, this.connections.firstSeconds[i]);
   }
 
-  /** Judges connection `i` with an evaluator. */
+  /** Judges connection `i` with an evaluator. Replies are never judged: what may be one is denied by no policy for certain. */
   judge(i: number, evaluator: Evaluator, ends: Ends = this.ends(i)): Judgement {
+    const judgement = this.#judgeEnds(i, evaluator, ends);
+    if (!this.connections.isDoubtful[i] || judgement.verdict !== "deny") return judgement;
+    return { egress: inDoubt(judgement.egress), ingress: inDoubt(judgement.ingress), verdict: "unknown" };
+  }
+
+  #judgeEnds(i: number, evaluator: Evaluator, ends: Ends): Judgement {
     const { targets } = ends;
     const protocol = this.connections.protocol(i);
     // A log that does not tell ICMP's type: what all types agree on holds.
@@ -276,6 +282,18 @@ export class Simulation {
     const [out, into] = [decideByRequests(egress, requests), decideByRequests(ingress, requests)];
     return { egress: out, ingress: into, verdict: combine(out.verdict, into.verdict) };
   }
+}
+
+const doubtful = new WeakMap<Decision, Decision>();
+
+function inDoubt(decision: Decision): Decision {
+  if (decision.verdict !== "deny") return decision;
+  let open = doubtful.get(decision);
+  if (open === undefined) {
+    open = { ...decision, verdict: "unknown", reason: "unknown-endpoint", notes: [...decision.notes, "perhaps-a-reply"] };
+    doubtful.set(decision, open);
+  }
+  return open;
 }
 
 const openBeforeTranslation = new WeakMap<Decision, Decision>();

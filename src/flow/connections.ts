@@ -6,6 +6,7 @@ import {
   icmpTypeOf,
   KIND,
   NO_SOURCE_PORT,
+  PERHAPS_REPLY,
   RECORDS,
   REUSED_ADDRESS,
   STATE,
@@ -55,6 +56,8 @@ export class Connections {
   readonly attempts: (readonly number[])[] = [];
   readonly isSeen: boolean[] = [];
   readonly isCounted: boolean[] = [];
+  /** Whether all that was seen of it may be a reply that a log stored as a connection. */
+  readonly isDoubtful: boolean[] = [];
   /** Whether `count` is how often the connection was made, and not only that it was. */
   readonly isTallied: boolean[] = [];
   /** Whether a log stated any of them: without a verdict of the log, that there was no answer says nothing. */
@@ -146,6 +149,7 @@ export class Connections {
       this.isSeen.push(false);
       this.isCounted.push(true);
       this.isTallied.push(true);
+      this.isDoubtful.push(true);
       this.isStated.push(false);
       this.hintRow.push(-1);
       this.arrivesFrom.push(-1);
@@ -334,6 +338,7 @@ class ConnectionAdder {
     if ((state & UNTIMED) === 0)
       connections.span(i, table.firstSeconds(row), table.firstNanoseconds(row), table.lastSeconds(row), table.lastNanoseconds(row));
     if ((state & UNCOUNTED) !== 0) connections.isCounted[i] = false;
+    if ((state & PERHAPS_REPLY) === 0) connections.isDoubtful[i] = false;
     if ((state & UNTALLIED) !== 0) connections.isTallied[i] = false;
     if (this.#directions.isSeen[row] === 1) connections.isSeen[i] = true;
     if (this.#hints.has(row)) connections.addHintRow(i, row);

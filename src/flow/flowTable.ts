@@ -49,6 +49,7 @@ export const UNCOUNTED = 1 << 19; // packets and bytes are not known (a log with
 export const STATED_ALLOWED = 1 << 20; // a log said that it was allowed
 export const UNTIMED = 1 << 21; // a log gave no time
 export const UNJUDGED = 1 << 22; // a log gave no verdict
+export const PERHAPS_REPLY = 1 << 24; // a log may have stored a reply as a connection of its own
 export const UNTALLIED = 1 << 23; // a log keeps one record however often the connection was made
 
 /** KIND bits beside the protocol number (0..255). */

@@ -125,19 +125,33 @@ export class ApiServer {
     );
   }
 
-  /** Replaces an object by what it was: what the server set itself since is overwritten. */
-  async replace(kind: ServedKind, object: Fields, fieldManager: string): Promise<Fields> {
-    const { namespace, name } = object.metadata as { namespace?: string; name: string };
-    const path = `${pathOf(kind, namespace, name)}?${new URLSearchParams({ fieldManager, fieldValidation: "Strict" })}`;
-    return await this.#write("PUT", path, object, "application/json", `update ${resourceName(kind)}`);
+  /** Deletes an object in the state that is given, and in no other; that it is gone already is as good. */
+  async delete(
+    kind: ServedKind,
+    namespace: string | undefined,
+    name: string,
+    { uid, resourceVersion }: { readonly uid?: string; readonly resourceVersion?: string },
+  ): Promise<void> {
+    const body = JSON.stringify({ apiVersion: "v1", kind: "DeleteOptions", preconditions: { uid, resourceVersion } });
+    const headers = { "content-type": "application/json" };
+    await this.#ask({ method: "DELETE", path: pathOf(kind, namespace, name), headers, body }, `delete ${resourceName(kind)}`);
   }
 
-  /** Deletes an object; that it is gone already is as good. */
-  async delete(kind: ServedKind, namespace: string | undefined, name: string): Promise<void> {
-    await this.#ask({ method: "DELETE", path: pathOf(kind, namespace, name) }, `delete ${resourceName(kind)}`);
+  /** Reports whether the user may do something (API: SelfSubjectAccessReview). A server that does not say is taken for a yes. */
+  async may(verb: string, kind: ServedKind, namespace: string | undefined): Promise<boolean> {
+    const group = kind.apiVersion.includes("/") ? kind.apiVersion.slice(0, kind.apiVersion.indexOf("/")) : "";
+    const review = {
+      apiVersion: "authorization.k8s.io/v1",
+      kind: "SelfSubjectAccessReview",
+      spec: { resourceAttributes: { verb, group, resource: kind.resource, ...(namespace === undefined ? {} : { namespace }) } },
+    };
+    const path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
+    const headers = { "content-type": "application/json" };
+    const { value } = await this.#ask({ method: "POST", path, headers, body: JSON.stringify(review) }, `ask for rights`);
+    return (value.status as Fields | undefined)?.allowed !== false;
   }
 
-  async #write(method: "PATCH" | "PUT", path: string, object: Fields, type: string, verb: string): Promise<Fields> {
+  async #write(method: "PATCH", path: string, object: Fields, type: string, verb: string): Promise<Fields> {
     const { status, value } = await this.#ask({ method, path, body: JSON.stringify(object), headers: { "content-type": type } }, verb);
     if (status === 404) throw new LiveError("not-found", `${this.name}: ${messageOf(value) ?? "no such object or namespace"}`, 404);
     return value;

@@ -1,3 +1,4 @@
+import { setTimeout as pause } from "node:timers/promises";
 import { type ApiServer, pathOf, resourceName, type ServedKind } from "./apiServer.ts";
 import { LiveError } from "./liveError.ts";
 
@@ -53,6 +54,28 @@ export async function planChanges(
   return changes;
 }
 
+/**
+ * Refuses changes of which those before a failure could not be undone: a user may be allowed to create and not to delete. One change
+ * alone is done or not.
+ */
+export async function checkUndo(api: ApiServer, changes: readonly Change[]): Promise<void> {
+  const real = changes.filter(({ change }) => change !== "unchanged");
+  if (real.length < 2) return;
+  const asked = new Set<string>();
+  for (const { kind, namespace, before } of real) {
+    const verb = before === undefined ? "delete" : "patch";
+    const key = `${verb} ${resourceName(kind)} ${namespace}`;
+    if (asked.has(key)) continue;
+    asked.add(key);
+    if (await api.may(verb, kind, namespace)) continue;
+    throw new LiveError(
+      "forbidden",
+      `user \`${api.user}\` may not ${verb} ${resourceName(kind)}${namespace === undefined ? "" : ` in namespace ${namespace}`}, so that a failure half-way could not be undone (docs/cluster-role.yaml has what it takes)`,
+      403,
+    );
+  }
+}
+
 async function planChange(api: ApiServer, served: readonly ServedKind[], object: Fields, force: boolean): Promise<Change> {
   const { namespace, name } = object.metadata as { namespace?: string; name: string };
   const kind = served.find((each) => each.apiVersion === object.apiVersion && each.kind === object.kind);
@@ -70,7 +93,7 @@ async function planChange(api: ApiServer, served: readonly ServedKind[], object:
   } catch (error) {
     if (!(error instanceof LiveError)) throw error;
     const isOwned = error.status === 409 && /conflict/i.test(error.message);
-    const hint = isOwned ? "; somebody else set these fields since: --force takes them over" : "";
+    const hint = isOwned ? "; somebody else set these fields since: --force-conflicts takes them over" : "";
     throw new LiveError(error.code, `${title}: ${error.message}${hint}`, error.status);
   }
 }
@@ -78,7 +101,8 @@ async function planChange(api: ApiServer, served: readonly ServedKind[], object:
 /** Reports whether two states of an object mean the same: what the server itself keeps of changes aside. */
 function sameMeaning(a: Fields, b: Fields): boolean {
   const strip = ({ metadata, status: _, ...rest }: Fields) => {
-    const { managedFields: _m, resourceVersion: _v, generation: _g, ...kept } = metadata as Fields;
+    // A dry run of a creation makes up an identity of its own.
+    const { managedFields: _m, resourceVersion: _v, generation: _g, uid: _u, creationTimestamp: _c, ...kept } = metadata as Fields;
     return canonical({ ...rest, metadata: kept });
   };
   return strip(a) === strip(b);
@@ -95,8 +119,8 @@ function canonical(value: unknown): string {
 /** What was done of a run that failed. */
 export interface RolledBack {
   readonly undone: readonly string[];
-  /** What could not be undone, each with why. */
-  readonly left: readonly string[];
+  /** What could not be undone. */
+  readonly left: readonly { readonly change: Change; readonly why: string }[];
 }
 
 /** Applying failed half-way; what this run had changed was undone as far as the server allowed. */
@@ -150,18 +174,56 @@ function versionOf(object: Fields | undefined): unknown {
 
 async function undo(api: ApiServer, done: readonly { readonly change: Change; readonly result: Fields }[]): Promise<RolledBack> {
   const undone: string[] = [];
-  const left: string[] = [];
-  for (const { change } of done.toReversed()) {
-    const { kind, namespace, name, before } = change;
+  const left: { change: Change; why: string }[] = [];
+  for (const { change, result } of done.toReversed()) {
     try {
-      if (before === undefined) await api.delete(kind, namespace, name);
-      else await api.replace(kind, restorable(before), FIELD_MANAGER);
-      undone.push(`${titleOf(change)} ${before === undefined ? "deleted again" : "put back"}`);
+      await patiently(() => undoOne(api, change, result));
+      undone.push(`${titleOf(change)} ${change.before === undefined ? "deleted again" : "put back"}`);
     } catch (error) {
-      left.push(`${titleOf(change)}: ${(error as Error).message}`);
+      left.push({ change, why: (error as Error).message });
     }
   }
   return { undone, left };
+}
+
+/**
+ * Takes one change back: only what this run wrote, so that what others wrote since stays and is told. What was there is applied under
+ * the same field manager, or its fields would be somebody else's to the next run.
+ */
+async function undoOne(api: ApiServer, { kind, namespace, name, object, before, after }: Change, result: Fields): Promise<void> {
+  const now = await api.get(pathOf(kind, namespace, name));
+  if (now === undefined) {
+    if (before === undefined) return;
+    throw new LiveError("conflict", "somebody else deleted it since");
+  }
+  if (before !== undefined && sameMeaning(before, now)) return;
+  const isOurs = result === after ? sameMeaning(after, now) : versionOf(now) === versionOf(result);
+  if (!isOurs) throw new LiveError("conflict", "somebody else changed it since");
+  const metadata = now.metadata as { readonly uid?: string; readonly resourceVersion?: string };
+  if (before === undefined) await api.delete(kind, namespace, name, metadata);
+  else {
+    const { metadata: kept, ...rest } = restorable(before);
+    const { resourceVersion } = metadata;
+    const restored = { ...rest, apiVersion: object.apiVersion, kind: object.kind, metadata: { ...(kept as Fields), resourceVersion } };
+    await api.apply(kind, restored, { dryRun: false, fieldManager: FIELD_MANAGER, force: true });
+  }
+}
+
+/** How long a server that does not answer is waited for before what was changed is left as it is. */
+const PATIENCE_MS = 30_000;
+const PAUSE_MS = 1000;
+
+async function patiently(work: () => Promise<void>): Promise<void> {
+  for (const deadline = Date.now() + PATIENCE_MS; ; ) {
+    try {
+      return await work();
+    } catch (error) {
+      const isPassing =
+        error instanceof LiveError && (["unreachable", "reset", "timeout"].includes(error.code) || (error.status ?? 0) >= 500);
+      if (!isPassing || Date.now() > deadline) throw error;
+      await pause(PAUSE_MS);
+    }
+  }
 }
 
 /** Returns an object as it can be written again: without what the server keeps of a single state of it. */
@@ -177,9 +239,4 @@ export function restorable(object: Fields): Fields {
     ...kept
   } = metadata as Fields;
   return { ...rest, metadata: kept };
-}
-
-/** Returns what an object that could not be listed by name is called in RBAC rules, for messages. */
-export function rightsFor(changes: readonly Change[]): string {
-  return [...new Set(changes.map(({ kind }) => resourceName(kind)))].join(", ");
 }

@@ -109,8 +109,9 @@ function podObject(row: PodRow, known: Known, firstSeen: ReadonlyMap<string, num
   if (same.some((pod) => pod.uid === "" || uid === "" || pod.uid === uid)) return [];
   const isGone = row.isDead || same.length > 0;
   const start = startOf(row, firstSeen.get(key));
-  const life =
-    isGone && row.address !== undefined && !row.hostNetwork ? lifeOf(row.address, start, known, now) : { end: isGone ? now : undefined };
+  // One that the broker takes for alive takes no address from a pod of the cluster either.
+  const held = row.address !== undefined && !row.hostNetwork && (isGone || known.holders.has(row.address));
+  const life = held ? lifeOf(row.address as Address, start, known, now) : { end: isGone ? now : undefined };
   const hasAddress = row.address !== undefined && life !== undefined;
   const text = (seconds: number) => formatRfc3339(seconds, 0);
   return [

@@ -6,6 +6,7 @@ import {
   type FlowTable,
   icmpKind,
   NO_SOURCE_PORT,
+  PERHAPS_REPLY,
   PROHIBITED_BY_ERROR,
   STATED_ALLOWED,
   UNCOUNTED,
@@ -14,7 +15,7 @@ import {
 } from "../flow/flowTable.ts";
 import type { LoggedParties, LoggedParty } from "../flow/parties.ts";
 import { addStated } from "../flow/stated.ts";
-import { type Address, wordsOfAddress } from "../net/address.ts";
+import { type Address, isIPv4, wordsOfAddress } from "../net/address.ts";
 import { hasPorts, isIcmp, TCP } from "../net/protocol.ts";
 import type { Instant } from "../net/time.ts";
 import type { TrafficRow } from "./brokerRows.ts";
@@ -62,6 +63,8 @@ interface Flow {
   readonly port: number;
   readonly verdict: TrafficRow["verdict"];
   first: Instant | undefined;
+  /** Whether it may be a reply. */
+  isDoubtful: boolean;
   /** Whether the initiator's own pod reported it: it shows what was dialled. */
   fromSource: boolean;
   via: { readonly address: Address; readonly port: number } | undefined;
@@ -69,6 +72,8 @@ interface Flow {
 
 /** Where systems take the ports of outgoing connections from (Linux: net.ipv4.ip_local_port_range; RFC 6335: 49152). */
 const FIRST_EPHEMERAL_PORT = 32768;
+/** So many different ports of one client are no service's: a client takes another for each connection. */
+const SEVERAL_PORTS = 3;
 
 /**
  * Adds the broker's rows to a flow table as connections. Each row is one end's view: the dialled view of a connection through a
@@ -88,9 +93,11 @@ export function addBrokerTraffic(rows: readonly TrafficRow[], cluster: BrokerClu
   const flows = new Map<string, Flow>();
   let folded = 0;
   for (const row of inside) {
+    // Never leaves the pod, and no policy sees it.
+    if (isLoopback(row.peerAddress)) continue;
     const turned = replies.of(row);
     if (turned !== row) folded++;
-    if (turned !== "reply") merge(flows, flowOf(turned, ends), ends);
+    if (turned !== "reply") merge(flows, { ...flowOf(turned, ends), isDoubtful: replies.isDoubtful(turned) }, ends);
   }
   joinServices([...flows.values()], cluster, ends);
   let connections = 0;
@@ -103,13 +110,21 @@ export function addBrokerTraffic(rows: readonly TrafficRow[], cluster: BrokerClu
   return { rows: inside.length, connections, replies: folded, outside: distinct.length - inside.length };
 }
 
+/** 127/8 and ::1 (RFC 1122 section 3.2.1.3, RFC 4291 section 2.5.3). */
+function isLoopback(address: Address): boolean {
+  return address === 1n || (isIPv4(address) && (address & 0xff000000n) === 0x7f000000n);
+}
+
 /** Rows come several times where pods were asked for one by one. */
 function distinctRows(rows: readonly TrafficRow[]): readonly TrafficRow[] {
   const seen = new Set<string>();
-  return rows.filter(({ uuid }) => {
-    if (uuid === "") return true;
-    if (seen.has(uuid)) return false;
-    seen.add(uuid);
+  return rows.filter((row) => {
+    if (row.uuid === "") return true;
+    // A broker that gives two rows one id must not lose one of them.
+    const { uuid, podName, podNamespace, podAddress, podPort, peerAddress, peerPort, protocol, isIngress, verdict } = row;
+    const key = [uuid, podNamespace, podName, podAddress, podPort, peerAddress, peerPort, protocol, isIngress, verdict].join();
+    if (seen.has(key)) return false;
+    seen.add(key);
     return true;
   });
 }
@@ -239,6 +254,9 @@ class Replies {
   /** Who was seen to dial an ephemeral port: a server that listens there has several clients, or says so itself. */
   readonly #diallers = new Map<string, Set<Address>>();
 
+  /** Ephemeral ports of a client that a server sent to. */
+  readonly #ports = new Map<string, Set<number>>();
+
   constructor(rows: readonly TrafficRow[], { serviceIndex }: BrokerCluster) {
     this.#serviceIndex = serviceIndex;
     const replies = new Set(rows.filter((row) => this.#maybeReply(row)));
@@ -258,6 +276,7 @@ class Replies {
       }
       if (replies.has(row)) {
         addTo(this.#diallers, `${peerAddress} ${peerPort}`, podAddress);
+        addTo(this.#ports, `${podAddress} ${peerAddress}`, peerPort);
         continue;
       }
       addTalk(podAddress, peerAddress);
@@ -266,8 +285,9 @@ class Replies {
   }
 
   /**
-   * Returns the row itself, the connection's row that a reply is turned into, or that it is a reply. A row that nothing shows to be
-   * one is a connection: leaving a real one out would hide what policies cut.
+   * Returns the row itself, the connection's row that a reply is turned into, or that it is a reply: sent to several ephemeral ports
+   * of who had connected to this pod. One or two such ports may be a service of the other side, which leaving out would hide: they
+   * are doubtful.
    */
   of(row: TrafficRow): TrafficRow | "reply" {
     if (!this.#maybeReply(row)) return row;
@@ -276,7 +296,20 @@ class Replies {
     if (diallers !== undefined && (diallers.size > 1 || !diallers.has(podAddress))) return row;
     if (podPort > 0 && podPort < peerPort && this.#serviceIndex.isServing(podAddress, row.protocol, podPort))
       return { ...row, isIngress: true };
-    return this.#talks.has(`${peerAddress} ${podAddress}`) ? "reply" : row;
+    return this.#talks.has(`${peerAddress} ${podAddress}`) && this.#portsOf(row) >= SEVERAL_PORTS ? "reply" : row;
+  }
+
+  /** Reports whether a row that counts as a connection may be a reply. */
+  isDoubtful(row: TrafficRow): boolean {
+    if (!this.#maybeReply(row)) return false;
+    const { podAddress, peerAddress, peerPort } = row;
+    const diallers = this.#diallers.get(`${peerAddress} ${peerPort}`);
+    if (diallers !== undefined && (diallers.size > 1 || !diallers.has(podAddress))) return false;
+    return this.#talks.has(`${peerAddress} ${podAddress}`);
+  }
+
+  #portsOf({ podAddress, peerAddress }: TrafficRow): number {
+    return this.#ports.get(`${podAddress} ${peerAddress}`)?.size ?? 0;
   }
 
   #maybeReply({ isIngress, protocol, verdict, peerAddress, peerPort }: TrafficRow): boolean {
@@ -308,6 +341,7 @@ function flowOf(row: TrafficRow, ends: Ends): Flow {
     port,
     verdict,
     first: time,
+    isDoubtful: false,
     fromSource: !isIngress,
     via: undefined,
   };
@@ -322,6 +356,7 @@ function merge(flows: Map<string, Flow>, flow: Flow, ends: Ends): void {
     return;
   }
   known.fromSource ||= flow.fromSource;
+  known.isDoubtful &&= flow.isDoubtful;
   known.first = firstOf(known, flow.first, ends);
 }
 
@@ -434,7 +469,11 @@ function emit(flow: Flow, ends: Ends, { table, parties }: BrokerSink): void {
     sourcePort: sourcePort === 0 ? port : sourcePort,
     destinationPort: port,
     kind,
-    bits: UNCOUNTED | UNTALLIED | (verdict === "allow" ? STATED_ALLOWED : verdict === "drop" ? PROHIBITED_BY_ERROR : UNJUDGED),
+    bits:
+      (flow.isDoubtful ? PERHAPS_REPLY : 0) |
+      UNCOUNTED |
+      UNTALLIED |
+      (verdict === "allow" ? STATED_ALLOWED : verdict === "drop" ? PROHIBITED_BY_ERROR : UNJUDGED),
     time: flow.first,
     packets: 0,
     bytes: 0,

@@ -51,6 +51,8 @@ export interface ClusterReading {
   readonly objects: readonly ManifestObject[];
   /** What could not be read and what that means, one line each. */
   readonly warnings: readonly string[];
+  /** Kinds of policies of which nothing could be read, and why: verdicts without them would be wrong. */
+  readonly unreadPolicies: readonly string[];
 }
 
 /** Reads what the commands need of a live cluster. `namespace` is where a user who may not list all namespaces is asked for. */
@@ -67,12 +69,14 @@ export async function readLiveCluster(api: ApiServer, namespace: string): Promis
   const refusals = results.flatMap(({ refused }) => (refused === undefined ? [] : [refused]));
   return {
     objects: objects.map((object) => servedObject(object, ORIGIN)),
-    warnings: [
-      ...warningsOf(refusals, namespace),
-      ...silenceOf(
-        refusals,
-        silent.filter((each) => !isStoredElsewhere(each, kinds)),
-      ),
+    warnings: warningsOf(refusals, namespace),
+    unreadPolicies: [
+      ...refusals
+        .filter(({ kind, inNamespace }) => inNamespace && isPolicyKind(kind))
+        .map(({ kind, isDown }) => `${resourceName(kind)} (${isDown ? "its server does not answer" : "the user lacks the verb `list`"})`),
+      ...silent
+        .filter((each) => !isStoredElsewhere(each, kinds) && POLICY_GROUPS.test(groupOf(each)))
+        .map((each) => `${each} (its server does not answer)`),
     ],
   };
 }
@@ -93,13 +97,16 @@ function chooseKinds(served: readonly ServedKind[]): ServedKind[] {
   return [...chosen.values()];
 }
 
+function isPolicyKind({ apiVersion, kind }: ServedKind): boolean {
+  return isPolicyObject(servedObject({ apiVersion, kind }, ORIGIN));
+}
+
 function groupOf(apiVersion: string): string {
   return apiVersion.slice(0, Math.max(0, apiVersion.indexOf("/")));
 }
 
-function isNeeded({ apiVersion, kind }: ServedKind): boolean {
-  const { value, ...rest } = servedObject({ apiVersion, kind }, ORIGIN);
-  return NEEDED.get(policyGroup(apiVersion))?.includes(kind) === true || isPolicyObject({ value, ...rest });
+function isNeeded(kind: ServedKind): boolean {
+  return NEEDED.get(policyGroup(kind.apiVersion))?.includes(kind.kind) === true || isPolicyKind(kind);
 }
 
 /** Groups that the API server itself serves: where it does not answer for them, it answers for nothing. */
@@ -149,33 +156,23 @@ function isStoredElsewhere(apiVersion: string, kinds: readonly ServedKind[]): bo
   return groupOf(apiVersion) === "projectcalico.org" && kinds.some((kind) => groupOf(kind.apiVersion) === "crd.projectcalico.org");
 }
 
-/** Says which kinds are missing since the server behind them is down. `silent` are groups of which not even the kinds are known. */
-function silenceOf(refusals: readonly Refusal[], silent: readonly string[]): string[] {
-  const down = refusals.filter(({ isDown }) => isDown);
-  const names = [...down.map(({ kind }) => resourceName(kind)), ...silent.filter((apiVersion) => POLICY_GROUPS.test(groupOf(apiVersion)))];
-  return names.length === 0
-    ? []
-    : [
-        `not read, since the server behind them does not answer now: ${names.join(", ")}; policies of theirs that are in force are missing from every verdict`,
-      ];
-}
-
 /** Groups whose policies are read. */
 const POLICY_GROUPS = /(^|\.)(cilium\.io|projectcalico\.org|policy\.networking\.k8s\.io|antrea\.io|kguardian\.dev)$/;
 
 function warningsOf(all: readonly Refusal[], namespace: string): string[] {
-  const refusals = all.filter(({ isDown }) => !isDown);
+  // Policies that cannot be read at all are no warning: whoever needs them cannot go on.
+  const refusals = all.filter(({ isDown, kind, inNamespace }) => !isDown && !(inNamespace && isPolicyKind(kind)));
+  const down = all.filter(({ isDown, kind }) => isDown && !isPolicyKind(kind)).map(({ kind }) => resourceName(kind));
   const partly = refusals.filter(({ inNamespace }) => !inNamespace).map(({ kind }) => resourceName(kind));
   const wholly = refusals.filter(({ inNamespace }) => inNamespace).map(({ kind }) => resourceName(kind));
   const warnings: string[] = [];
+  if (down.length > 0) warnings.push(`not read, since the server behind them does not answer now: ${down.join(", ")}`);
   if (partly.length > 0)
     warnings.push(
       `only objects of namespace ${namespace} are known of ${partly.join(", ")}: the user lacks the verb \`list\` on them in all namespaces, so what is elsewhere is unknown (docs/cluster-role.yaml has the least rights)`,
     );
   if (wholly.length > 0) {
     const meaning = wholly.flatMap((name) => CONSEQUENCES[name] ?? []);
-    if (refusals.some(({ kind }) => isPolicyObject(servedObject({ ...kind }, ORIGIN))))
-      meaning.push("policies that are in force are missing from every verdict");
     warnings.push(
       `not read, since the user lacks the verb \`list\`: ${wholly.join(", ")}${meaning.length === 0 ? "" : `; so ${meaning.join(", ")}`} (docs/cluster-role.yaml has the least rights)`,
     );

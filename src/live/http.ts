@@ -58,7 +58,14 @@ export async function send(server: Server, request: Request): Promise<Answer> {
       host: url.hostname.replace(/^\[|\]$/g, ""),
       port: url.port === "" ? undefined : Number(url.port),
       path: request.path,
-      headers: { accept: "application/json", "accept-encoding": "identity", ...server.options?.headers, ...request.headers },
+      headers: {
+        accept: "application/json",
+        "accept-encoding": "identity",
+        // Node says no length by itself where a DELETE has a body.
+        ...(request.body === undefined ? {} : { "content-length": String(Buffer.byteLength(request.body)) }),
+        ...server.options?.headers,
+        ...request.headers,
+      },
       // With a connection of its own, Node asks for no agent.
       ...(socket === undefined
         ? server.agent === undefined
@@ -124,7 +131,10 @@ async function* bodyOf(
       restart();
       total += chunk.length;
       if (total > mostBytes)
-        throw new LiveError("wrong-service", `${name} answers with more than ${Math.round(mostBytes / 1e6)} MB: too much to be right`);
+        throw new LiveError(
+          "wrong-service",
+          `${name} answers with more than ${mostBytes >= 1e6 ? `${Math.round(mostBytes / 1e6)} MB` : `${Math.round(mostBytes / 1e3)} kB`}: too much to be right`,
+        );
       yield chunk;
     }
   } catch (error) {

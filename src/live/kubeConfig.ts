@@ -150,7 +150,7 @@ function checkContext(config: KubeConfig, asked: string | undefined): void {
   if (!known.includes(name))
     throw new LiveError(
       "configuration",
-      `${asked === undefined ? "the kubeconfig's current context" : "--context"} \`${name}\` is not in it (there are ${known.slice(0, 8).join(", ") || "none"})`,
+      `${asked === undefined ? "the kubeconfig's current context" : "--context"} \`${name}\` is none of the kubeconfig (it has ${known.slice(0, 8).join(", ") || "none"})`,
     );
   if (!config.getCurrentCluster())
     throw new LiveError("configuration", `context \`${name}\` names a cluster that the kubeconfig does not hold`);

@@ -29,6 +29,7 @@ const REASONS: Readonly<Record<LeftOutReason, string>> = {
   dropped: "dropped",
   "partly-failed": "failed, while others of the same kind worked",
   "one-way": "one-way to a port that nobody is known to serve",
+  "perhaps-reply": "to an ephemeral port of who connects here, so perhaps a reply (--include-failed takes it for a connection)",
   "dropped-by-existing": "not answered, and existing policies deny it",
   "denied-by-existing": "denied, whatever is allowed, by",
   inexpressible: "",

@@ -146,6 +146,8 @@ function sentence(decision: Decision, direction: "egress" | "ingress", subject: 
     case "several-backends":
       return `the backends of ${subject === other ? subject : endpointLabel(ends.destinationEndpoint)} do not agree: which one was reached is not known`;
     case "unknown-endpoint": {
+      if (decision.notes.includes("perhaps-a-reply"))
+        return `the broker may have stored a reply as a connection of its own: if ${endpointLabel(ends.sourceEndpoint)} began it, ${policies || "a policy"} would deny it`;
       if (decision.notes.includes("judged-before-translation"))
         return `the plugin judges rules on addresses by the dialled address of ${other}, which this program does not`;
       const unknown = [ends.sourceEndpoint, ends.destinationEndpoint].find((endpoint) => endpoint.type === "unknown");

@@ -121,7 +121,7 @@ describe("applying", () => {
       left: [],
     });
     expect(specs()).toEqual(before);
-    expect(log.slice(3)).toEqual(["PATCH a", "PATCH b", "PATCH c", "PUT b", "DELETE a"]);
+    expect(log.slice(3)).toEqual(["PATCH a", "PATCH b", "PATCH c", "PATCH b", "DELETE a"]);
   });
 
   test("undoes also what the server did though its answer got lost", async () => {
@@ -156,8 +156,31 @@ describe("applying", () => {
       return false;
     });
     const { rolledBack } = await failureOf(running);
-    expect(rolledBack.left).toEqual([expect.stringMatching(/^networkpolicy.networking.k8s.io\/b .*b is refused/)]);
+    expect(rolledBack.left.map(({ change, why }) => [change.name, why])).toEqual([["b", expect.stringContaining("b is refused")]]);
     expect(Object.keys(specs())).toEqual(["b"]);
+  });
+});
+
+describe("what others did meanwhile", () => {
+  const theirs = (name: string) => {
+    const object = store.get(name) as Fields;
+    store.set(name, {
+      ...object,
+      metadata: { ...(object.metadata as Fields), labels: { theirs: "yes" }, resourceVersion: String(++version) },
+    });
+  };
+
+  test.each(["created", "configured"] as const)("stays when what was %s is undone, and is told", async (kind) => {
+    if (kind === "configured") store.set("a", policy("a"));
+    const changes = await plan(policy("a", [{}]), policy("b"));
+    faults.set("b", "refuse");
+    const running = go(changes, () => {
+      if (log.includes("PATCH a") && !("labels" in ((store.get("a")?.metadata ?? {}) as Fields))) theirs("a");
+      return false;
+    });
+    const { rolledBack } = await failureOf(running);
+    expect(rolledBack.left.map(({ change, why }) => [change.name, why])).toEqual([["a", "somebody else changed it since"]]);
+    expect(store.get("a")?.metadata).toMatchObject({ labels: { theirs: "yes" } });
   });
 });
 

@@ -181,7 +181,7 @@ function tell(
       return count === 0 ? [] : [count === 1 ? outcome : `${outcome} x${count}`];
     });
     const what = hasPorts(protocol) ? `${protocolName(protocol)}/${port}` : protocolName(protocol);
-    return `${endText(sourceEndpoint)} -> ${endText(destinationEndpoint)}${several} ${what}${through} ${attempts.join(" ")}`;
+    return `${endText(sourceEndpoint)} -> ${endText(destinationEndpoint)}${several} ${what}${through} ${attempts.join(" ")}${connections.isDoubtful[i] ? " ?" : ""}`;
   });
   const ends = connections.size === 0 ? [] : [simulation.ends(0).source, simulation.ends(0).targets[0]?.participant];
   const pods = ends.map((end) =>
@@ -448,10 +448,19 @@ describe("halves of connections' traffic back, as older brokers stored them", ()
     ["are their connection, where the server's own port is told", replies([40001], { from: 9000 }), { lines: [connection], replies: 1 }],
     [
       "are no connection beside the one that they belong to",
-      [into("shop/api-1@10.0.0.31:9000", "10.0.0.1"), ...replies([40001, 40002])],
-      { lines: [connection], replies: 2 },
+      [into("shop/api-1@10.0.0.31:9000", "10.0.0.1"), ...replies([40001, 40002, 40003])],
+      { lines: [connection], replies: 3 },
     ],
-    ["are known by the client's row alone", [webDials("10.0.0.31:9000"), ...replies([40001])], { lines: [connection], replies: 1 }],
+    [
+      "are known by the client's row alone",
+      [webDials("10.0.0.31:9000"), ...replies([40001, 40002, 40003])],
+      { lines: [connection], replies: 3 },
+    ],
+    [
+      "are in doubt where there are few: a service of the other side is on one port",
+      [webDials("10.0.0.31:9000"), ...replies([50051])],
+      { lines: ["shop/api-1 -> shop/web-1 TCP/50051 established ?", connection], replies: 0 },
+    ],
     [
       "are connections where nothing shows that they are replies",
       replies([40001, 40002]),
@@ -459,8 +468,8 @@ describe("halves of connections' traffic back, as older brokers stored them", ()
     ],
     [
       "do not hide a server on a high port that says that it listens there",
-      [webDials("10.0.0.31:9000"), ...replies([40001, 40002]), into("shop/web-1@10.0.0.1:40001", "10.0.0.31")],
-      { lines: ["shop/api-1 -> shop/web-1 TCP/40001 established", connection], replies: 1 },
+      [webDials("10.0.0.31:9000"), ...replies([40001, 40002, 40003, 40004]), into("shop/web-1@10.0.0.1:40001", "10.0.0.31")],
+      { lines: ["shop/api-1 -> shop/web-1 TCP/40001 established", connection], replies: 3 },
     ],
     [
       "do not hide a server on a high port with several clients",
@@ -477,23 +486,23 @@ describe("halves of connections' traffic back, as older brokers stored them", ()
 
   test("do not hide a high port that the cluster's objects serve", () => {
     const server = pod("shop/web-1", "10.0.0.1", { ports: [50051] });
-    expect(tell([server, api], [webDials("10.0.0.31:9000"), ...replies([50051, 50052])])).toMatchObject({
+    expect(tell([server, api], [webDials("10.0.0.31:9000"), ...replies([50051, 50052, 50053, 50054])])).toMatchObject({
       lines: ["shop/api-1 -> shop/web-1 TCP/50051 established", connection],
-      replies: 1,
+      replies: 3,
     });
   });
 
   test("are told through a Service too", () => {
     const objects = [WEB, api, service("shop/api", "10.96.0.3", { app: "api" }, { target: 9000 })];
-    expect(tell(objects, [webDials("10.96.0.3:80"), ...replies([40001, 40002])])).toMatchObject({
+    expect(tell(objects, [webDials("10.96.0.3:80"), ...replies([40001, 40002, 40003])])).toMatchObject({
       lines: ["shop/web-1 -> shop/api-1 TCP/9000 via shop/api:80 established"],
-      replies: 2,
+      replies: 3,
     });
   });
 
   test("are told by rows of outside --since too", () => {
-    const traffic = [webDials("10.0.0.31:9000", { at: 10 }), ...replies([40001], { at: 1000 })];
-    expect(tell([WEB, api], traffic, { since: 500 })).toMatchObject({ lines: [], replies: 1, outside: 1 });
+    const traffic = [webDials("10.0.0.31:9000", { at: 10 }), ...replies([40001, 40002, 40003], { at: 1000 })];
+    expect(tell([WEB, api], traffic, { since: 500 })).toMatchObject({ lines: [], replies: 3, outside: 1 });
   });
 });
 

@@ -156,7 +156,7 @@ describe("what is no kubeconfig", () => {
     [
       "an unknown current context",
       { ...secretive, "current-context": "b" },
-      "the kubeconfig's current context `b` is not in it (there are a)",
+      "the kubeconfig's current context `b` is none of the kubeconfig (it has a)",
     ],
     ["a context whose cluster is missing", { ...secretive, clusters: [] }, "context `a` names a cluster that the kubeconfig does not hold"],
     ["a context whose user is missing", { ...secretive, users: [] }, "context `a` names a user that the kubeconfig does not hold"],
@@ -171,7 +171,7 @@ describe("what is no kubeconfig", () => {
     );
     expect(refusal(() => loadKubeConfig({ kubeconfig: folder }))).toBe(`kubeconfig ${folder}: not a kubeconfig file`);
     const good = file("good", secretive);
-    expect(refusal(() => loadKubeConfig({ kubeconfig: good, context: "prod" }))).toBe("--context `prod` is not in it (there are a)");
+    expect(refusal(() => loadKubeConfig({ kubeconfig: good, context: "prod" }))).toBe("--context `prod` is none of the kubeconfig (it has a)");
     if (process.getuid?.() !== 0)
       expect(refusal(() => loadKubeConfig({ kubeconfig: file("closed", secretive, 0) }))).toContain("permission denied");
   });

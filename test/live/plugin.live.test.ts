@@ -25,7 +25,7 @@ beforeAll(async () => {
   const items = [...CLUSTER.items, ...planted()].map(withSecrets);
   writeFileSync(world, JSON.stringify({ ...CLUSTER, items }));
   broker = await startRecordedBroker({ podInfo: POD_INFO, serviceInfo: SERVICE_INFO, traffic: TRAFFIC });
-  cluster = await startLiveCluster({ brokerPort: broker.port, world: [world], extraUsers: ["limited", "tenant"] });
+  cluster = await startLiveCluster({ brokerPort: broker.port, world: [world], extraUsers: ["limited", "tenant", "blind", "adder"] });
 });
 afterAll(async () => {
   await cluster?.stop();
@@ -244,7 +244,7 @@ describe("applying", () => {
     expect(first.status).toBe(0);
     expect(first.stdout).toContain("networkpolicy.networking.k8s.io/orders (namespace shop) serverside-applied");
     expect(first.stderr).toMatch(/3 created, 0 configured, 0 unchanged/);
-    expect(first.stderr).toContain("to go back: kubectl delete -n shop networkpolicies.networking.k8s.io/db");
+    expect(first.stderr).toContain("to go back: kubectl --context live delete -n shop networkpolicies.networking.k8s.io/db");
     const [, orders] = policies();
     // A typed model would have dropped `from`, and so opened the policy to everyone.
     expect(orders.spec.ingress?.[0].from).toEqual([{ podSelector: { matchLabels: { app: "web" } } }]);
@@ -261,7 +261,7 @@ describe("applying", () => {
   test("what is replaced is kept, and the printed commands bring it back", async () => {
     apply(networkPolicy("orders", { app: "orders" }, [], { labels: { "app.kubernetes.io/managed-by": "kguardian", team: "a" } }));
     const before = contents(policies());
-    const { status, stderr } = await kguardian([...shop, "--dry-run=false", "--force"]);
+    const { status, stderr } = await kguardian([...shop, "--dry-run=false", "--force-conflicts"]);
     expect([status, contents(policies()).length]).toEqual([0, 3]);
     const commands = [...stderr.matchAll(/^to go back: kubectl (.+)$/gm)].map(([, command]) => command);
     expect(commands.length).toBe(2);
@@ -276,7 +276,7 @@ describe("applying", () => {
     apply(networkPolicy("orders", { app: "orders" }, [], { labels: { "app.kubernetes.io/managed-by": "kguardian" } }));
     const before = policies();
     const { status, stderr } = await kguardian([...shop, "--dry-run=false"]);
-    expect([status, stderr]).toEqual([2, expect.stringMatching(/nothing is changed: .*orders.*--force takes them over/)]);
+    expect([status, stderr]).toEqual([2, expect.stringMatching(/nothing is changed: .*orders.*--force-conflicts takes them over/)]);
     expect(policies()).toEqual(before);
   });
 
@@ -299,6 +299,33 @@ describe("applying", () => {
     expect(contents(policies())).toEqual(before);
   });
 
+  test("after a run that was undone the next one is as the first would have been", async () => {
+    await kguardian([...shop, "--dry-run=false"]);
+    const before = contents(policies());
+    // Other traffic: two policies change, and the second is refused.
+    const more = [
+      trafficRow({ pod_name: "web-0", pod_ip: "10.244.1.10", traffic_in_out_ip: "203.0.113.9", traffic_in_out_port: "443" }),
+      trafficRow({ traffic_in_out_ip: "203.0.113.9", traffic_in_out_port: "443" }),
+    ];
+    const other = await startRecordedBroker({ podInfo: POD_INFO, serviceInfo: SERVICE_INFO, traffic: [...TRAFFIC, ...more] });
+    try {
+      const run = [...shop, "--broker-url", other.url, "--dry-run=false"];
+      const restore = await cluster.refuse({ names: ["web"], operations: ["UPDATE"] });
+      const failed = await kguardian(run);
+      await restore();
+      expect([failed.status, failed.stderr]).toEqual([2, expect.stringContaining("everything that this run had changed was undone")]);
+      expect(contents(policies())).toEqual(before);
+      const again = await kguardian(run);
+      expect([again.status, again.stderr]).toEqual([0, expect.stringContaining("0 created, 2 configured, 1 unchanged")]);
+      const [command] = [...again.stderr.matchAll(/^to go back: (.+)$/gm)].map(([, text]) => text);
+      const back = await execute("sh", ["-c", `cd ${work} && ${command}`], { environment: cluster.environment });
+      expect([back.status, contents(policies())]).toEqual([0, before]);
+      expect((await kguardian(run)).status).toBe(0);
+    } finally {
+      await other.stop();
+    }
+  });
+
   test("what could not be undone is said, with the commands to do it by hand", async () => {
     const refuseWeb = await cluster.refuse({ names: ["web"], operations: ["CREATE"] });
     const refuseUndo = await cluster.refuse({ names: ["db"], operations: ["DELETE"] });
@@ -308,7 +335,7 @@ describe("applying", () => {
     expect(status).toBe(2);
     expect(stderr).toContain("NOT everything could be undone");
     expect(stderr).toMatch(/NOT undone: networkpolicy.networking.k8s.io\/db .*refused by the test/);
-    expect(stderr).toContain("by hand: kubectl delete -n shop");
+    expect(stderr).toContain("by hand: kubectl --context live delete -n shop networkpolicies.networking.k8s.io/db");
     expect(contents(policies()).map(({ name }) => name)).toEqual(["db"]);
   });
 
@@ -390,6 +417,40 @@ describe("rights", () => {
     bind("clusterrolebinding", "writer", "--clusterrole=kguardian-writer");
     const allowed = await kguardian(["gen", "networkpolicy", "orders", "-n", "shop", "--dry-run=false", ...as("limited")]);
     expect([allowed.status, policies().length]).toEqual([0, 1]);
+  });
+
+  test("policies in force that cannot be read end the run: nothing would be denied by those that nobody knows", async () => {
+    cluster.kubectl([
+      "create",
+      "clusterrole",
+      "blind",
+      "--verb=list",
+      "--resource=pods,services,nodes,namespaces,endpointslices.discovery.k8s.io,statefulsets.apps",
+    ]);
+    cluster.kubectl(["create", "clusterrolebinding", "blind", "--clusterrole=blind", "--user=blind"]);
+    for (const args of [["simulate"], ["gen", "networkpolicy", "orders", "-n", "shop"]]) {
+      const { status, stderr } = await kguardian([...args, "--broker-url", broker.url, ...as("blind")]);
+      expect([status, stderr]).toEqual([
+        2,
+        expect.stringMatching(/^error: policies that are in force cannot be read.*networkpolicies.networking.k8s.io/m),
+      ]);
+    }
+    writeFileSync(join(work, "p.json"), networkPolicy("closed", { app: "orders" }, []));
+    const alone = await kguardian(["simulate", "--broker-url", broker.url, "-f", "p.json", "--policy-mode=replace", ...as("blind")]);
+    expect([alone.status, alone.stdout]).toEqual([1, expect.stringContaining("WOULD DROP")]);
+  });
+
+  test("who may not delete is told before anything is created that could not be undone", async () => {
+    cluster.kubectl(["create", "clusterrole", "adder", "--verb=get,create,patch", "--resource=networkpolicies.networking.k8s.io"]);
+    cluster.kubectl(["create", "clusterrolebinding", "adder", "--clusterrole=adder", "--user=adder"]);
+    cluster.kubectl(["create", "clusterrolebinding", "adder-reads", "--clusterrole=kguardian-reader", "--user=adder"]);
+    const args = ["gen", "networkpolicy", "--all", "-n", "shop", "--broker-url", broker.url, "--dry-run=false", ...as("adder")];
+    const { status, stderr } = await kguardian(args);
+    expect([status, stderr, policies()]).toEqual([
+      2,
+      expect.stringMatching(/nothing is changed: user `adder` may not delete networkpolicies/),
+      [],
+    ]);
   });
 
   test("a tenant of one namespace works there, and is told what is not known", async () => {
@@ -508,7 +569,7 @@ describe("audit policies and system calls", () => {
       )
       .toBe(0);
     const before = await kguardian(["simulate", "-o", "json"]);
-    expect([before.status, before.stderr]).toEqual([0, expect.stringContaining("2 audit policies of the snapshot only report")]);
+    expect([before.status, before.stderr]).toEqual([0, expect.stringContaining("2 audit policies in the cluster only report")]);
     const one = await kguardian(["audit", "promote", "lockdown", "-n", "shop"]);
     expect(one.status).toBe(0);
     expect(load(one.stdout)).toMatchObject({
