@@ -171,7 +171,9 @@ describe("what is no kubeconfig", () => {
     );
     expect(refusal(() => loadKubeConfig({ kubeconfig: folder }))).toBe(`kubeconfig ${folder}: not a kubeconfig file`);
     const good = file("good", secretive);
-    expect(refusal(() => loadKubeConfig({ kubeconfig: good, context: "prod" }))).toBe("--context `prod` is none of the kubeconfig (it has a)");
+    expect(refusal(() => loadKubeConfig({ kubeconfig: good, context: "prod" }))).toBe(
+      "--context `prod` is none of the kubeconfig (it has a)",
+    );
     if (process.getuid?.() !== 0)
       expect(refusal(() => loadKubeConfig({ kubeconfig: file("closed", secretive, 0) }))).toContain("permission denied");
   });
