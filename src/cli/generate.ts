@@ -80,7 +80,7 @@ export async function generatePolicies(given: GenerateFlags): Promise<Generation
   if (type !== "kubernetes") await loadRegexEngine();
   const { world, traffic } = observation;
   const workloads = new Workloads(world.pods, cluster.workloadSelectors, flags.perPod);
-  const wanted = new Set(chooseWorkloads(flags, flags.namespace, workloads.all, hostNetworkReason(flags, flags.namespace, cluster)));
+  const wanted = new Set(chooseWorkloads(flags, flags.namespace, workloads.all, reasonAgainst(flags, flags.namespace, cluster)));
   const isTaken = takenNames(
     [...cluster.policyObjects, ...(extended === undefined ? [] : [...extended.files.values()].flatMap(({ objects }) => objects))],
     example.ref,
@@ -214,11 +214,17 @@ function readLimits({ widen = "0", minWindow = "0s", minConnections = "0" }: Gen
 }
 
 /** Says why a workload that was named gets no policy, where that is known. */
-function hostNetworkReason({ name }: GenerateFlags, namespace: string, { pods }: Cluster): (plain: string) => string | undefined {
+function reasonAgainst(
+  { name }: GenerateFlags,
+  namespace: string,
+  { pods, workloadSelectors }: Cluster,
+): (plain: string) => string | undefined {
   return (plain) => {
     const isNamed = (pod: Cluster["pods"][number]) => pod.name === plain || pod.workload.name === plain;
-    const onHost = pods.find((pod) => pod.hostNetwork && pod.namespace === namespace && isNamed(pod));
-    return onHost === undefined ? undefined : `\`${name}\` runs on the host network: no network policy selects it`;
+    if (pods.some((pod) => pod.hostNetwork && pod.namespace === namespace && isNamed(pod)))
+      return `\`${name}\` runs on the host network: no network policy selects it`;
+    const isEmpty = [...workloadSelectors.keys()].some((key) => key.endsWith(`/${namespace}/${plain}`)) && !pods.some(isNamed);
+    return isEmpty ? `\`${name}\` has no pods in namespace \`${namespace}\` now, so nothing was seen of it` : undefined;
   };
 }
 

@@ -10,6 +10,17 @@ let count = 0;
 const fresh = (): string => join(folder, String(count++));
 const gen = (...args: string[]) => run(["gen", "networkpolicy", ...sound, ...args]);
 
+/** A Deployment of no replicas. */
+const IDLE = file(
+  "idle.json",
+  JSON.stringify({
+    apiVersion: "apps/v1",
+    kind: "Deployment",
+    metadata: { name: "idle", namespace: "shop" },
+    spec: { replicas: 0, selector: { matchLabels: { app: "idle" } } },
+  }),
+);
+
 describe("gen networkpolicy", () => {
   test("writes one workload's policy, and says what it proved", () => {
     const directory = fresh();
@@ -105,6 +116,8 @@ describe("gen networkpolicy", () => {
     ["nothing that is meant", [], "name a workload"],
     ["a name and --all", ["web", "--all"], "exclude each other"],
     ["no such workload", ["orders"], "there is shop/deploy/orders: give -n"],
+    ["a workload without pods", ["deploy/idle", "-n", "shop", "--snapshot", IDLE], "`deploy/idle` has no pods in namespace `shop` now"],
+    ["a kind with its group, as kubectl prints it", ["deployment.apps/ordres", "-n", "shop"], "did you mean `orders`?"],
     ["a misspelt workload", ["ordres", "-n", "shop"], "did you mean `orders`?"],
     ["an unknown kind", ["deplyo/orders", "-n", "shop"], "no kind of workload"],
     ["an unknown namespace", ["--all", "-n", "shpo"], "no pod is known in namespace `shpo`"],
