@@ -70,6 +70,7 @@ export function addBroker(
   const read = addBrokerTraffic(answers.traffic, cluster, sink);
   const skipped: Record<string, number> = { ...answers.rejected };
   if (read.replies > 0) skipped["reply of a connection"] = read.replies;
+  if (read.loopback > 0) skipped["within a pod, at a loopback address"] = read.loopback;
   if (read.outside > 0) skipped[SKIP_REASONS[OUTSIDE_WINDOW]] = read.outside;
   const warnings = Object.entries(answers.rejected).map(
     ([reason, count]) => `${plural(count, "row")} ${count === 1 ? "was" : "were"} left out: ${reason}`,

@@ -1,6 +1,5 @@
-import type { Backend, Owner, Pod, Service } from "../cluster/objects.ts";
-import type { ServiceIndex, ServiceTarget } from "../cluster/services.ts";
-import type { ClusterTimeline } from "../cluster/timeline.ts";
+import type { Backend, Pod, Service } from "../cluster/objects.ts";
+import type { ServiceTarget } from "../cluster/services.ts";
 import { NOT_TOLD } from "../flow/connections.ts";
 import {
   type FlowTable,
@@ -16,16 +15,11 @@ import {
 import type { LoggedParties, LoggedParty } from "../flow/parties.ts";
 import { addStated } from "../flow/stated.ts";
 import { type Address, isIPv4, wordsOfAddress } from "../net/address.ts";
-import { hasPorts, isIcmp, TCP } from "../net/protocol.ts";
+import { hasPorts, isIcmp } from "../net/protocol.ts";
 import type { Instant } from "../net/time.ts";
+import { type BrokerCluster, type End, Ends } from "./brokerEnds.ts";
+import { Replies } from "./brokerReplies.ts";
 import type { TrafficRow } from "./brokerRows.ts";
-
-/** What of the cluster the broker's rows are read with. */
-export interface BrokerCluster {
-  readonly pods: readonly Pod[];
-  readonly timeline: ClusterTimeline;
-  readonly serviceIndex: ServiceIndex;
-}
 
 /** Where connections go. */
 export interface BrokerSink {
@@ -42,15 +36,10 @@ export interface BrokerReading {
   readonly connections: number;
   /** Rows that are half of another connection's traffic back, as older brokers stored it. */
   readonly replies: number;
+  /** Rows of what never left its pod: no policy sees it. */
+  readonly loopback: number;
   /** Rows of before --since and after --until. */
   readonly outside: number;
-}
-
-/** One end of a row: the address, with the pod that the row names where the address alone would say something else. */
-interface End {
-  readonly address: Address;
-  readonly pod: string | undefined;
-  readonly key: string;
 }
 
 /** A connection as one row or both ends' rows show it. */
@@ -70,11 +59,6 @@ interface Flow {
   via: { readonly address: Address; readonly port: number } | undefined;
 }
 
-/** Where systems take the ports of outgoing connections from (Linux: net.ipv4.ip_local_port_range; RFC 6335: 49152). */
-const FIRST_EPHEMERAL_PORT = 32768;
-/** So many different ports of one client are no service's: a client takes another for each connection. */
-const SEVERAL_PORTS = 3;
-
 /**
  * Adds the broker's rows to a flow table as connections. Each row is one end's view: the dialled view of a connection through a
  * Service is joined with what arrived at a backend, both ends' rows of one connection count once, and rows that are replies (older
@@ -91,10 +75,12 @@ export function addBrokerTraffic(rows: readonly TrafficRow[], cluster: BrokerClu
   const ends = new Ends(distinct, cluster);
   const replies = new Replies(distinct, cluster);
   const flows = new Map<string, Flow>();
-  let folded = 0;
+  let [folded, loopback] = [0, 0];
   for (const row of inside) {
-    // Never leaves the pod, and no policy sees it.
-    if (isLoopback(row.peerAddress)) continue;
+    if (isLoopback(row.peerAddress)) {
+      loopback++;
+      continue;
+    }
     const turned = replies.of(row);
     if (turned !== row) folded++;
     if (turned !== "reply") merge(flows, { ...flowOf(turned, ends), isDoubtful: replies.isDoubtful(turned) }, ends);
@@ -107,7 +93,7 @@ export function addBrokerTraffic(rows: readonly TrafficRow[], cluster: BrokerClu
     connections++;
     emit(flow, ends, sink);
   }
-  return { rows: inside.length, connections, replies: folded, outside: distinct.length - inside.length };
+  return { rows: inside.length, connections, replies: folded, loopback, outside: distinct.length - inside.length };
 }
 
 /** 127/8 and ::1 (RFC 1122 section 3.2.1.3, RFC 4291 section 2.5.3). */
@@ -127,204 +113,6 @@ function distinctRows(rows: readonly TrafficRow[]): readonly TrafficRow[] {
     seen.add(key);
     return true;
   });
-}
-
-/** Clocks of nodes differ a little, and one end sees a connection before the other. */
-const SKEW_SECONDS = 2;
-
-/** Says who the ends of rows are. */
-class Ends {
-  readonly #timeline: ClusterTimeline;
-  readonly #podsByName = new Map<string, Pod[]>();
-  /** Addresses of which some row says otherwise than the cluster's objects, with the pods that it names: there every end carries its pod. */
-  readonly #contested = new Map<Address, Set<string>>();
-  /** Host-network pods, with when they were first seen to, by what they listen on: a row of the other end has only the node's address. */
-  readonly #listeners = new Map<string, Map<string, number>>();
-  readonly #hostPods: ReadonlySet<string>;
-
-  constructor(rows: readonly TrafficRow[], { timeline, pods }: BrokerCluster) {
-    this.#timeline = timeline;
-    this.#hostPods = new Set(pods.filter(({ hostNetwork }) => hostNetwork).map(nameOf));
-    for (const pod of pods) {
-      const known = this.#podsByName.get(pod.name);
-      if (known === undefined) this.#podsByName.set(pod.name, [pod]);
-      else known.push(pod);
-    }
-    for (const row of rows) {
-      const stated = this.stated(row);
-      if (stated === undefined) continue;
-      if (this.#hostPods.has(stated)) {
-        if (row.isIngress) this.#addListener(row, stated);
-        continue;
-      }
-      const owner = this.ownerOf(row.podAddress, row.time);
-      if (owner.type !== "pod" || nameOf(owner.pod) !== stated) addTo(this.#contested, row.podAddress, stated);
-    }
-  }
-
-  #addListener({ podAddress, protocol, podPort, time }: TrafficRow, pod: string): void {
-    const key = `${podAddress} ${protocol} ${podPort}`;
-    const listeners = this.#listeners.get(key) ?? new Map<string, number>();
-    this.#listeners.set(key, listeners);
-    listeners.set(pod, Math.min(time?.seconds ?? Number.POSITIVE_INFINITY, listeners.get(pod) ?? Number.POSITIVE_INFINITY));
-  }
-
-  /** Returns who listened at a moment: of pods that came one after the other, the latest that was there. */
-  #listenerAt(key: string, time: Instant | undefined): string | undefined {
-    const listeners = this.#listeners.get(key);
-    if (listeners === undefined) return undefined;
-    const sorted = [...listeners].sort(([a, since], [b, then]) => (since === then ? (a < b ? -1 : 1) : since - then));
-    const until = (time?.seconds ?? Number.POSITIVE_INFINITY) + SKEW_SECONDS;
-    return (sorted.findLast(([, since]) => since <= until) ?? sorted[0])[0];
-  }
-
-  /** Reports whether an address alone does not tell whose it was: then ends carry their pods. */
-  #isAmbiguous(address: Address): boolean {
-    return this.#contested.has(address) || this.#timeline.isReused(address);
-  }
-
-  ownerOf(address: Address, time: Instant | undefined): Owner {
-    return this.#timeline.ownerAt(address, time === undefined ? null : time.seconds + time.nanoseconds * 1e-9);
-  }
-
-  /**
-   * Returns the pod that a row is about, as `namespace/name`. A name alone is not unique: it counts with the address. Where nobody has
-   * both, the pod is none that is known, and above all not whoever has the address.
-   */
-  stated({ podName, podNamespace, podAddress, time }: TrafficRow): string | undefined {
-    if (podName === undefined) return undefined;
-    if (podNamespace !== undefined) return `${podNamespace}/${podName}`;
-    const same = this.#podsByName.get(podName)?.filter(({ addresses }) => addresses.includes(podAddress)) ?? [];
-    if (same.length === 1) return nameOf(same[0]);
-    const owner = this.ownerOf(podAddress, time);
-    return owner.type === "pod" && owner.pod.name === podName ? nameOf(owner.pod) : `?/${podName}`;
-  }
-
-  ownEnd(row: TrafficRow): End {
-    const stated = this.stated(row);
-    if (stated === undefined) return this.endOf(row.podAddress, row.time);
-    const carries = this.#hostPods.has(stated) || this.#isAmbiguous(row.podAddress);
-    return endAt(row.podAddress, carries ? stated : undefined);
-  }
-
-  /** Returns the end at an address of which the row says no more. A destination has the protocol and port that it listens on. */
-  endOf(address: Address, time: Instant | undefined, listening?: { readonly protocol: number; readonly port: number }): End {
-    const host = listening && this.#listenerAt(`${address} ${listening.protocol} ${listening.port}`, time);
-    if (host !== undefined) return endAt(address, host);
-    if (!this.#isAmbiguous(address)) return endAt(address, undefined);
-    const owner = this.ownerOf(address, time);
-    if (owner.type === "pod") return endAt(address, nameOf(owner.pod));
-    // Nobody that the cluster knows had the address then, and one pod says of itself that it had.
-    const [only, ...others] = this.#contested.get(address) ?? [];
-    const isFree = owner.type === "unknown" || owner.type === "external";
-    return endAt(address, isFree && others.length === 0 ? only : undefined);
-  }
-
-  /** Reports whether an address at its moment leads to the end's pod: of several pods of one name, in turn, to the right one. */
-  isOwner({ address, pod }: End, time: Instant | undefined): boolean {
-    if (time === undefined) return false;
-    const owner = this.ownerOf(address, time);
-    return owner.type === "pod" && nameOf(owner.pod) === pod;
-  }
-
-  /** Returns the pod of an end, where the cluster's objects hold it. */
-  podOf({ address, pod }: End, time: Instant | undefined): Pod | undefined {
-    if (pod !== undefined) return this.#podsByName.get(pod.slice(pod.indexOf("/") + 1))?.find((each) => nameOf(each) === pod);
-    const owner = this.ownerOf(address, time);
-    return owner.type === "pod" ? owner.pod : undefined;
-  }
-}
-
-function nameOf({ namespace, name }: Pod): string {
-  return `${namespace}/${name}`;
-}
-
-function endAt(address: Address, pod: string | undefined): End {
-  return { address, pod, key: `${address} ${pod ?? ""}` };
-}
-
-/**
- * Tells replies from connections. Brokers before 2026-09 guessed from the ports who began a TCP connection, and kept replies as
- * EGRESS rows to the client's ephemeral port (kguardian issue 881).
- */
-class Replies {
-  readonly #serviceIndex: ServiceIndex;
-  /** `client server`: somebody was seen to connect there. */
-  readonly #talks = new Set<string>();
-  /** Who was seen to dial an ephemeral port: a server that listens there has several clients, or says so itself. */
-  readonly #diallers = new Map<string, Set<Address>>();
-
-  /** Ephemeral ports of a client that a server sent to. */
-  readonly #ports = new Map<string, Set<number>>();
-
-  constructor(rows: readonly TrafficRow[], { serviceIndex }: BrokerCluster) {
-    this.#serviceIndex = serviceIndex;
-    const replies = new Set(rows.filter((row) => this.#maybeReply(row)));
-    // Who connects to whom matters of those alone that may have replied.
-    const servers = new Set([...replies].map(({ podAddress }) => podAddress));
-    const addTalk = (client: Address, server: Address) => {
-      if (servers.has(server)) this.#talks.add(`${client} ${server}`);
-    };
-    for (const row of rows) {
-      const { podAddress, peerAddress, protocol, peerPort, podPort, isIngress } = row;
-      if (protocol !== TCP) continue;
-      if (isIngress) {
-        addTalk(peerAddress, podAddress);
-        // Whoever listens says so: its port is no client's.
-        if (podPort >= FIRST_EPHEMERAL_PORT) addTo(this.#diallers, `${podAddress} ${podPort}`, podAddress);
-        continue;
-      }
-      if (replies.has(row)) {
-        addTo(this.#diallers, `${peerAddress} ${peerPort}`, podAddress);
-        addTo(this.#ports, `${podAddress} ${peerAddress}`, peerPort);
-        continue;
-      }
-      addTalk(podAddress, peerAddress);
-      for (const backend of serviceIndex.find(peerAddress, protocol, peerPort)?.backends ?? []) addTalk(podAddress, backend.address);
-    }
-  }
-
-  /**
-   * Returns the row itself, the connection's row that a reply is turned into, or that it is a reply: sent to several ephemeral ports
-   * of who had connected to this pod. One or two such ports may be a service of the other side, which leaving out would hide: they
-   * are doubtful.
-   */
-  of(row: TrafficRow): TrafficRow | "reply" {
-    if (!this.#maybeReply(row)) return row;
-    const { podAddress, peerAddress, podPort, peerPort } = row;
-    const diallers = this.#diallers.get(`${peerAddress} ${peerPort}`);
-    if (diallers !== undefined && (diallers.size > 1 || !diallers.has(podAddress))) return row;
-    if (podPort > 0 && podPort < peerPort && this.#serviceIndex.isServing(podAddress, row.protocol, podPort))
-      return { ...row, isIngress: true };
-    return this.#talks.has(`${peerAddress} ${podAddress}`) && this.#portsOf(row) >= SEVERAL_PORTS ? "reply" : row;
-  }
-
-  /** Reports whether a row that counts as a connection may be a reply. */
-  isDoubtful(row: TrafficRow): boolean {
-    if (!this.#maybeReply(row)) return false;
-    const { podAddress, peerAddress, peerPort } = row;
-    const diallers = this.#diallers.get(`${peerAddress} ${peerPort}`);
-    if (diallers !== undefined && (diallers.size > 1 || !diallers.has(podAddress))) return false;
-    return this.#talks.has(`${peerAddress} ${podAddress}`);
-  }
-
-  #portsOf({ podAddress, peerAddress }: TrafficRow): number {
-    return this.#ports.get(`${podAddress} ${peerAddress}`)?.size ?? 0;
-  }
-
-  #maybeReply({ isIngress, protocol, verdict, peerAddress, peerPort }: TrafficRow): boolean {
-    if (isIngress || protocol !== TCP || verdict === "drop" || peerPort < FIRST_EPHEMERAL_PORT) return false;
-    return (
-      !this.#serviceIndex.isServing(peerAddress, protocol, peerPort) &&
-      this.#serviceIndex.find(peerAddress, protocol, peerPort) === undefined
-    );
-  }
-}
-
-function addTo<Key, Item>(sets: Map<Key, Set<Item>>, key: Key, item: Item): void {
-  const set = sets.get(key);
-  if (set === undefined) sets.set(key, new Set([item]));
-  else set.add(item);
 }
 
 function flowOf(row: TrafficRow, ends: Ends): Flow {

@@ -253,6 +253,13 @@ describe("both ends' rows", () => {
   });
 });
 
+test("what never leaves its pod is no connection, and is counted", () => {
+  const { lines, loopback } = tell([WEB], [out("shop/web-1@10.0.0.1", "127.0.0.53:53", { protocol: "UDP" })]) as Told & {
+    loopback: number;
+  };
+  expect([lines, loopback]).toEqual([[], 1]);
+});
+
 describe("what was dropped", () => {
   test("stands beside what was allowed, each try a row", () => {
     const tries = [40001, 40002, 40003].map((from, i) => webDials("10.0.0.11:8080", { decision: "DROP", from, at: 200 + i }));
@@ -507,6 +514,13 @@ describe("halves of connections' traffic back, as older brokers stored them", ()
 });
 
 describe("whose an address was", () => {
+  test("a pod that the broker alone takes for alive takes no address from a pod of the cluster", () => {
+    const liar = podRow("other/liar-1", "10.0.0.11", { labels: { app: "liar" }, created: 50 });
+    expect(tell([WEB, ...ORDERS], [webDials("10.0.0.11:8080", { at: 100 })], {}, { pods: [liar] }).lines).toEqual([
+      "shop/web-1 -> shop/orders-1 TCP/8080 established",
+    ]);
+  });
+
   const now = pod("shop/new-1", "10.0.0.50", { labels: { app: "new" }, start: 1000 });
   const dead = podRow("shop/old-1", "10.0.0.50", { labels: { app: "old" }, isDead: true, created: 0 });
 
