@@ -128,7 +128,7 @@ function wouldDrop(
       (ingress.verdict !== "allow" && targets.some(({ participant }) => participant.type === "pod"));
     const text = `${endpointLabel(simulation.sources[i])} to ${endpointLabel(simulation.destinations[i])} ${portLabel(connections.protocol(i), simulation.ports[i])}`;
     if (verdict === "deny") dropped.add(text);
-    else if (isClosed && !connections.isDoubtful[i]) dropped.add(`${text} (not for certain)`);
+    else if (isClosed && !connections.isDoubtful(i)) dropped.add(`${text} (not for certain)`);
     else open.add(text);
   }
   return { dropped: [...dropped].sort(), open: [...open].sort() };

@@ -236,7 +236,7 @@ export class Simulation {
   /** Judges connection `i` with an evaluator. Replies are never judged: what may be one is denied by no policy for certain. */
   judge(i: number, evaluator: Evaluator, ends: Ends = this.ends(i)): Judgement {
     const judgement = this.#judgeEnds(i, evaluator, ends);
-    if (!this.connections.isDoubtful[i] || judgement.verdict !== "deny") return judgement;
+    if (!this.connections.isDoubtful(i) || judgement.verdict !== "deny") return judgement;
     return { egress: inDoubt(judgement.egress), ingress: inDoubt(judgement.ingress), verdict: "unknown" };
   }
 

@@ -31,6 +31,8 @@ const KEY_WIDTH = 7;
 
 /** Stands for an ICMP type and code that a log does not tell; 255 is reserved for them (IANA ICMP parameters). */
 export const NOT_TOLD = 255;
+/** Rows that may be a reply, and others. */
+const [DOUBTFUL, SURE] = [1, 2];
 /** No connection was counted yet. */
 const NO_PORT = -2;
 const SEVERAL_PORTS = -1;
@@ -56,8 +58,8 @@ export class Connections {
   readonly attempts: (readonly number[])[] = [];
   readonly isSeen: boolean[] = [];
   readonly isCounted: boolean[] = [];
-  /** Whether all that was seen of it may be a reply that a log stored as a connection. */
-  readonly isDoubtful: boolean[] = [];
+  /** Which rows there were: DOUBTFUL, SURE, or both. */
+  readonly doubts: number[] = [];
   /** Whether `count` is how often the connection was made, and not only that it was. */
   readonly isTallied: boolean[] = [];
   /** Whether a log stated any of them: without a verdict of the log, that there was no answer says nothing. */
@@ -149,7 +151,7 @@ export class Connections {
       this.isSeen.push(false);
       this.isCounted.push(true);
       this.isTallied.push(true);
-      this.isDoubtful.push(true);
+      this.doubts.push(0);
       this.isStated.push(false);
       this.hintRow.push(-1);
       this.arrivesFrom.push(-1);
@@ -179,6 +181,11 @@ export class Connections {
     const more = this.#moreHintRows.get(i);
     if (more === undefined) this.#moreHintRows.set(i, [row]);
     else more.push(row);
+  }
+
+  /** Reports whether all that was seen of connection `i` may be a reply that a log stored as a connection. */
+  isDoubtful(i: number): boolean {
+    return this.doubts[i] === DOUBTFUL;
   }
 
   /** Returns every flow-table row with L7 hints of connection `i`. */
@@ -338,7 +345,7 @@ class ConnectionAdder {
     if ((state & UNTIMED) === 0)
       connections.span(i, table.firstSeconds(row), table.firstNanoseconds(row), table.lastSeconds(row), table.lastNanoseconds(row));
     if ((state & UNCOUNTED) !== 0) connections.isCounted[i] = false;
-    if ((state & PERHAPS_REPLY) === 0) connections.isDoubtful[i] = false;
+    connections.doubts[i] |= (state & PERHAPS_REPLY) === 0 ? SURE : DOUBTFUL;
     if ((state & UNTALLIED) !== 0) connections.isTallied[i] = false;
     if (this.#directions.isSeen[row] === 1) connections.isSeen[i] = true;
     if (this.#hints.has(row)) connections.addHintRow(i, row);

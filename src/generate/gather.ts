@@ -227,7 +227,7 @@ class Gatherer {
     const protocol = connections.protocol(i);
     const isAnswered = attempts[ESTABLISHED] > 0;
     if (!includeFailed) {
-      if (connections.isDoubtful[i]) return new Unlearnable("perhaps-reply");
+      if (connections.isDoubtful(i)) return new Unlearnable("perhaps-reply");
       if (!isAnswered && attempts[UNKNOWN] === 0) return new Unlearnable(OUTCOMES[closed.observed(i)] as LeftOutReason);
       const isOneWay = !isAnswered && !connections.isStated[i] && (protocol === UDP || isIcmp(protocol));
       const isListened = () =>

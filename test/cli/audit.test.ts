@@ -60,10 +60,17 @@ async function apiServer(lists: Readonly<Record<string, readonly unknown[]>>) {
   };
   const server = createServer(({ url = "" }, response) => {
     const path = url.replace(/[?].*/, "");
-    const isObject = path.includes("/configmaps/");
-    response.writeHead(isObject ? 404 : 200, { "content-type": "application/json" });
-    const list = { kind: "List", metadata: {}, items: lists[path] ?? [] };
-    response.end(JSON.stringify(path === "/apis" ? discovery : isObject ? { kind: "Status", code: 404 } : list));
+    const send = (status: number, body: unknown) =>
+      response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(body));
+    if (path === "/apis") return send(200, discovery);
+    const [, root, namespace, resource, name] = /^(.*\/v1alpha1)(?:\/namespaces\/([^/]+))?\/([^/]+)\/([^/]+)$/.exec(path) ?? [];
+    const object = (lists[`${root}/${resource}`] ?? []).find((each) => {
+      const { metadata } = each as { metadata: { name: string; namespace?: string } };
+      return metadata.name === name && metadata.namespace === namespace;
+    });
+    if (object !== undefined) return send(200, object);
+    if (path.includes("/configmaps/")) return send(404, { kind: "Status", code: 404 });
+    return send(200, { kind: "List", metadata: {}, items: lists[path] ?? [] });
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   return { port: (server.address() as AddressInfo).port, stop: () => server.close().closeAllConnections() };
@@ -241,7 +248,9 @@ describe("audit promote", () => {
       const config = file("config.yaml", kubeconfig(server.port, "shop"));
       const { code, out } = await run(["audit", "promote", "--all", "--kubeconfig", config, "-o", "json"]);
       expect(code).toBe(0);
-      const { items } = JSON.parse(out) as { items: { metadata: { name: string; namespace: string } }[] };
+      const { items } = JSON.parse(out) as { items: { metadata: { name: string; namespace: string; annotations?: unknown } }[] };
+      // What is read of a cluster to judge by has none.
+      expect(items.find(({ metadata }) => metadata.name === "web")?.metadata.annotations).toEqual({ note: "yes" });
       expect(items.map(({ metadata }) => `${metadata.namespace}/${metadata.name}`).sort()).toEqual([
         "pay/baseline",
         "shop/baseline",

@@ -181,7 +181,7 @@ function tell(
       return count === 0 ? [] : [count === 1 ? outcome : `${outcome} x${count}`];
     });
     const what = hasPorts(protocol) ? `${protocolName(protocol)}/${port}` : protocolName(protocol);
-    return `${endText(sourceEndpoint)} -> ${endText(destinationEndpoint)}${several} ${what}${through} ${attempts.join(" ")}${connections.isDoubtful[i] ? " ?" : ""}`;
+    return `${endText(sourceEndpoint)} -> ${endText(destinationEndpoint)}${several} ${what}${through} ${attempts.join(" ")}${connections.isDoubtful(i) ? " ?" : ""}`;
   });
   const ends = connections.size === 0 ? [] : [simulation.ends(0).source, simulation.ends(0).targets[0]?.participant];
   const pods = ends.map((end) =>
