@@ -31,6 +31,7 @@ export default class Snapshot extends Command {
     kubeconfig: liveFlags.kubeconfig,
     context: liveFlags.context,
     "request-timeout": liveFlags["request-timeout"],
+    partial: Flags.boolean({ helpGroup: "CLUSTER", summary: "Save though policies that are in force cannot be read." }),
     redact: Flags.boolean({ helpGroup: "OUTPUT", summary: "Replace names and addresses by pseudonyms." }),
     output: Flags.string({ char: "o", options: ["yaml", "json", "name"], default: "yaml", helpGroup: "OUTPUT", summary: "What to print." }),
     file: Flags.string({ helpValue: "FILE", helpGroup: "OUTPUT", summary: "Write to a file instead of standard output." }),
@@ -45,6 +46,7 @@ export default class Snapshot extends Command {
       snapshot: flags.snapshot ?? [],
       namespace: flags.namespace,
       redact: flags.redact,
+      partial: flags.partial,
       output: flags.output as "yaml" | "json" | "name",
       file: flags.file,
     });

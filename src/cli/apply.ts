@@ -17,7 +17,7 @@ import { portLabel } from "../report/simulationResult.ts";
 import { listed, plural, printable } from "../report/text.ts";
 import { UsageError } from "./errors.ts";
 import type { GenerationContext } from "./generate.ts";
-import { type LiveFlags, timeoutOf } from "./sources.ts";
+import { isUnread, type LiveFlags, timeoutOf } from "./sources.ts";
 
 export interface ApplyFlags extends LiveFlags {
   /** `server`: nothing is changed. */
@@ -114,7 +114,16 @@ function wouldDrop(
   const { connections, world, resolver, traffic, requestsOf } = observation;
   const baseline = new Evaluator(existing, world, profile);
   const evaluator = new Evaluator(overlay(existing, candidates, "overlay"), world, profile);
-  const simulation = new Simulation(connections, traffic.table.addresses, resolver, evaluator, baseline, requestsOf);
+  const simulation = new Simulation(
+    connections,
+    traffic.table.addresses,
+    resolver,
+    evaluator,
+    baseline,
+    requestsOf,
+    undefined,
+    isUnread(sources),
+  );
   const [dropped, open] = [new Set<string>(), new Set<string>()];
   for (let i = 0; i < connections.size; i++) {
     const { verdict, egress, ingress } = simulation.judgement(i);
@@ -174,6 +183,13 @@ export async function applyPlan({ live, changes, flags, dropped, open }: ApplyPl
   await confirm(`apply to ${live.name}?`, flags.yes);
   const replaced = real.filter(({ before }) => before !== undefined);
   const backup = replaced.length === 0 ? undefined : writeBackup(replaced, flags, live.name, restorable);
+  // What others wrote since is theirs: no command that overwrites it.
+  const byHand = (open: readonly Change[], whole: string | undefined) => {
+    const replaced = open.filter(({ before }) => before !== undefined);
+    const file = whole === undefined || replaced.length === 0 ? undefined : `${whole.replace(/\.ya?ml$/, "")}-left.yaml`;
+    if (file !== undefined) writeBackup(replaced, { ...flags, backup: file }, live.name, restorable);
+    return restoreCommands(open, file, flags, live.name).map((command) => `by hand: ${command}`);
+  };
   let isInterrupted = false;
   const interrupt = () => {
     isInterrupted = true;
@@ -190,12 +206,10 @@ export async function applyPlan({ live, changes, flags, dropped, open }: ApplyPl
     throw new UsageError(`applying failed: ${error.message}; ${whole}`, [
       ...undone,
       ...left.map(({ change, why }) => `NOT undone: ${titleOf(change)}: ${why}`),
-      ...restoreCommands(
-        left.map(({ change }) => change),
+      ...byHand(
+        left.filter(({ isConflict }) => !isConflict).map(({ change }) => change),
         backup,
-        flags,
-        live.name,
-      ).map((command) => `by hand: ${command}`),
+      ),
     ]);
   } finally {
     process.off("SIGINT", interrupt);
@@ -232,7 +246,7 @@ function writeBackup(
   context: string,
   restorable: (object: Record<string, unknown>) => Record<string, unknown>,
 ): string {
-  const time = new Date().toISOString().replace(/[-:]/g, "").replace(/\..*/, "Z");
+  const time = new Date().toISOString().replace(/[-:.]/g, "");
   const path = flags.backup ?? join(".", `kguardian-backup-${time}.yaml`);
   if (existsSync(path)) throw new UsageError(`nothing is changed: --backup: ${path} exists, and a backup is not overwritten`);
   const header = `# What \`kubectl kguardian gen networkpolicy --dry-run=false\` replaced in context ${printable(context)} at ${new Date().toISOString()}.\n# To go back: ${restoreCommands(changes, path, flags, context)[0]}\n`;

@@ -5,6 +5,7 @@ import { apiGroup, NAMESPACE_NAME, type Namespace } from "../cluster/objects.ts"
 import { type Cluster, readCluster } from "../cluster/snapshot.ts";
 import { pathOf } from "../live/apiServer.ts";
 import type { Live } from "../live/live.ts";
+import { LiveError } from "../live/liveError.ts";
 import { inNamespaces } from "../policy/kubernetes/auditPolicy.ts";
 import type { Policy } from "../policy/model.ts";
 import { nearest } from "../policy/objectReader.ts";
@@ -148,6 +149,11 @@ async function openOrigin(flags: PromoteFlags): Promise<Origin> {
   };
 }
 
+function orNothing(error: unknown): undefined {
+  if (error instanceof LiveError && error.code === "forbidden") return undefined;
+  throw error;
+}
+
 /** What is read of a cluster is cut down to what decides traffic; who promotes a policy wants its annotations too. */
 async function wholeObjects(live: Live, audits: readonly ManifestObject[]): Promise<ManifestObject[]> {
   const kinds = audits.length === 0 ? [] : await live.api.kinds();
@@ -159,7 +165,8 @@ async function wholeObjects(live: Live, audits: readonly ManifestObject[]): Prom
         metadata: { namespace?: string; name: string };
       };
       const served = kinds.find((each) => each.apiVersion === apiVersion && each.kind === kind);
-      const whole = served && (await live.api.get(pathOf(served, metadata.namespace, metadata.name)));
+      // Who may list and not get promotes it without its annotations.
+      const whole = served && (await live.api.get(pathOf(served, metadata.namespace, metadata.name)).catch(orNothing));
       return whole === undefined ? audit : servedObject(whole, audit.file);
     }),
   );

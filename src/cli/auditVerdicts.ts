@@ -64,11 +64,11 @@ export async function readVerdicts(flags: VerdictsFlags): Promise<VerdictsResult
       (direction === undefined || row.direction === direction),
   );
   const within = meant.filter(({ time }) => since === undefined || (time !== undefined && time.seconds + time.nanoseconds * 1e-9 >= since));
-  const timeless = since === undefined ? 0 : rows.filter(({ time }) => time === undefined).length;
+  const timeless = since === undefined ? 0 : meant.filter(({ time }) => time === undefined).length;
   if (timeless > 0) warnings.push(`${plural(timeless, "record")} without a time ${timeless === 1 ? "was" : "were"} left out by --since`);
   const verdicts = newestFirst(within).slice(0, limit);
   // An answer that goes back beyond --since is whole as far as it matters.
-  const isFull = rows.length + bad >= asked && within.length + timeless === rows.length;
+  const isFull = rows.length + bad >= asked && within.length + timeless === meant.length;
   return { verdicts, namespace, limit, mayBeCut: isFull || within.length > limit, now, warnings };
 }
 

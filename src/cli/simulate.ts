@@ -13,7 +13,7 @@ import { UsageError } from "./errors.ts";
 import { existingPolicies, loadCandidates, type PolicyFlags, readText, refuseTwoStdins, type TrafficFlags } from "./inputs.ts";
 import { observe } from "./observe.ts";
 import { Progress } from "./progress.ts";
-import { openSources, refuseUnreadPolicies, type SourceFlags } from "./sources.ts";
+import { isUnread, openSources, refuseUnreadPolicies, type SourceFlags } from "./sources.ts";
 import { collectAtOnce, expectLongWork } from "./tiers.ts";
 
 export interface SimulateFlags extends TrafficFlags, SourceFlags, Omit<PolicyFlags, "namespace"> {
@@ -31,7 +31,7 @@ export async function simulate(flags: SimulateFlags): Promise<SimulationResult> 
   const accepted = flags.ignore === undefined ? [] : readIgnoreFile(flags.ignore);
   const sources = await openSources(flags);
   const { cluster, namespace } = sources;
-  if (flags.policyMode === "overlay")
+  if (flags.policyMode === "overlay" || flags.filename.length === 0)
     refuseUnreadPolicies(sources, ", --snapshot FILE may hold them, and with -f --policy-mode=replace judges the given policies alone");
   const candidates = await loadCandidates({ ...flags, namespace }, cluster);
   const existing = await existingPolicies(cluster, namespace);
@@ -44,8 +44,16 @@ export async function simulate(flags: SimulateFlags): Promise<SimulationResult> 
   const baseline = new Evaluator(existing, world, profile);
   const evaluator = judged === existing ? baseline : new Evaluator(judged, world, profile);
   const progress = new Progress("judging connections", connections.size);
-  const simulation = new Simulation(connections, traffic.table.addresses, resolver, evaluator, baseline, observation.requestsOf, (done) =>
-    progress.update(done),
+  const { policiesOnlyOf, unreadPolicies } = sources;
+  const simulation = new Simulation(
+    connections,
+    traffic.table.addresses,
+    resolver,
+    evaluator,
+    baseline,
+    observation.requestsOf,
+    (done) => progress.update(done),
+    isUnread(sources, (each) => flags.policyMode === "overlay" || each === baseline),
   );
   progress.stop();
   const warnings = [
@@ -69,7 +77,9 @@ export async function simulate(flags: SimulateFlags): Promise<SimulationResult> 
         `${policyLabel(policy)} selects no pod of the snapshot${placeLabel(policy.ref) === "" ? "" : ` (${placeLabel(policy.ref)})`}`,
       );
   }
-  if (evaluator.policies.length === 0)
+  if (unreadPolicies.length > 0)
+    warnings.push(`the verdicts under the existing policies (baseline) lack what could not be read: ${unreadPolicies.join(", ")}`);
+  if (evaluator.policies.length === 0 && policiesOnlyOf === undefined)
     warnings.push("no policy is in force, neither given with -f nor in the snapshot: everything is allowed");
   return summarizeSimulation({
     simulation,

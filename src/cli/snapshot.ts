@@ -16,6 +16,8 @@ export interface SnapshotFlags extends LiveFlags {
   /** Asked where the user may not list all namespaces. */
   readonly namespace: string | undefined;
   readonly redact: boolean;
+  /** Save though policies in force cannot be read. */
+  readonly partial: boolean;
   readonly output: "yaml" | "json" | "name";
   /** Standard output without. */
   readonly file: string | undefined;
@@ -28,6 +30,10 @@ export async function saveSnapshot(flags: SnapshotFlags): Promise<void> {
   const read = flags.snapshot.length > 0 ? await readSnapshot(flags.snapshot) : await readLive(flags);
   const { objects } = read;
   const missing = "unreadPolicies" in read ? read.unreadPolicies : [];
+  if (missing.length > 0 && !flags.partial)
+    throw new UsageError(
+      `policies that are in force cannot be read, and verdicts on a snapshot without them would be wrong: ${missing.join(", ")}; --partial saves it all the same`,
+    );
   const warnings = [
     ...read.warnings,
     ...missing.map((kind) => `the snapshot lacks policies that are in force, so that verdicts on it may be wrong: ${kind}`),

@@ -2,11 +2,19 @@ import { text as readAll } from "node:stream/consumers";
 import { textAt } from "../cluster/cni.ts";
 import { type ManifestObject, readManifestFiles } from "../cluster/manifest.ts";
 import { type Cluster, readCluster } from "../cluster/snapshot.ts";
+import type { Evaluator } from "../evaluate/evaluator.ts";
+import type { IsUnread } from "../evaluate/simulation.ts";
 import type { Live } from "../live/live.ts";
 import { parseDuration } from "../net/time.ts";
 import { printable } from "../report/text.ts";
 import { askBroker, type BrokerAnswers } from "./broker.ts";
 import { UsageError } from "./errors.ts";
+
+/** Says of which namespaces policies are missing, for evaluators that have those in force. */
+export function isUnread({ policiesOnlyOf }: Sources, hasExisting: (evaluator: Evaluator) => boolean = () => true): IsUnread {
+  if (policiesOnlyOf === undefined) return () => false;
+  return (namespace, evaluator) => namespace !== policiesOnlyOf && hasExisting(evaluator);
+}
 
 /** How a snapshot is made where this program is not. */
 export const SNAPSHOT_HINT =
@@ -40,13 +48,15 @@ export interface Sources {
   readonly live: Live | undefined;
   /** Kinds of policies in force that could not be read, each with why. */
   readonly unreadPolicies: readonly string[];
+  /** The only namespace whose policies could be read; undefined: all could. */
+  readonly policiesOnlyOf: string | undefined;
 }
 
 /** Refuses to judge beside policies that nobody could read: "nothing is denied" would be a guess. `way`: how to do without them. */
 export function refuseUnreadPolicies({ unreadPolicies }: Sources, way: string): void {
   if (unreadPolicies.length > 0)
     throw new UsageError(
-      `policies that are in force cannot be read, so what they deny is not known: ${unreadPolicies.join(", ")}; docs/cluster-role.yaml has the rights that it takes${way}`,
+      `policies that are in force cannot be read, so what they deny is not known: ${unreadPolicies.join(", ")}${unreadPolicies.some((text) => text.includes("lacks")) ? "; docs/cluster-role.yaml has the rights that it takes" : ""}${way}`,
     );
 }
 
@@ -61,7 +71,14 @@ export async function openSources(flags: SourceFlags): Promise<Sources> {
   if (!wantsBroker && flags.snapshot.length > 0) {
     const read = await readSnapshot(flags.snapshot);
     const cluster = checkPods(withWarnings(readCluster(read.objects), read.warnings), flags.snapshot);
-    return { cluster, namespace: flags.namespace ?? DEFAULT_NAMESPACE, broker: undefined, live: undefined, unreadPolicies: [] };
+    return {
+      cluster,
+      namespace: flags.namespace ?? DEFAULT_NAMESPACE,
+      broker: undefined,
+      live: undefined,
+      unreadPolicies: [],
+      policiesOnlyOf: undefined,
+    };
   }
   return await openLiveSources(flags, wantsBroker, brokerUrl);
 }
@@ -94,7 +111,8 @@ async function openLiveSources(flags: SourceFlags, wantsBroker: boolean, brokerU
   const joined = readCluster([...objects, ...further]);
   const cluster = withWarnings(isSnapshot ? joined : inWordsOfCluster(joined), warnings);
   const unreadPolicies = read !== undefined && "unreadPolicies" in read ? read.unreadPolicies : [];
-  return { cluster, namespace, broker, live, unreadPolicies };
+  const policiesOnlyOf = read !== undefined && "policiesOnlyOf" in read ? read.policiesOnlyOf : undefined;
+  return { cluster, namespace, broker, live, unreadPolicies, policiesOnlyOf };
 }
 
 function refuseWithoutCluster(flags: SourceFlags, fromSnapshot: boolean, brokerUrl: string | undefined): void {

@@ -25,6 +25,7 @@ export type Note =
   | "self-through-service"
   | "judged-before-translation"
   | "perhaps-a-reply"
+  | "policies-unread"
   | "enforcement-always"
   | "dropped-to-own-node"
   | "several-l7-filters"

@@ -46,6 +46,9 @@ export interface Judgement {
   readonly verdict: Verdict;
 }
 
+/** Reports whether an evaluator lacks policies of a namespace, since nobody could read them. */
+export type IsUnread = (namespace: string, evaluator: Evaluator) => boolean;
+
 /** Observed connections judged by a policy set, and by the existing policies alone. */
 export class Simulation {
   readonly connections: Connections;
@@ -71,6 +74,7 @@ export class Simulation {
   readonly #addresses: AddressTable;
   readonly #resolver: EndpointResolver;
   readonly #requestsOf: (i: number) => readonly Request[];
+  readonly #isUnread: IsUnread;
 
   constructor(
     connections: Connections,
@@ -80,7 +84,9 @@ export class Simulation {
     baseline: Evaluator,
     requestsOf: (i: number) => readonly Request[] = () => [],
     progress?: (done: number) => void,
+    isUnread: IsUnread = () => false,
   ) {
+    this.#isUnread = isUnread;
     this.connections = connections;
     this.#requestsOf = requestsOf;
     this.#addresses = addresses;
@@ -228,16 +234,26 @@ export class Simulation {
     return service === undefined ? { address, port } : { address, port, service: `${service.namespace}/${service.name}` };
   }
 
-  /** Returns how reports show a candidate destination of connection `i`. */
-  endpointOf(i: number, participant: Participant, address: Address): Endpoint {
-    return this.#resolver.endpointOf(participant, address, this.connections.firstSeconds[i]);
+  /** Returns how reports show a candidate destination: as it is at last, as its Service tells it. */
+  endpointOf(participant: Participant, address: Address): Endpoint {
+    return this.#resolver.endpointOf(participant, address, Number.NaN);
   }
 
   /** Judges connection `i` with an evaluator. Replies are never judged: what may be one is denied by no policy for certain. */
   judge(i: number, evaluator: Evaluator, ends: Ends = this.ends(i)): Judgement {
-    const judgement = this.#judgeEnds(i, evaluator, ends);
+    const judgement = this.#besideUnread(this.#judgeEnds(i, evaluator, ends), ends, evaluator);
     if (!this.connections.isDoubtful(i) || judgement.verdict !== "deny") return judgement;
     return { egress: inDoubt(judgement.egress), ingress: inDoubt(judgement.ingress), verdict: "unknown" };
+  }
+
+  /** Leaves open what is allowed of pods whose policies nobody could read. */
+  #besideUnread(judgement: Judgement, { source, targets }: Ends, evaluator: Evaluator): Judgement {
+    const isOpen = (participant: Participant) => participant.type === "pod" && this.#isUnread(participant.pod.namespace, evaluator);
+    const egress = judgement.egress.verdict === "allow" && isOpen(source) ? unread(judgement.egress) : judgement.egress;
+    const isIngressOpen = judgement.ingress.verdict === "allow" && targets.some(({ participant }) => isOpen(participant));
+    const ingress = isIngressOpen ? unread(judgement.ingress) : judgement.ingress;
+    if (egress === judgement.egress && ingress === judgement.ingress) return judgement;
+    return { egress, ingress, verdict: combine(judgement.verdict, combine(egress.verdict, ingress.verdict)) };
   }
 
   #judgeEnds(i: number, evaluator: Evaluator, ends: Ends): Judgement {
@@ -282,6 +298,17 @@ export class Simulation {
     const [out, into] = [decideByRequests(egress, requests), decideByRequests(ingress, requests)];
     return { egress: out, ingress: into, verdict: combine(out.verdict, into.verdict) };
   }
+}
+
+const unreadVariants = new WeakMap<Decision, Decision>();
+
+function unread(decision: Decision): Decision {
+  let open = unreadVariants.get(decision);
+  if (open === undefined) {
+    open = { ...decision, verdict: "unknown", reason: "policy-error", notes: [...decision.notes, "policies-unread"] };
+    unreadVariants.set(decision, open);
+  }
+  return open;
 }
 
 const doubtful = new WeakMap<Decision, Decision>();

@@ -24,8 +24,9 @@ export class LoggedParties {
     return number;
   }
 
+  /** Returns what a tag stands for. Tags of other parties say nothing here. */
   get(tag: number): LoggedParty {
-    return this.#parties[tag];
+    return this.#parties[tag] ?? this.#parties[0];
   }
 
   get all(): readonly LoggedParty[] {

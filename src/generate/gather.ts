@@ -169,7 +169,7 @@ class Gatherer {
     this.#involve(ends.source, involved);
     for (const { participant } of ends.targets) this.#involve(participant, involved);
     if (involved.length === 0) {
-      if (this.#triesOf(i) > 0) this.unrelated.push(i);
+      if (this.#triesOf(i) > 0 && !this.#input.closed.connections.isDoubtful(i)) this.unrelated.push(i);
       return;
     }
     for (const { key } of involved) this.seen.add(key);

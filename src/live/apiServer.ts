@@ -102,12 +102,12 @@ export class ApiServer {
     }
   }
 
-  /** Applies an object server-side (API concepts: "Server Side Apply") and returns it as it is then, or as it would be. */
+  /** Applies an object server-side (API concepts: "Server Side Apply"); returns it as it is then, or would be, and whether it is new. */
   async apply(
     kind: ServedKind,
     object: Fields,
     options: { readonly dryRun: boolean; readonly fieldManager: string; readonly force?: boolean },
-  ): Promise<Fields> {
+  ): Promise<{ readonly object: Fields; readonly isNew: boolean }> {
     const { namespace, name } = object.metadata as { namespace?: string; name: string };
     const query = new URLSearchParams({
       fieldManager: options.fieldManager,
@@ -116,13 +116,14 @@ export class ApiServer {
       ...(options.force === true ? { force: "true" } : {}),
       ...(options.dryRun ? { dryRun: "All" } : {}),
     });
-    return await this.#write(
-      "PATCH",
-      `${pathOf(kind, namespace, name)}?${query}`,
-      object,
-      "application/apply-patch+yaml",
+    const path = `${pathOf(kind, namespace, name)}?${query}`;
+    const headers = { "content-type": "application/apply-patch+yaml" };
+    const { status, value } = await this.#ask(
+      { method: "PATCH", path, body: JSON.stringify(object), headers },
       `patch ${resourceName(kind)}`,
     );
+    if (status === 404) throw new LiveError("not-found", `${this.name}: ${messageOf(value) ?? "no such object or namespace"}`, 404);
+    return { object: value, isNew: status === 201 };
   }
 
   /** Deletes an object in the state that is given, and in no other; that it is gone already is as good. */
@@ -138,23 +139,22 @@ export class ApiServer {
   }
 
   /** Reports whether the user may do something (API: SelfSubjectAccessReview). A server that does not say is taken for a yes. */
-  async may(verb: string, kind: ServedKind, namespace: string | undefined): Promise<boolean> {
+  async may(verb: string, kind: ServedKind, namespace: string | undefined, name: string): Promise<boolean> {
     const group = kind.apiVersion.includes("/") ? kind.apiVersion.slice(0, kind.apiVersion.indexOf("/")) : "";
     const review = {
       apiVersion: "authorization.k8s.io/v1",
       kind: "SelfSubjectAccessReview",
-      spec: { resourceAttributes: { verb, group, resource: kind.resource, ...(namespace === undefined ? {} : { namespace }) } },
+      spec: { resourceAttributes: { verb, group, resource: kind.resource, name, ...(namespace === undefined ? {} : { namespace }) } },
     };
     const path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
     const headers = { "content-type": "application/json" };
-    const { value } = await this.#ask({ method: "POST", path, headers, body: JSON.stringify(review) }, `ask for rights`);
-    return (value.status as Fields | undefined)?.allowed !== false;
-  }
-
-  async #write(method: "PATCH", path: string, object: Fields, type: string, verb: string): Promise<Fields> {
-    const { status, value } = await this.#ask({ method, path, body: JSON.stringify(object), headers: { "content-type": type } }, verb);
-    if (status === 404) throw new LiveError("not-found", `${this.name}: ${messageOf(value) ?? "no such object or namespace"}`, 404);
-    return value;
+    try {
+      const { value } = await this.#ask({ method: "POST", path, headers, body: JSON.stringify(review) }, "ask for rights");
+      return (value.status as Fields | undefined)?.allowed !== false;
+    } catch (error) {
+      if (error instanceof LiveError && error.code === "forbidden") return true;
+      throw error;
+    }
   }
 
   /**

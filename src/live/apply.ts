@@ -62,12 +62,11 @@ export async function checkUndo(api: ApiServer, changes: readonly Change[]): Pro
   const real = changes.filter(({ change }) => change !== "unchanged");
   if (real.length < 2) return;
   const asked = new Set<string>();
-  for (const { kind, namespace, before } of real) {
+  for (const { kind, namespace, name, before } of real) {
     const verb = before === undefined ? "delete" : "patch";
     const key = `${verb} ${resourceName(kind)} ${namespace}`;
-    if (asked.has(key)) continue;
+    if (asked.has(key) || (await api.may(verb, kind, namespace, name))) continue;
     asked.add(key);
-    if (await api.may(verb, kind, namespace)) continue;
     throw new LiveError(
       "forbidden",
       `user \`${api.user}\` may not ${verb} ${resourceName(kind)}${namespace === undefined ? "" : ` in namespace ${namespace}`}, so that a failure half-way could not be undone (docs/cluster-role.yaml has what it takes)`,
@@ -87,7 +86,7 @@ async function planChange(api: ApiServer, served: readonly ServedKind[], object:
   const title = titleOf({ kind, namespace, name });
   const before = await api.get(pathOf(kind, namespace, name));
   try {
-    const after = await api.apply(kind, object, { dryRun: true, fieldManager: FIELD_MANAGER, force });
+    const { object: after } = await api.apply(kind, object, { dryRun: true, fieldManager: FIELD_MANAGER, force });
     const change = before === undefined ? "created" : sameMeaning(before, after) ? "unchanged" : "configured";
     return { kind, namespace, name, object, before, after, change };
   } catch (error) {
@@ -120,7 +119,12 @@ function canonical(value: unknown): string {
 export interface RolledBack {
   readonly undone: readonly string[];
   /** What could not be undone. */
-  readonly left: readonly { readonly change: Change; readonly why: string }[];
+  readonly left: readonly {
+    readonly change: Change;
+    readonly why: string;
+    /** Somebody else wrote there: to put it back would undo their work. */
+    readonly isConflict: boolean;
+  }[];
 }
 
 /** Applying failed half-way; what this run had changed was undone as far as the server allowed. */
@@ -143,44 +147,65 @@ export interface ApplyEvents {
 
 /** Applies the changes in the order given. When one fails, those before are undone in reverse order and an ApplyFailed is thrown. */
 export async function applyChanges(api: ApiServer, changes: readonly Change[], force: boolean, events: ApplyEvents): Promise<void> {
-  const done: { readonly change: Change; readonly result: Fields }[] = [];
+  const done: Done[] = [];
   for (const change of changes) {
+    let isBegun = false;
     try {
-      if (events.isInterrupted()) throw new LiveError("status", "interrupted");
+      if (events.isInterrupted()) throw new LiveError("status", "interrupted", 0);
       if (change.change === "unchanged") continue;
       await checkUntouched(api, change);
-      const result = await api.apply(change.kind, change.object, { dryRun: false, fieldManager: FIELD_MANAGER, force });
-      done.push({ change, result });
+      isBegun = true;
+      const { object: result, isNew } = await api.apply(change.kind, asSeen(change), { dryRun: false, fieldManager: FIELD_MANAGER, force });
+      const isTheirs = change.before === undefined && !isNew;
+      done.push({ change, result, isTheirs });
+      if (isTheirs) throw new LiveError("conflict", "somebody else created it at the same moment", 0);
       events.applied(change);
     } catch (error) {
-      // The server may have done it though its answer got lost.
-      const isUnsure = error instanceof LiveError && ["timeout", "reset"].includes(error.code);
-      const rolledBack = await undo(api, isUnsure ? [...done, { change, result: change.after }] : done);
+      // The server may have done it though its answer got lost, or said that it took too long.
+      const isUnsure = isBegun && error instanceof LiveError && (error.status === undefined || error.status >= 500);
+      const rolledBack = await undo(api, isUnsure ? [...done, { change, result: undefined, isTheirs: false }] : done);
       throw new ApplyFailed(`${titleOf(change)}: ${(error as Error).message}`, rolledBack);
     }
   }
+}
+
+/** One change that was made, or may have been. */
+interface Done {
+  readonly change: Change;
+  /** The object as the server says that it is since; undefined where no answer came. */
+  readonly result: Fields | undefined;
+  /** Whether it was there already when it was to be created: somebody else's, with our fields in it. */
+  readonly isTheirs: boolean;
+}
+
+/** What is sent of a change: to the very state that was looked at, and to no other. */
+function asSeen({ object, before }: Change): Fields {
+  if (before === undefined) return object;
+  return { ...object, metadata: { ...(object.metadata as Fields), resourceVersion: versionOf(before) } };
 }
 
 /** What was shown and simulated must be what is changed: an object that somebody changed meanwhile is another. */
 async function checkUntouched(api: ApiServer, { kind, namespace, name, before }: Change): Promise<void> {
   const now = await api.get(pathOf(kind, namespace, name));
   if (versionOf(now) !== versionOf(before))
-    throw new LiveError("conflict", "it was changed by somebody else since it was looked at: run again");
+    throw new LiveError("conflict", "it was changed by somebody else since it was looked at: run again", 0);
 }
 
 function versionOf(object: Fields | undefined): unknown {
   return (object?.metadata as Fields | undefined)?.resourceVersion;
 }
 
-async function undo(api: ApiServer, done: readonly { readonly change: Change; readonly result: Fields }[]): Promise<RolledBack> {
+async function undo(api: ApiServer, done: readonly Done[]): Promise<RolledBack> {
   const undone: string[] = [];
-  const left: { change: Change; why: string }[] = [];
-  for (const { change, result } of done.toReversed()) {
+  const left: { change: Change; why: string; isConflict: boolean }[] = [];
+  for (const one of done.toReversed()) {
+    const { change } = one;
     try {
-      await patiently(() => undoOne(api, change, result));
+      await patiently(() => undoOne(api, one));
       undone.push(`${titleOf(change)} ${change.before === undefined ? "deleted again" : "put back"}`);
     } catch (error) {
-      left.push({ change, why: (error as Error).message });
+      const isConflict = error instanceof LiveError && error.code === "conflict";
+      left.push({ change, why: (error as Error).message, isConflict });
     }
   }
   return { undone, left };
@@ -190,14 +215,16 @@ async function undo(api: ApiServer, done: readonly { readonly change: Change; re
  * Takes one change back: only what this run wrote, so that what others wrote since stays and is told. What was there is applied under
  * the same field manager, or its fields would be somebody else's to the next run.
  */
-async function undoOne(api: ApiServer, { kind, namespace, name, object, before, after }: Change, result: Fields): Promise<void> {
+async function undoOne(api: ApiServer, { change, result, isTheirs }: Done): Promise<void> {
+  const { kind, namespace, name, object, before, after } = change;
+  if (isTheirs) throw new LiveError("conflict", "somebody else created it at the same moment, and what this run set is in it");
   const now = await api.get(pathOf(kind, namespace, name));
   if (now === undefined) {
     if (before === undefined) return;
     throw new LiveError("conflict", "somebody else deleted it since");
   }
   if (before !== undefined && sameMeaning(before, now)) return;
-  const isOurs = result === after ? sameMeaning(after, now) : versionOf(now) === versionOf(result);
+  const isOurs = result === undefined ? sameMeaning(after, now) : versionOf(now) === versionOf(result);
   if (!isOurs) throw new LiveError("conflict", "somebody else changed it since");
   const metadata = now.metadata as { readonly uid?: string; readonly resourceVersion?: string };
   if (before === undefined) await api.delete(kind, namespace, name, metadata);

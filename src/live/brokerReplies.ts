@@ -42,12 +42,13 @@ export class Replies {
       }
       if (replies.has(row)) {
         addTo(this.#diallers, `${peerAddress} ${peerPort}`, podAddress);
-        addTo(this.#ports, `${podAddress} ${peerAddress}`, peerPort);
         continue;
       }
       addTalk(podAddress, peerAddress);
       for (const backend of serviceIndex.find(peerAddress, protocol, peerPort)?.backends ?? []) addTalk(podAddress, backend.address);
     }
+    // A port that somebody listens on is no client's.
+    for (const row of replies) if (!this.#isService(row)) addTo(this.#ports, `${row.podAddress} ${row.peerAddress}`, row.peerPort);
   }
 
   /**

@@ -53,6 +53,8 @@ export interface ClusterReading {
   readonly warnings: readonly string[];
   /** Kinds of policies of which nothing could be read, and why: verdicts without them would be wrong. */
   readonly unreadPolicies: readonly string[];
+  /** The only namespace whose policies were read, where some kind may not be listed in all. */
+  readonly policiesOnlyOf: string | undefined;
 }
 
 /** Reads what the commands need of a live cluster. `namespace` is where a user who may not list all namespaces is asked for. */
@@ -72,12 +74,13 @@ export async function readLiveCluster(api: ApiServer, namespace: string): Promis
     warnings: warningsOf(refusals, namespace),
     unreadPolicies: [
       ...refusals
-        .filter(({ kind, inNamespace }) => inNamespace && isPolicyKind(kind))
+        .filter(({ kind, inNamespace }) => inNamespace && isInForce(kind))
         .map(({ kind, isDown }) => `${resourceName(kind)} (${isDown ? "its server does not answer" : "the user lacks the verb `list`"})`),
       ...silent
         .filter((each) => !isStoredElsewhere(each, kinds) && POLICY_GROUPS.test(groupOf(each)))
         .map((each) => `${each} (its server does not answer)`),
     ],
+    policiesOnlyOf: refusals.some(({ kind, inNamespace }) => !inNamespace && isPolicyKind(kind)) ? namespace : undefined,
   };
 }
 
@@ -99,6 +102,11 @@ function chooseKinds(served: readonly ServedKind[]): ServedKind[] {
 
 function isPolicyKind({ apiVersion, kind }: ServedKind): boolean {
   return isPolicyObject(servedObject({ apiVersion, kind }, ORIGIN));
+}
+
+/** Reports whether policies of a kind decide traffic: audit and staged ones only report. */
+function isInForce(kind: ServedKind): boolean {
+  return isPolicyKind(kind) && groupOf(kind.apiVersion) !== "kguardian.dev" && !kind.kind.startsWith("Staged");
 }
 
 function groupOf(apiVersion: string): string {
@@ -157,12 +165,12 @@ function isStoredElsewhere(apiVersion: string, kinds: readonly ServedKind[]): bo
 }
 
 /** Groups whose policies are read. */
-const POLICY_GROUPS = /(^|\.)(cilium\.io|projectcalico\.org|policy\.networking\.k8s\.io|antrea\.io|kguardian\.dev)$/;
+const POLICY_GROUPS = /(^|\.)(cilium\.io|projectcalico\.org|policy\.networking\.k8s\.io|antrea\.io)$/;
 
 function warningsOf(all: readonly Refusal[], namespace: string): string[] {
   // Policies that cannot be read at all are no warning: whoever needs them cannot go on.
-  const refusals = all.filter(({ isDown, kind, inNamespace }) => !isDown && !(inNamespace && isPolicyKind(kind)));
-  const down = all.filter(({ isDown, kind }) => isDown && !isPolicyKind(kind)).map(({ kind }) => resourceName(kind));
+  const refusals = all.filter(({ isDown, kind, inNamespace }) => !isDown && !(inNamespace && isInForce(kind)));
+  const down = all.filter(({ isDown, kind }) => isDown && !isInForce(kind)).map(({ kind }) => resourceName(kind));
   const partly = refusals.filter(({ inNamespace }) => !inNamespace).map(({ kind }) => resourceName(kind));
   const wholly = refusals.filter(({ inNamespace }) => inNamespace).map(({ kind }) => resourceName(kind));
   const warnings: string[] = [];

@@ -264,11 +264,18 @@ function credentialProblem(error: NodeJS.ErrnoException, config: KubeConfig): st
 const TOKEN_LIKE = /(?=[A-Za-z_+=~-]*\d)[A-Za-z0-9_+=~-]{20,}(?:\.[A-Za-z0-9_+=~-]+)*/g;
 
 function withoutSecrets(text: string, config: KubeConfig): string {
-  const exec = config.getCurrentUser()?.exec as { readonly env?: unknown } | undefined;
-  const given = (Array.isArray(exec?.env) ? exec.env : []).map((entry) => textAt(entry, "value"));
+  const exec = config.getCurrentUser()?.exec as { readonly env?: unknown; readonly args?: unknown } | undefined;
+  const args = (Array.isArray(exec?.args) ? exec.args : []).filter((entry) => typeof entry === "string");
+  const given = [
+    ...(Array.isArray(exec?.env) ? exec.env : []).map((entry) => textAt(entry, "value")),
+    ...args.filter((entry) => !entry.startsWith("-")),
+    ...args.map((entry) => /^-[^=]*=(.+)$/s.exec(entry)?.[1] ?? ""),
+  ];
   // Short values are words that may stand in any text.
   const known = given.filter((value) => value.length >= 6).reduce((left, value) => left.replaceAll(value, "(hidden)"), text);
-  return known.replace(/\b(bearer +|(?:token|password|secret|key) *[=:] *)\S+/gi, "$1(hidden)").replace(TOKEN_LIKE, "(hidden)");
+  return known
+    .replace(/\b(bearer +|(?:token|password|secret|key)(?:["']? *[=:] *| is | +))\S+/gi, "$1(hidden)")
+    .replace(TOKEN_LIKE, "(hidden)");
 }
 
 /** client-node makes agents that close each connection: a list of many pages would shake hands for each. */

@@ -73,7 +73,7 @@ export class ConnectionWriter {
     if (ends.via) out.add(`,"via":${viaJson(ends.via)}`);
     out.addBytes(DESTINATION);
     out.addBytes(destination.json);
-    if (ends.targets.length > 1) out.add(`,"backends":[${this.#backends(i, ends)}]`);
+    if (ends.targets.length > 1) out.add(`,"backends":[${this.#backends(ends)}]`);
     let text = `,"protocol":"${protocolName(protocol)}","port":${hasPorts(protocol) ? ends.port : null}`;
     if (isIcmp(protocol))
       text += connections.hasIcmpType(i)
@@ -102,14 +102,12 @@ export class ConnectionWriter {
     return text;
   }
 
-  #backends(i: number, ends: Ends): string {
+  #backends(ends: Ends): string {
     const { simulation } = this.#result;
     return ends.targets
       .map(
         ({ participant, address, port }) =>
-          `${this.#endpoint(simulation.endpointOf(i, participant, address))
-            .json.toString()
-            .slice(0, -1)},"port":${port}}`,
+          `${this.#endpoint(simulation.endpointOf(participant, address)).json.toString().slice(0, -1)},"port":${port}}`,
       )
       .join(",");
   }

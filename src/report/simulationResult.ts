@@ -142,6 +142,7 @@ function sentence(decision: Decision, direction: "egress" | "ingress", subject: 
             ? `no policy selects ${subject} for ${direction}, and the plugin denies such traffic`
             : `${policies} ${decision.isolatedBy.length === 1 ? "selects" : "select"} ${subject} for ${direction}, no rule decides, and the tier ends with deny`;
     case "policy-error":
+      if (decision.notes.includes("policies-unread")) return `policies of the namespace of ${subject} cannot be read`;
       return `a policy that selects ${subject} cannot be evaluated`;
     case "several-backends":
       return `the backends of ${subject === other ? subject : endpointLabel(ends.destinationEndpoint)} do not agree: which one was reached is not known`;

@@ -160,7 +160,7 @@ export function replayRecords(text: string | Uint8Array, options: ReplayOptions 
       ...(since === undefined ? {} : { since }),
       ...(until === undefined ? {} : { until }),
     });
-    const connections = connect(table, options.surroundings ?? NOTHING_KNOWN, hints);
+    const connections = connect(table, options.surroundings ?? NOTHING_KNOWN, hints, parties);
     return {
       table,
       names,

@@ -10,7 +10,8 @@ import { ApplyFailed, applyChanges, type Change, planChanges, restorable } from 
  */
 
 type Fields = Record<string, unknown>;
-type Fault = "refuse" | "lost"; // lost: it is done, and the connection breaks before the answer
+/** lost, late: it is done, and the connection breaks before the answer, or the answer is that it took too long. */
+type Fault = "refuse" | "lost" | "late" | "theirs";
 
 let server: Server;
 let api: ApiServer;
@@ -48,10 +49,16 @@ beforeEach(async () => {
         return answer(200, { kind: "Status" });
       }
       const sent = JSON.parse(text) as Fields;
+      // Somebody else is quicker by a moment.
+      const isTheirs = fault === "theirs";
+      const wanted = (sent.metadata as Fields).resourceVersion;
+      if (wanted !== undefined && wanted !== (known?.metadata as Fields | undefined)?.resourceVersion)
+        return refusal(409, "the object has been modified");
       const object = { ...sent, metadata: { ...(sent.metadata as Fields), resourceVersion: String(++version), uid: "u" } };
       if (!isDryRun) store.set(name, object);
       if (fault === "lost") return request.socket.destroy();
-      return answer(200, object);
+      if (fault === "late") return refusal(504, "request did not complete within requested timeout");
+      return answer(known === undefined && !isTheirs ? 201 : 200, object);
     });
   });
   await new Promise<void>((ready) => server.listen(0, "127.0.0.1", ready));
@@ -124,11 +131,20 @@ describe("applying", () => {
     expect(log.slice(3)).toEqual(["PATCH a", "PATCH b", "PATCH c", "PATCH b", "DELETE a"]);
   });
 
-  test("undoes also what the server did though its answer got lost", async () => {
+  test.each(["lost", "late"] as const)("undoes also what the server did though its answer was %s", async (fault) => {
     const changes = await plan(policy("a"), policy("b"));
-    faults.set("b", "lost");
-    await failureOf(go(changes));
-    expect(specs()).toEqual({});
+    faults.set("b", fault);
+    const { rolledBack } = await failureOf(go(changes));
+    expect([specs(), rolledBack.left]).toEqual([{}, []]);
+  });
+
+  test("deletes nothing that somebody else created at the same moment, and says that ours is in it", async () => {
+    const changes = await plan(policy("a"), policy("b"));
+    faults.set("b", "theirs");
+    const { message, rolledBack } = await failureOf(go(changes));
+    expect(message).toContain("somebody else created it at the same moment");
+    expect(Object.keys(specs())).toEqual(["b"]);
+    expect(rolledBack.left).toEqual([expect.objectContaining({ why: expect.stringContaining("is in it"), isConflict: true })]);
   });
 
   test("stops between two objects when it is interrupted, and undoes", async () => {
@@ -180,6 +196,7 @@ describe("what others did meanwhile", () => {
     });
     const { rolledBack } = await failureOf(running);
     expect(rolledBack.left.map(({ change, why }) => [change.name, why])).toEqual([["a", "somebody else changed it since"]]);
+    expect(rolledBack.left[0].isConflict).toBe(true);
     expect(store.get("a")?.metadata).toMatchObject({ labels: { theirs: "yes" } });
   });
 });

@@ -174,7 +174,7 @@ function tell(
     const { sourceEndpoint, destinationEndpoint, port, via, targets } = simulation.ends(i);
     const protocol = connections.protocol(i);
     const several =
-      targets.length > 1 ? ` (${targets.map((each) => endText(simulation.endpointOf(i, each.participant, each.address))).join(", ")})` : "";
+      targets.length > 1 ? ` (${targets.map((each) => endText(simulation.endpointOf(each.participant, each.address))).join(", ")})` : "";
     const through = via === undefined ? "" : ` via ${via.service ?? "?"}:${via.port}`;
     const attempts = OUTCOMES.flatMap((outcome, k) => {
       const count = connections.attempts[i][k];

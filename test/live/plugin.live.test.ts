@@ -409,6 +409,8 @@ describe("rights", () => {
     expect(limited).toEqual(admin);
     const snapshot = await kguardian(["snapshot", "--file", "limited.yaml", ...as("limited")]);
     expect([snapshot.status, snapshot.stderr]).toEqual([0, expect.not.stringContaining("warning")]);
+    const none = await kguardian(["audit", "promote", "x", ...as("limited")]);
+    expect(none.stderr).toContain("no AuditNetworkPolicy");
     const write = await kguardian(["gen", "networkpolicy", "orders", "-n", "shop", "--dry-run=server", ...as("limited")]);
     expect([write.status, write.stderr]).toEqual([
       2,
@@ -477,6 +479,10 @@ describe("rights", () => {
     expect(status).toBe(0);
     expect((JSON.parse(stdout) as Report).summary.connections).toBeGreaterThan(3);
     expect(stderr).toMatch(/only objects of namespace shop are known of pods, services/);
+    // Policies of other namespaces nobody knows: what is allowed there may be denied.
+    const verdicts = (JSON.parse(stdout) as Report).connections.map(({ destination, verdict }) => [nameOf(destination), verdict]);
+    expect(verdicts).toContainEqual(["shop/orders-0", "allow"]);
+    expect(stdout).not.toContain("everything is allowed");
     expect(stderr).toMatch(/not read, since the user lacks the verb `list`: .*nodes.*addresses of nodes look like outside addresses/);
   });
 });

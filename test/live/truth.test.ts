@@ -63,8 +63,7 @@ function reportedOf({ simulation }: SimulationResult): Reported[] {
   const { connections } = simulation;
   return Array.from({ length: connections.size }, (_, i) => {
     const { sourceEndpoint, destinationEndpoint, port, via, targets } = simulation.ends(i);
-    const backends =
-      targets.length > 1 ? targets.map((target) => nameOf(simulation.endpointOf(i, target.participant, target.address))) : [];
+    const backends = targets.length > 1 ? targets.map((target) => nameOf(simulation.endpointOf(target.participant, target.address))) : [];
     return {
       source: nameOf(sourceEndpoint),
       ends: [nameOf(destinationEndpoint), ...backends],
