@@ -196,7 +196,7 @@ export async function apiServerOf(config: KubeConfig, requestTimeout = 0): Promi
       `user \`${config.getCurrentUser()?.name ?? ""}\` of the kubeconfig: ${credentialProblem(error as NodeJS.ErrnoException, config)}`,
     );
   }
-  trimToken(options, config);
+  keepToken(options, config);
   const totalMs = requestTimeout > 0 ? requestTimeout * 1000 : DEFAULT_TIMEOUTS.totalMs;
   return {
     name: `the API server ${nameOf(url)}`,
@@ -235,12 +235,19 @@ async function withinLogin<Result>(work: Promise<Result>): Promise<Result> {
   }
 }
 
-/** Files with tokens often end with a line end, which no header may hold. */
-function trimToken({ headers }: RequestOptions, config: KubeConfig): void {
+/**
+ * Files and plugins often give tokens with a line end, which no header may hold. What they gave is kept: a port-forward asks for
+ * credentials again for each of its connections.
+ */
+function keepToken({ headers }: RequestOptions, config: KubeConfig): void {
   const fields = headers as Record<string, string> | undefined;
-  const token = /^Bearer\s+(.*)$/s.exec(fields?.Authorization ?? "")?.[1];
-  if (fields !== undefined && token !== undefined)
-    fields.Authorization = `Bearer ${checkToken(token.trim(), `user \`${config.getCurrentUser()?.name ?? ""}\` of the kubeconfig: its token`)}`;
+  const given = /^Bearer\s+(.*)$/s.exec(fields?.Authorization ?? "")?.[1];
+  const user = config.getCurrentUser();
+  if (fields === undefined || given === undefined || !user) return;
+  const token = checkToken(given.trim(), `user \`${user.name}\` of the kubeconfig: its token`);
+  fields.Authorization = `Bearer ${token}`;
+  const { exec: _e, authProvider: _a, ...rest } = user;
+  config.users = config.users.map((each) => (each.name === user.name ? { ...rest, token } : each));
 }
 
 /**

@@ -198,6 +198,15 @@ describe("credentials", () => {
     expect((await headersSent(file("with-credentials", text))).authorization).toBe(wanted);
   });
 
+  test("what a plugin gave serves the connections of a port-forward too, which would ask again", async () => {
+    const plugin = file("plugin", `#!/bin/sh\nprintf '{"kind":"ExecCredential","status":{"token":"${TOKEN}\\\\n"}}'\n`, 0o700);
+    const kubeconfig = file("forward", config("a", { server: await echo(), user: { exec: { command: plugin } } }));
+    const loaded = loadKubeConfig({ kubeconfig });
+    await apiServerOf(loaded);
+    expect(loaded.getCurrentUser()).toMatchObject({ token: TOKEN });
+    expect(loaded.getCurrentUser()?.exec).toBeUndefined();
+  });
+
   test("no user: none are sent", async () => {
     expect((await headersSent(file("no-user", config("a", { server: await echo() })))).authorization).toBeUndefined();
     const nobody = { ...config("a", { server: await echo() }), contexts: [{ name: "a", context: { cluster: "a" } }] };
@@ -246,6 +255,14 @@ describe("credentials", () => {
       "a plugin that fails and tells what it was given",
       () => plugin('echo "cannot log in with $SECRET" >&2; exit 1'),
       /no credentials: cannot log in with \(hidden\)$/,
+    ],
+    [
+      "a plugin that fails and tells its arguments",
+      () => {
+        const { exec } = plugin('echo "cannot use $*" >&2; exit 1');
+        return { exec: { ...exec, args: ["--client-secret", PASSWORD, `--key=${PASSWORD}`] } };
+      },
+      /no credentials: cannot use --client-secret \(hidden\)/,
     ],
     ["a plugin that prints the bare token", () => plugin(`echo ${TOKEN}`), /what its credential plugin or file gives is none$/],
     [
