@@ -1,4 +1,5 @@
 import { setTimeout as pause } from "node:timers/promises";
+import { apiGroup } from "../cluster/objects.ts";
 import { type Answer, nameOf, type Request, type Server, send, textOf } from "./http.ts";
 import { LiveError } from "./liveError.ts";
 
@@ -33,7 +34,8 @@ export function pathOf({ apiVersion, resource }: ServedKind, namespace?: string,
 
 /** Returns a kind as RBAC rules and messages of the API server write it: `networkpolicies.networking.k8s.io`. */
 export function resourceName({ apiVersion, resource }: ServedKind): string {
-  return apiVersion.includes("/") ? `${resource}.${apiVersion.slice(0, apiVersion.indexOf("/"))}` : resource;
+  const group = apiGroup(apiVersion);
+  return group === "" ? resource : `${resource}.${group}`;
 }
 
 /**
@@ -140,11 +142,18 @@ export class ApiServer {
 
   /** Reports whether the user may do something (API: SelfSubjectAccessReview). A server that does not say is taken for a yes. */
   async may(verb: string, kind: ServedKind, namespace: string | undefined, name: string): Promise<boolean> {
-    const group = kind.apiVersion.includes("/") ? kind.apiVersion.slice(0, kind.apiVersion.indexOf("/")) : "";
     const review = {
       apiVersion: "authorization.k8s.io/v1",
       kind: "SelfSubjectAccessReview",
-      spec: { resourceAttributes: { verb, group, resource: kind.resource, name, ...(namespace === undefined ? {} : { namespace }) } },
+      spec: {
+        resourceAttributes: {
+          verb,
+          group: apiGroup(kind.apiVersion),
+          resource: kind.resource,
+          name,
+          ...(namespace === undefined ? {} : { namespace }),
+        },
+      },
     };
     const path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
     const headers = { "content-type": "application/json" };

@@ -1,4 +1,5 @@
 import { setTimeout as pause } from "node:timers/promises";
+import { apiGroup } from "../cluster/objects.ts";
 import { type ApiServer, pathOf, resourceName, type ServedKind } from "./apiServer.ts";
 import { LiveError } from "./liveError.ts";
 
@@ -25,8 +26,8 @@ export interface Change {
 
 /** Names an object as kubectl does: `networkpolicy.networking.k8s.io/web`. */
 export function titleOf({ kind, namespace, name }: Pick<Change, "kind" | "namespace" | "name">): string {
-  const group = kind.apiVersion.includes("/") ? `.${kind.apiVersion.slice(0, kind.apiVersion.indexOf("/"))}` : "";
-  return `${kind.kind.toLowerCase()}${group}/${name}${namespace === undefined ? "" : ` (namespace ${namespace})`}`;
+  const group = apiGroup(kind.apiVersion);
+  return `${kind.kind.toLowerCase()}${group === "" ? "" : `.${group}`}/${name}${namespace === undefined ? "" : ` (namespace ${namespace})`}`;
 }
 
 /**

@@ -1,5 +1,6 @@
 import { isPolicyObject } from "../cluster/cni.ts";
 import { type ManifestObject, servedObject } from "../cluster/manifest.ts";
+import { apiGroup } from "../cluster/objects.ts";
 import { sanitizeObject } from "../cluster/sanitize.ts";
 import { isReadable, policyGroup } from "../policy/readPolicies.ts";
 import { type ApiServer, pathOf, resourceName, type ServedKind } from "./apiServer.ts";
@@ -77,7 +78,7 @@ export async function readLiveCluster(api: ApiServer, namespace: string): Promis
         .filter(({ kind, inNamespace }) => inNamespace && isInForce(kind))
         .map(({ kind, isDown }) => `${resourceName(kind)} (${isDown ? "its server does not answer" : "the user lacks the verb `list`"})`),
       ...silent
-        .filter((each) => !isStoredElsewhere(each, kinds) && POLICY_GROUPS.test(groupOf(each)))
+        .filter((each) => !isStoredElsewhere(each, kinds) && POLICY_GROUPS.test(apiGroup(each)))
         .map((each) => `${each} (its server does not answer)`),
     ],
     policiesOnlyOf: refusals.some(({ kind, inNamespace }) => !inNamespace && isPolicyKind(kind)) ? namespace : undefined,
@@ -86,10 +87,10 @@ export async function readLiveCluster(api: ApiServer, namespace: string): Promis
 
 /** Picks one version of each kind that is needed: the one that policies are read in, else the preferred one. */
 function chooseKinds(served: readonly ServedKind[]): ServedKind[] {
-  const groups = new Set(served.map(({ apiVersion }) => groupOf(apiVersion)));
+  const groups = new Set(served.map(({ apiVersion }) => apiGroup(apiVersion)));
   const chosen = new Map<string, ServedKind>();
   for (const kind of served) {
-    const group = groupOf(kind.apiVersion);
+    const group = apiGroup(kind.apiVersion);
     // Calico serves its objects under projectcalico.org where its API server runs; what they are stored in is the same again.
     if (group === "crd.projectcalico.org" && groups.has("projectcalico.org")) continue;
     if (!isNeeded(kind)) continue;
@@ -106,11 +107,7 @@ function isPolicyKind({ apiVersion, kind }: ServedKind): boolean {
 
 /** Reports whether policies of a kind decide traffic: audit and staged ones only report. */
 function isInForce(kind: ServedKind): boolean {
-  return isPolicyKind(kind) && groupOf(kind.apiVersion) !== "kguardian.dev" && !kind.kind.startsWith("Staged");
-}
-
-function groupOf(apiVersion: string): string {
-  return apiVersion.slice(0, Math.max(0, apiVersion.indexOf("/")));
+  return isPolicyKind(kind) && apiGroup(kind.apiVersion) !== "kguardian.dev" && !kind.kind.startsWith("Staged");
 }
 
 function isNeeded(kind: ServedKind): boolean {
@@ -138,7 +135,7 @@ async function readKind(
     if (!(error instanceof LiveError)) throw error;
     // Served a moment ago and gone: a CRD that was just deleted.
     if (error.code === "not-found") return { objects: [] };
-    if (error.status === 503 && !BUILT_IN.has(groupOf(kind.apiVersion)))
+    if (error.status === 503 && !BUILT_IN.has(apiGroup(kind.apiVersion)))
       return { objects: [], refused: { kind, inNamespace: true, isDown: true } };
     if (error.code !== "forbidden") throw error;
   }
@@ -161,7 +158,7 @@ async function readKind(
 
 /** Calico's objects are read as they are stored where its API server is down. */
 function isStoredElsewhere(apiVersion: string, kinds: readonly ServedKind[]): boolean {
-  return groupOf(apiVersion) === "projectcalico.org" && kinds.some((kind) => groupOf(kind.apiVersion) === "crd.projectcalico.org");
+  return apiGroup(apiVersion) === "projectcalico.org" && kinds.some((kind) => apiGroup(kind.apiVersion) === "crd.projectcalico.org");
 }
 
 /** Groups whose policies are read. */
