@@ -17,7 +17,7 @@ import { portLabel } from "../report/simulationResult.ts";
 import { listed, plural, printable } from "../report/text.ts";
 import { UsageError } from "./errors.ts";
 import type { GenerationContext } from "./generate.ts";
-import { isUnread, type LiveFlags, timeoutOf } from "./sources.ts";
+import { isUnread, type LiveFlags, openLive } from "./sources.ts";
 
 export interface ApplyFlags extends LiveFlags {
   /** `server`: nothing is changed. */
@@ -61,9 +61,8 @@ const OLD_SECONDS = 24 * 3600;
  * Throws where the server refuses one, or observed connections would be dropped and --force is not given.
  */
 export async function planApply(policies: readonly object[], context: GenerationContext, flags: ApplyFlags): Promise<ApplyPlan> {
-  const { Live } = await import("../live/live.ts");
   const { checkUndo, planChanges } = await import("../live/apply.ts");
-  const live = context.sources.live ?? (await Live.open({ ...flags, requestTimeout: timeoutOf(flags.requestTimeout) }));
+  const live = context.sources.live ?? (await openLive(flags));
   const others: string[] = [];
   const changes = await planChanges(live.api, inOrder(policies as Record<string, unknown>[]), {
     force: flags.forceConflicts,

@@ -18,7 +18,7 @@ import { listed, plural, printable, safeJson } from "../report/text.ts";
 import { UsageError } from "./errors.ts";
 import { refuseTwoStdins } from "./inputs.ts";
 import { writePieces } from "./output.ts";
-import { type LiveFlags, readSnapshot, SNAPSHOT_HINT, timeoutOf } from "./sources.ts";
+import { type LiveFlags, openLive, readSnapshot, SNAPSHOT_HINT } from "./sources.ts";
 import { writeAllFiles } from "./writeFiles.ts";
 
 export interface PromoteFlags extends LiveFlags {
@@ -105,8 +105,7 @@ function checkFlags({ name, all, allNamespaces, namespace }: PromoteFlags): void
 }
 
 async function openOrigin(flags: PromoteFlags): Promise<Origin> {
-  const { hasClusterConfiguration, Live } = await import("../live/live.ts");
-  const openLive = () => Live.open({ ...flags, requestTimeout: timeoutOf(flags.requestTimeout) });
+  const { hasClusterConfiguration } = await import("../live/live.ts");
   const fromFiles = flags.filename.length > 0;
   const snapshot = flags.snapshot.length > 0 ? await readSnapshot(flags.snapshot) : undefined;
   const stated = snapshot === undefined ? undefined : readCluster(snapshot.objects);
@@ -116,7 +115,7 @@ async function openOrigin(flags: PromoteFlags): Promise<Origin> {
     const own = [...readCluster(read.objects.filter(({ value }) => value.kind === "Namespace")).namespaces.values()];
     // Namespaces matter to policies of the whole cluster only: nobody is asked for others.
     const asksCluster = stated === undefined && own.length === 0 && hasClusterConfiguration(flags) && audits.some(isClusterwide);
-    const namespaces = stated !== undefined ? known(stated) : asksCluster ? known(await liveNamespaces(await openLive())) : own;
+    const namespaces = stated !== undefined ? known(stated) : asksCluster ? known(await liveNamespaces(await openLive(flags))) : own;
     return {
       audits,
       taken: takenOf(stated?.policyObjects ?? [], flags.namespace ?? "default"),
@@ -132,7 +131,7 @@ async function openOrigin(flags: PromoteFlags): Promise<Origin> {
     throw new UsageError(
       `no audit policies: give -f FILE or --snapshot FILE; there is no cluster to ask (no $KUBECONFIG, no ~/.kube/config). A snapshot is made with ${SNAPSHOT_HINT}`,
     );
-  const live = stated === undefined ? await openLive() : undefined;
+  const live = stated === undefined ? await openLive(flags) : undefined;
   const namespace = flags.namespace ?? live?.namespace ?? "default";
   const read = snapshot ?? (await live!.readCluster(namespace));
   const cluster = stated ?? readCluster(read.objects);

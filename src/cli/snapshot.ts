@@ -8,7 +8,7 @@ import { grouped } from "../net/number.ts";
 import { printable } from "../report/text.ts";
 import { UsageError } from "./errors.ts";
 import { writeFilePieces, writePieces } from "./output.ts";
-import { type LiveFlags, readSnapshot, timeoutOf } from "./sources.ts";
+import { type LiveFlags, openLive, readSnapshot } from "./sources.ts";
 
 export interface SnapshotFlags extends LiveFlags {
   /** Objects to take instead of the live cluster's. */
@@ -59,8 +59,7 @@ export async function saveSnapshot(flags: SnapshotFlags): Promise<void> {
 }
 
 async function readLive(flags: SnapshotFlags): Promise<ClusterReading> {
-  const { Live } = await import("../live/live.ts");
-  const live = await Live.open({ ...flags, requestTimeout: timeoutOf(flags.requestTimeout) });
+  const live = await openLive(flags);
   return await live.readCluster(flags.namespace ?? live.namespace ?? "default");
 }
 

@@ -84,12 +84,12 @@ export async function openSources(flags: SourceFlags): Promise<Sources> {
 }
 
 async function openLiveSources(flags: SourceFlags, wantsBroker: boolean, brokerUrl: string | undefined): Promise<Sources> {
-  const { hasClusterConfiguration, Live } = await import("../live/live.ts");
+  const { hasClusterConfiguration } = await import("../live/live.ts");
   const fromSnapshot = flags.snapshot.length > 0;
   const needsCluster = !fromSnapshot || (wantsBroker && brokerUrl === undefined);
   const isConfigured = needsCluster && hasClusterConfiguration(flags);
   if (needsCluster && !isConfigured) refuseWithoutCluster(flags, fromSnapshot, brokerUrl);
-  const live = isConfigured ? await Live.open({ ...flags, requestTimeout: timeoutOf(flags.requestTimeout) }) : undefined;
+  const live = isConfigured ? await openLive(flags) : undefined;
   const namespace = flags.namespace ?? (fromSnapshot ? undefined : live?.namespace) ?? DEFAULT_NAMESPACE;
   const reading = fromSnapshot ? readSnapshot(flags.snapshot) : live === undefined ? undefined : live.readCluster(namespace);
   const objectsThere = async () => (await reading)?.objects ?? [];
@@ -146,24 +146,30 @@ async function openBroker(flags: SourceFlags, url: string | undefined, live: Liv
 
 /** Opens the broker, for commands that ask it for other things than traffic; with the cluster that it was found through, if it was. */
 export async function openBrokerOnly(flags: LiveFlags) {
-  const { hasClusterConfiguration, Live } = await import("../live/live.ts");
+  const { hasClusterConfiguration } = await import("../live/live.ts");
   const url = flags.brokerUrl ?? (process.env.KGUARDIAN_BROKER_URL || undefined);
   if (url === undefined && !hasClusterConfiguration(flags))
     throw new UsageError(
       "no broker: give --broker-url URL; there is no kubeconfig ($KUBECONFIG, ~/.kube/config) by which one in a cluster could be found",
     );
-  const live = url === undefined ? await Live.open({ ...flags, requestTimeout: timeoutOf(flags.requestTimeout) }) : undefined;
+  const live = url === undefined ? await openLive(flags) : undefined;
   return { client: await openBroker({ ...flags, snapshot: [], pcap: [], flows: [] }, url, live), live };
 }
 
-/** Opens the cluster of the kubeconfig, where there is one. */
+/** Opens the cluster of the current context. */
+export async function openLive(flags: LiveFlags): Promise<Live> {
+  const { Live } = await import("../live/live.ts");
+  return await Live.open({ ...flags, requestTimeout: timeoutOf(flags.requestTimeout) });
+}
+
+/** The same where there is a kubeconfig. */
 export async function openLiveIfAny(flags: LiveFlags): Promise<Live | undefined> {
-  const { hasClusterConfiguration, Live } = await import("../live/live.ts");
-  return hasClusterConfiguration(flags) ? await Live.open({ ...flags, requestTimeout: timeoutOf(flags.requestTimeout) }) : undefined;
+  const { hasClusterConfiguration } = await import("../live/live.ts");
+  return hasClusterConfiguration(flags) ? await openLive(flags) : undefined;
 }
 
 /** Seconds of --request-timeout: a number of them, or with a unit; 0: as long as the defaults allow. */
-export function timeoutOf(text: string | undefined): number {
+function timeoutOf(text: string | undefined): number {
   if (text === undefined) return 0;
   const seconds = /^\d+$/.test(text) ? Number(text) : parseDuration(text);
   if (seconds === undefined) throw new UsageError(`--request-timeout: \`${text}\` is no duration (30s, 2m), nor a number of seconds`);
