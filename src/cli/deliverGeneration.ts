@@ -1,6 +1,5 @@
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
-import { dump } from "js-yaml";
 import {
   type GenerationResult,
   generationDocuments,
@@ -10,6 +9,7 @@ import {
   generationReport,
   generationTable,
 } from "../report/generationReport.ts";
+import { safeYaml } from "../report/safeYaml.ts";
 import { printable } from "../report/text.ts";
 import { tellDamage } from "./damage.ts";
 import { UsageError } from "./errors.ts";
@@ -59,11 +59,7 @@ function printed(result: GenerationResult, output: string, directory: string | u
     case "json":
       return generationJson(result, directory);
     case "yaml":
-      return dump(
-        JSON.parse(JSON.stringify(generationReport(result, directory)), (_key, field) =>
-          typeof field === "string" ? printable(field) : field,
-        ),
-      );
+      return safeYaml(generationReport(result, directory));
     case "name":
       return generationNames(result);
     default:

@@ -1,5 +1,5 @@
-import { dump } from "js-yaml";
 import { formatRfc3339, type Instant } from "../net/time.ts";
+import { safeYaml } from "./safeYaml.ts";
 import { printable, safeJson, tableLines } from "./text.ts";
 
 /** A connection that a kguardian audit policy was held against. */
@@ -77,8 +77,7 @@ export function verdictsJson(result: VerdictsResult): string {
 }
 
 export function verdictsYaml(result: VerdictsResult): string {
-  const plain = JSON.stringify(verdictsReport(result));
-  return dump(JSON.parse(plain, (_key, field) => (typeof field === "string" ? printable(field) : field)));
+  return safeYaml(verdictsReport(result));
 }
 
 /** Returns the policies that verdicts are of, one a line. */

@@ -1,7 +1,7 @@
-import { dump } from "js-yaml";
 import { shortWorkload } from "../cluster/workloads.ts";
 import { type DefaultAction, denies, type MadeProfile, type NamedWorkload } from "../generate/seccomp.ts";
 import { formatDuration, formatRfc3339, type Instant } from "../net/time.ts";
+import { safeYaml } from "./safeYaml.ts";
 import { PLAIN_STYLE, type Style } from "./simulationTable.ts";
 import { printable, safeJson, tableLines } from "./text.ts";
 
@@ -83,8 +83,7 @@ export function seccompJson(result: SeccompResult, directory: string | undefined
 }
 
 export function seccompYaml(result: SeccompResult, directory: string | undefined): string {
-  const plain = JSON.stringify(seccompReport(result, directory));
-  return dump(JSON.parse(plain, (_key, field) => (typeof field === "string" ? printable(field) : field)));
+  return safeYaml(seccompReport(result, directory));
 }
 
 /** Returns the files' names, one a line: profiles are no objects of the cluster. */

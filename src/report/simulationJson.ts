@@ -1,7 +1,7 @@
-import { dump } from "js-yaml";
 import { ConnectionWriter } from "./connectionJson.ts";
+import { safeYaml } from "./safeYaml.ts";
 import type { SimulationResult } from "./simulationResult.ts";
-import { printable, safeJson } from "./text.ts";
+import { safeJson } from "./text.ts";
 import { TextBytes } from "./textBytes.ts";
 
 const API_VERSION = "kguardian.dev/v1alpha1";
@@ -41,7 +41,7 @@ export function* simulationJson(result: SimulationResult): Generator<string | Ui
 
 /** Yields the report as one YAML document. */
 export function* simulationYaml(result: SimulationResult): Generator<string> {
-  yield dump(plain(headOf(result)));
+  yield safeYaml(headOf(result));
   if (result.order.length === 0) {
     yield "connections: []\n";
     return;
@@ -54,11 +54,6 @@ export function* simulationYaml(result: SimulationResult): Generator<string> {
       writer.write(i, text);
       return JSON.parse(text.take().toString());
     });
-    yield dump(batch.map(plain));
+    yield safeYaml(batch);
   }
-}
-
-/** What YAML prints of a value is what JSON would: absent fields are left out, and texts are made printable. */
-function plain(value: unknown): unknown {
-  return JSON.parse(JSON.stringify(value), (_key, field) => (typeof field === "string" ? printable(field) : field));
 }
