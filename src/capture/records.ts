@@ -6,7 +6,7 @@ import type { LoggedParties, LoggedParty } from "../flow/parties.ts";
 import { addStated } from "../flow/stated.ts";
 import { type Address, parseAddress, wordsOfAddress } from "../net/address.ts";
 import { hasPorts, isIcmp, protocolNumber } from "../net/protocol.ts";
-import { parseRfc3339 } from "../net/time.ts";
+import { parseRfc3339, secondsOf } from "../net/time.ts";
 import { openBytes } from "./byteSource.ts";
 import { readLines } from "./lines.ts";
 import type { InputSummary } from "./observation.ts";
@@ -108,7 +108,7 @@ function addRecord(
   const bits = verdictBits(record.verdict) | (packets === undefined || bytes === undefined ? UNCOUNTED : 0);
   const hint = readHint(record.l7);
   if (time !== undefined) {
-    const moment = time.seconds + time.nanoseconds * 1e-9;
+    const moment = secondsOf(time);
     if (moment < (sink.since ?? Number.NEGATIVE_INFINITY) || moment > (sink.until ?? Number.POSITIVE_INFINITY)) throw new OutsideWindow();
   }
   if (isTexts(record.dstNames)) sink.names.know(destination.address);

@@ -1,4 +1,4 @@
-import { parseDuration, parseRfc3339 } from "../net/time.ts";
+import { secondsOf } from "../net/time.ts";
 import {
   cutText,
   MOST_VERDICTS,
@@ -11,6 +11,7 @@ import {
 } from "../report/auditVerdicts.ts";
 import { plural, printable } from "../report/text.ts";
 import { UsageError } from "./errors.ts";
+import { readMoment } from "./moment.ts";
 import { writePieces } from "./output.ts";
 import { type LiveFlags, openBrokerOnly } from "./sources.ts";
 
@@ -34,7 +35,7 @@ export async function readVerdicts(flags: VerdictsFlags): Promise<VerdictsResult
   const direction = chosen("--direction", flags.direction, DIRECTIONS);
   const limit = readLimit(flags.limit);
   const now = Date.now() / 1000;
-  const since = readSince(flags.since, now);
+  const since = flags.since === undefined ? undefined : await readMoment("--since", flags.since, { name: "now", seconds: () => now });
   if (flags.policy?.includes("/")) throw new UsageError(`--policy: \`${flags.policy}\`: give the name alone, and its namespace with -n`);
   if (flags.allNamespaces && flags.namespace !== undefined) throw new UsageError("-n and -A exclude each other");
   const { client, live } = await openBrokerOnly(flags);
@@ -63,7 +64,7 @@ export async function readVerdicts(flags: VerdictsFlags): Promise<VerdictsResult
       (verdict === undefined || row.verdict === verdict) &&
       (direction === undefined || row.direction === direction),
   );
-  const within = meant.filter(({ time }) => since === undefined || (time !== undefined && time.seconds + time.nanoseconds * 1e-9 >= since));
+  const within = meant.filter(({ time }) => since === undefined || (time !== undefined && secondsOf(time) >= since));
   const timeless = since === undefined ? 0 : meant.filter(({ time }) => time === undefined).length;
   if (timeless > 0) warnings.push(`${plural(timeless, "record")} without a time ${timeless === 1 ? "was" : "were"} left out by --since`);
   const verdicts = newestFirst(within).slice(0, limit);
@@ -91,16 +92,6 @@ function readLimit(text: string): number {
   if (limit < 1 || limit > MOST_VERDICTS)
     throw new UsageError(`--limit: \`${text}\` is no number from 1 to ${MOST_VERDICTS}, which is the most that the broker gives`);
   return limit;
-}
-
-function readSince(text: string | undefined, now: number): number | undefined {
-  if (text === undefined) return undefined;
-  const moment = parseRfc3339(text);
-  if (moment !== undefined) return moment.seconds + moment.nanoseconds * 1e-9;
-  const back = parseDuration(text);
-  if (back === undefined)
-    throw new UsageError(`--since: \`${text}\` is no RFC 3339 time (2026-11-22T17:32:00Z) and no duration back from now (30m, 24h)`);
-  return now - back;
 }
 
 /** As kubectl: the context's namespace, else `default`. */

@@ -14,12 +14,12 @@ import { L7Hints } from "../flow/hints.ts";
 import { NameTable } from "../flow/names.ts";
 import { LoggedParties } from "../flow/parties.ts";
 import { parseAddress } from "../net/address.ts";
-import { parseDuration, parseRfc3339 } from "../net/time.ts";
 import type { Problem } from "../policy/problem.ts";
 import { type PolicyReading, readPolicies } from "../policy/readPolicies.ts";
 import { loadRegexEngine } from "../policy/regex.ts";
 import { addBroker, type BrokerAnswers } from "./broker.ts";
 import { UsageError } from "./errors.ts";
+import { readMoment } from "./moment.ts";
 import { Progress } from "./progress.ts";
 
 /** Traffic as it was read: rows of connections and what was learned on the side. */
@@ -110,19 +110,13 @@ async function timeBounds(
 ): Promise<{ since?: number; until?: number }> {
   const bounds: { since?: number; until?: number } = {};
   let newest: number | undefined;
+  const origin = {
+    name: isLive ? "now" : "the newest record",
+    seconds: async () => (newest ??= isLive ? Date.now() / 1000 : await newestRecordTime(pcaps, flows)),
+  };
   for (const name of ["since", "until"] as const) {
     const text = flags[name];
-    if (text === undefined) continue;
-    const moment = parseRfc3339(text);
-    const back = parseDuration(text);
-    if (moment !== undefined) bounds[name] = moment.seconds + moment.nanoseconds * 1e-9;
-    else if (back !== undefined) {
-      newest ??= isLive ? Date.now() / 1000 : await newestRecordTime(pcaps, flows);
-      bounds[name] = newest - back;
-    } else
-      throw new UsageError(
-        `--${name}: \`${text}\` is no RFC 3339 time (2026-11-22T17:32:00Z) and no duration back from ${isLive ? "now" : "the newest record"} (30m, 24h)`,
-      );
+    if (text !== undefined) bounds[name] = await readMoment(`--${name}`, text, origin);
   }
   if (bounds.since !== undefined && bounds.until !== undefined && bounds.since > bounds.until)
     throw new UsageError("--since is after --until: nothing can lie between them");

@@ -2,7 +2,7 @@ import type { Owner, Pod } from "../cluster/objects.ts";
 import type { ServiceIndex } from "../cluster/services.ts";
 import type { ClusterTimeline } from "../cluster/timeline.ts";
 import type { Address } from "../net/address.ts";
-import type { Instant } from "../net/time.ts";
+import { type Instant, secondsOf } from "../net/time.ts";
 import type { TrafficRow } from "./brokerRows.ts";
 import { addTo } from "./sets.ts";
 
@@ -75,7 +75,7 @@ export class Ends {
   }
 
   ownerOf(address: Address, time: Instant | undefined): Owner {
-    return this.#timeline.ownerAt(address, time === undefined ? null : time.seconds + time.nanoseconds * 1e-9);
+    return this.#timeline.ownerAt(address, time === undefined ? null : secondsOf(time));
   }
 
   /**

@@ -16,7 +16,7 @@ import type { LoggedParties, LoggedParty } from "../flow/parties.ts";
 import { addStated } from "../flow/stated.ts";
 import { type Address, isIPv4, wordsOfAddress } from "../net/address.ts";
 import { hasPorts, isIcmp } from "../net/protocol.ts";
-import type { Instant } from "../net/time.ts";
+import { type Instant, secondsOf } from "../net/time.ts";
 import { type BrokerCluster, type End, Ends } from "./brokerEnds.ts";
 import { Replies } from "./brokerReplies.ts";
 import type { TrafficRow } from "./brokerRows.ts";
@@ -68,7 +68,7 @@ export function addBrokerTraffic(rows: readonly TrafficRow[], cluster: BrokerClu
   const { since = Number.NEGATIVE_INFINITY, until = Number.POSITIVE_INFINITY } = sink;
   const distinct = distinctRows(rows);
   const inside = distinct.filter(({ time }) => {
-    const seconds = time === undefined ? undefined : time.seconds + time.nanoseconds * 1e-9;
+    const seconds = time === undefined ? undefined : secondsOf(time);
     return seconds === undefined || (seconds >= since && seconds <= until);
   });
   // Rows of another time still tell whose an address is, and which connections there are that others are replies of.

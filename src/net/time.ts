@@ -4,6 +4,11 @@ export interface Instant {
   readonly nanoseconds: number; // 0..999999999
 }
 
+/** Returns a moment as one number, to about a quarter of a microsecond. */
+export function secondsOf({ seconds, nanoseconds }: Instant): number {
+  return seconds + nanoseconds * 1e-9;
+}
+
 const RFC3339 = /^(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:\.(\d{1,9})\d*)?([Zz]|[+-]\d\d:\d\d)$/;
 
 /** Returns the moment of an RFC 3339 text (digits after the ninth decimal are dropped), or undefined. */
