@@ -3,7 +3,7 @@ import type { Connections } from "../flow/connections.ts";
 import { ESTABLISHED, type ObservedOutcome, OUTCOMES, UNKNOWN } from "../flow/outcome.ts";
 import type { Address } from "../net/address.ts";
 import { isIcmp } from "../net/protocol.ts";
-import { combine, type Decision, type UnknownReason, type Verdict } from "./decision.ts";
+import { combine, type Decision, type Note, type UnknownReason, type Verdict } from "./decision.ts";
 import type { Endpoint, EndpointResolver } from "./endpoints.ts";
 import type { Evaluator, Participant } from "./evaluator.ts";
 import { peersOf } from "./honoured.ts";
@@ -300,30 +300,26 @@ export class Simulation {
   }
 }
 
-const unreadVariants = new WeakMap<Decision, Decision>();
-
-function unread(decision: Decision): Decision {
-  let open = unreadVariants.get(decision);
-  if (open === undefined) {
-    open = { ...decision, verdict: "unknown", reason: "policy-error", notes: [...decision.notes, "policies-unread"] };
-    unreadVariants.set(decision, open);
-  }
-  return open;
+/** Returns the same decision left open for each that it is given; equal decisions stay one object, as comparisons of them expect. */
+function leftOpen(reason: UnknownReason, note: Note): (decision: Decision) => Decision {
+  const known = new WeakMap<Decision, Decision>();
+  return (decision) => {
+    let open = known.get(decision);
+    if (open === undefined) {
+      open = { ...decision, verdict: "unknown", reason, notes: [...decision.notes, note] };
+      known.set(decision, open);
+    }
+    return open;
+  };
 }
 
-const doubtful = new WeakMap<Decision, Decision>();
+const unread = leftOpen("policy-error", "policies-unread");
+const perhapsReply = leftOpen("unknown-endpoint", "perhaps-a-reply");
+const openBeforeTranslation = leftOpen("unknown-endpoint", "judged-before-translation");
 
 function inDoubt(decision: Decision): Decision {
-  if (decision.verdict !== "deny") return decision;
-  let open = doubtful.get(decision);
-  if (open === undefined) {
-    open = { ...decision, verdict: "unknown", reason: "unknown-endpoint", notes: [...decision.notes, "perhaps-a-reply"] };
-    doubtful.set(decision, open);
-  }
-  return open;
+  return decision.verdict === "deny" ? perhapsReply(decision) : decision;
 }
-
-const openBeforeTranslation = new WeakMap<Decision, Decision>();
 
 /**
  * What a plugin says of a dialled Service that judges before translation: by labels as of the backend, by addresses of another one.
@@ -334,13 +330,7 @@ function beforeTranslation(decision: Decision, backend: Participant): Decision {
   // A backend that is no pod (an API server, a host outside) is let in by its address, or by a rule for whatever comes.
   const isByAddress = decision.notes.includes("ipblock-covers-pod") || (backend.type !== "pod" && decision.reason === "rule" && hasBlocks);
   const hangsOnAddress = decision.verdict === "allow" ? isByAddress : decision.reason === "isolated" && hasBlocks;
-  if (!hangsOnAddress) return decision;
-  let open = openBeforeTranslation.get(decision);
-  if (open === undefined) {
-    open = { ...decision, verdict: "unknown", reason: "unknown-endpoint", notes: [...decision.notes, "judged-before-translation"] };
-    openBeforeTranslation.set(decision, open);
-  }
-  return open;
+  return hangsOnAddress ? openBeforeTranslation(decision) : decision;
 }
 
 function judgeArrivals(evaluator: Evaluator, arriving: readonly Participant[], destination: number, portClass: number): Decision {
