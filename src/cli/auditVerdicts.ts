@@ -1,8 +1,8 @@
 import { secondsOf } from "../net/time.ts";
+import type { AuditVerdict } from "../policy/auditVerdict.ts";
 import {
   cutText,
   MOST_VERDICTS,
-  type ShownVerdict,
   type VerdictsResult,
   verdictsJson,
   verdictsNames,
@@ -73,8 +73,8 @@ export async function readVerdicts(flags: VerdictsFlags): Promise<VerdictsResult
   return { verdicts, namespace, limit, mayBeCut: isFull || within.length > limit, now, warnings };
 }
 
-function newestFirst(rows: readonly ShownVerdict[]): ShownVerdict[] {
-  const at = ({ time }: ShownVerdict) => time ?? { seconds: -1, nanoseconds: 0 };
+function newestFirst(rows: readonly AuditVerdict[]): AuditVerdict[] {
+  const at = ({ time }: AuditVerdict) => time ?? { seconds: -1, nanoseconds: 0 };
   return rows.toSorted((a, b) => at(b).seconds - at(a).seconds || at(b).nanoseconds - at(a).nanoseconds);
 }
 

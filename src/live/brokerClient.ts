@@ -1,6 +1,6 @@
 import { setTimeout as pause } from "node:timers/promises";
+import type { AuditVerdict } from "../policy/auditVerdict.ts";
 import {
-  type AuditVerdict,
   type PodRow,
   readAuditVerdict,
   readPodRow,

@@ -1,6 +1,7 @@
 import { type Address, parseAddress } from "../net/address.ts";
 import { hasPorts, protocolNumber } from "../net/protocol.ts";
 import { type Instant, parseRfc3339 } from "../net/time.ts";
+import type { AuditVerdict } from "../policy/auditVerdict.ts";
 
 /*
  * What the kguardian broker answers with, checked at the border: it stores whatever it is sent, in any case and with any values.
@@ -44,20 +45,6 @@ export interface ServiceRow {
   readonly name: string;
   readonly namespace: string;
   readonly object: Readonly<Record<string, unknown>>;
-}
-
-/** A row of `/audit/verdicts`. */
-export interface AuditVerdict {
-  readonly policyNamespace: string;
-  readonly policyName: string;
-  readonly source: string;
-  readonly destination: string;
-  readonly port: number | undefined;
-  readonly protocol: string;
-  readonly direction: string;
-  readonly verdict: string;
-  readonly reason: string;
-  readonly time: Instant | undefined;
 }
 
 /** A row of `/pod/syscalls/{name}`. */

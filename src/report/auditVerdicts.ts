@@ -1,26 +1,11 @@
-import { formatRfc3339, type Instant } from "../net/time.ts";
+import { formatRfc3339 } from "../net/time.ts";
+import type { AuditVerdict } from "../policy/auditVerdict.ts";
 import { safeYaml } from "./safeYaml.ts";
 import { printable, safeJson, tableLines } from "./text.ts";
 
-/** A connection that a kguardian audit policy was held against. */
-export interface ShownVerdict {
-  /** Empty for a policy of the whole cluster. */
-  readonly policyNamespace: string;
-  readonly policyName: string;
-  /** `namespace/pod`, or what there is; `?` where the broker does not know. */
-  readonly source: string;
-  readonly destination: string;
-  readonly port: number | undefined;
-  readonly protocol: string;
-  readonly direction: string;
-  readonly verdict: string;
-  readonly reason: string;
-  readonly time: Instant | undefined;
-}
-
 export interface VerdictsResult {
   /** Newest first. */
-  readonly verdicts: readonly ShownVerdict[];
+  readonly verdicts: readonly AuditVerdict[];
   /** Of the policies; undefined: all, and the whole cluster's. */
   readonly namespace: string | undefined;
   /** How many were asked for at most. */
@@ -35,11 +20,11 @@ export interface VerdictsResult {
 /** The broker gives no more at once. */
 export const MOST_VERDICTS = 500;
 
-function timeOf({ time }: ShownVerdict): string | null {
+function timeOf({ time }: AuditVerdict): string | null {
   return time === undefined ? null : (formatRfc3339(time.seconds, time.nanoseconds) ?? null);
 }
 
-function kindOf({ policyNamespace }: ShownVerdict): string {
+function kindOf({ policyNamespace }: AuditVerdict): string {
   return policyNamespace === "" ? "AuditClusterNetworkPolicy" : "AuditNetworkPolicy";
 }
 
@@ -68,7 +53,7 @@ function verdictsReport({ verdicts, limit, mayBeCut, warnings }: VerdictsResult)
   };
 }
 
-function isDenied({ verdict }: ShownVerdict): boolean {
+function isDenied({ verdict }: AuditVerdict): boolean {
   return verdict !== "Allow";
 }
 
@@ -124,7 +109,7 @@ function cell(text: string, longest = LONGEST_CELL): string {
   return text.length > longest ? `${text.slice(0, longest - 1)}…` : text;
 }
 
-function portText({ port, protocol }: ShownVerdict): string {
+function portText({ port, protocol }: AuditVerdict): string {
   const name = protocol.toUpperCase();
   return port === undefined ? name : name === "" ? String(port) : `${port}/${name}`;
 }

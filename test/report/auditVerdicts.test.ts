@@ -1,16 +1,10 @@
 import { load } from "js-yaml";
 import { describe, expect, it } from "vitest";
-import {
-  ageText,
-  type ShownVerdict,
-  type VerdictsResult,
-  verdictsJson,
-  verdictsTable,
-  verdictsYaml,
-} from "../../src/report/auditVerdicts.ts";
+import type { AuditVerdict } from "../../src/policy/auditVerdict.ts";
+import { ageText, type VerdictsResult, verdictsJson, verdictsTable, verdictsYaml } from "../../src/report/auditVerdicts.ts";
 
 const NOW = 1_800_000_000;
-const verdict = (fields: Partial<ShownVerdict> = {}): ShownVerdict => ({
+const verdict = (fields: Partial<AuditVerdict> = {}): AuditVerdict => ({
   policyNamespace: "shop",
   policyName: "web",
   source: "jobs/batch-1",
@@ -23,7 +17,7 @@ const verdict = (fields: Partial<ShownVerdict> = {}): ShownVerdict => ({
   time: { seconds: NOW - 90, nanoseconds: 0 },
   ...fields,
 });
-const result = (verdicts: readonly ShownVerdict[], fields: Partial<VerdictsResult> = {}): VerdictsResult => ({
+const result = (verdicts: readonly AuditVerdict[], fields: Partial<VerdictsResult> = {}): VerdictsResult => ({
   verdicts,
   namespace: "shop",
   limit: 100,
