@@ -1,5 +1,5 @@
 import { Command, Flags } from "@oclif/core";
-import { liveFlags, liveOf } from "../src/cli/flags.ts";
+import { ignoredFlags, kubeFlags, liveOf } from "../src/cli/flags.ts";
 
 export default class Snapshot extends Command {
   static override summary = "Save the cluster objects that the other commands need, for work without the cluster.";
@@ -28,14 +28,12 @@ export default class Snapshot extends Command {
       helpGroup: "CLUSTER",
       summary: "Namespace to ask for where the user may not list all; the context's by default.",
     }),
-    kubeconfig: liveFlags.kubeconfig,
-    context: liveFlags.context,
-    "request-timeout": liveFlags["request-timeout"],
+    ...kubeFlags,
     partial: Flags.boolean({ helpGroup: "CLUSTER", summary: "Save though policies that are in force cannot be read." }),
     redact: Flags.boolean({ helpGroup: "OUTPUT", summary: "Replace names and addresses by pseudonyms." }),
     output: Flags.string({ char: "o", options: ["yaml", "json", "name"], default: "yaml", helpGroup: "OUTPUT", summary: "What to print." }),
     file: Flags.string({ helpValue: "FILE", helpGroup: "OUTPUT", summary: "Write to a file instead of standard output." }),
-    "exit-zero": Flags.boolean({ hidden: true, summary: "Accepted as everywhere; this command never exits with 1." }),
+    ...ignoredFlags,
   };
 
   async run(): Promise<void> {

@@ -1,13 +1,5 @@
 import { Args, Command, Flags } from "@oclif/core";
-import { clusterFlags, liveOf } from "../../src/cli/flags.ts";
-
-const {
-  "broker-url": _url,
-  "broker-service": _service,
-  "broker-namespace": _namespace,
-  "broker-token-file": _token,
-  ...cluster
-} = clusterFlags;
+import { ignoredFlags, liveOf, objectFlags } from "../../src/cli/flags.ts";
 
 export default class AuditPromote extends Command {
   static override summary = "Print the NetworkPolicy that an audit policy becomes.";
@@ -39,7 +31,7 @@ export default class AuditPromote extends Command {
     recursive: Flags.boolean({ char: "R", helpGroup: "WHAT", summary: "Read the directories of --filename with all below them." }),
     all: Flags.boolean({ char: "a", helpGroup: "WHAT", summary: "Every audit policy of the namespace, and those of the whole cluster." }),
     "all-namespaces": Flags.boolean({ char: "A", helpGroup: "WHAT", summary: "Every audit policy of every namespace." }),
-    ...cluster,
+    ...objectFlags,
     namespace: Flags.string({
       char: "n",
       helpValue: "NAME",
@@ -58,7 +50,7 @@ export default class AuditPromote extends Command {
       helpGroup: "OUTPUT",
       summary: "Write a file for each policy here: all of them or none.",
     }),
-    "exit-zero": Flags.boolean({ hidden: true, summary: "Accepted as everywhere; this command never exits with 1." }),
+    ...ignoredFlags,
   };
 
   async run(): Promise<void> {

@@ -1,5 +1,5 @@
 import { Command, Flags } from "@oclif/core";
-import { liveFlags, liveOf } from "../../src/cli/flags.ts";
+import { ignoredFlags, liveFlags, liveOf, outputFlags } from "../../src/cli/flags.ts";
 
 export default class AuditVerdicts extends Command {
   static override summary = "Show which connections audit policies would have denied.";
@@ -43,14 +43,8 @@ export default class AuditVerdicts extends Command {
     }),
     limit: Flags.string({ default: "100", helpValue: "N", helpGroup: "WHAT", summary: "The newest so many, 1 to 500." }),
     ...liveFlags,
-    output: Flags.string({
-      char: "o",
-      options: ["table", "wide", "json", "yaml", "name"],
-      default: "table",
-      helpGroup: "OUTPUT",
-      summary: "What to print.",
-    }),
-    "exit-zero": Flags.boolean({ hidden: true, summary: "Accepted as everywhere; this command never exits with 1." }),
+    output: outputFlags.output,
+    ...ignoredFlags,
   };
 
   async run(): Promise<void> {

@@ -1,5 +1,5 @@
 import { Args, Command, Flags } from "@oclif/core";
-import { clusterFlags, liveOf, trafficFlags } from "../../src/cli/flags.ts";
+import { clusterFlags, ignoredFlags, liveOf, trafficFlags, workloadFlags } from "../../src/cli/flags.ts";
 import { CNI_NAMES } from "../../src/evaluate/profile.ts";
 
 export default class GenNetworkPolicy extends Command {
@@ -45,8 +45,7 @@ export default class GenNetworkPolicy extends Command {
       helpGroup: "CLUSTER",
       summary: "Namespace of NAME and --all, and of policies that name none; the context's of a live cluster, else default.",
     }),
-    all: Flags.boolean({ char: "a", helpGroup: "WHAT", summary: "Every workload of the namespace." }),
-    "all-namespaces": Flags.boolean({ char: "A", helpGroup: "WHAT", summary: "Every workload of every namespace." }),
+    ...workloadFlags,
     "per-pod": Flags.boolean({ helpGroup: "WHAT", summary: "A policy for each pod that no controller made, by all of its labels." }),
     "include-failed": Flags.boolean({
       helpGroup: "WHAT",
@@ -135,7 +134,7 @@ export default class GenNetworkPolicy extends Command {
       summary: "Also write a report to a file: json=FILE.",
     }),
     strict: Flags.boolean({ helpGroup: "OUTPUT", summary: "Treat an input that could only be read in part as an error." }),
-    "exit-zero": Flags.boolean({ hidden: true, summary: "Accepted as everywhere; this command never exits with 1." }),
+    ...ignoredFlags,
   };
 
   async run(): Promise<void> {

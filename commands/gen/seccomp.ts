@@ -1,5 +1,5 @@
 import { Args, Command, Flags } from "@oclif/core";
-import { clusterFlags, liveOf } from "../../src/cli/flags.ts";
+import { clusterFlags, ignoredFlags, liveOf, workloadFlags } from "../../src/cli/flags.ts";
 
 export default class GenSeccomp extends Command {
   static override summary = "Write seccomp profiles from the system calls that the broker observed.";
@@ -31,8 +31,7 @@ export default class GenSeccomp extends Command {
       helpGroup: "CLUSTER",
       summary: "Namespace of NAME and --all; the context's of a live cluster, else default.",
     }),
-    all: Flags.boolean({ char: "a", helpGroup: "WHAT", summary: "Every workload of the namespace." }),
-    "all-namespaces": Flags.boolean({ char: "A", helpGroup: "WHAT", summary: "Every workload of every namespace." }),
+    ...workloadFlags,
     "default-action": Flags.string({
       default: "SCMP_ACT_ERRNO",
       helpValue: "ACTION",
@@ -60,7 +59,7 @@ export default class GenSeccomp extends Command {
       summary: "What to print of the result.",
     }),
     strict: Flags.boolean({ helpGroup: "OUTPUT", summary: "Treat records that could not be used as an error." }),
-    "exit-zero": Flags.boolean({ hidden: true, summary: "Accepted as everywhere; this command never exits with 1." }),
+    ...ignoredFlags,
   };
 
   async run(): Promise<void> {

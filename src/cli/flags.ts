@@ -37,8 +37,8 @@ export const trafficFlags = {
   }),
 };
 
-/** Where the live cluster and the broker are, for what no file was given of. */
-export const liveFlags = {
+/** Where the live cluster is. */
+export const kubeFlags = {
   kubeconfig: Flags.string({
     helpValue: "FILE",
     helpGroup: "CLUSTER",
@@ -50,6 +50,11 @@ export const liveFlags = {
     helpGroup: "CLUSTER",
     summary: "How long one request to the cluster or broker may take (30s, 2m).",
   }),
+};
+
+/** Where the live cluster and the broker are, for what no file was given of. */
+export const liveFlags = {
+  ...kubeFlags,
   "broker-url": Flags.string({
     helpValue: "URL",
     helpGroup: "BROKER",
@@ -82,7 +87,7 @@ export function liveOf(flags: Readonly<Record<string, unknown>>): LiveFlags {
   };
 }
 
-export const clusterFlags = {
+const snapshotFlags = {
   snapshot: Flags.string({
     ...repeated,
     helpValue: "FILE|DIR|-",
@@ -90,6 +95,13 @@ export const clusterFlags = {
     summary:
       "Kubernetes objects as `kubectl kguardian snapshot`, or `kubectl get ns,nodes,pods,svc,endpointslices,deploy,rs,sts,ds,jobs,cronjobs,netpol -A -o yaml` (or json) prints them. Without any, the live cluster.",
   }),
+};
+
+/** Of commands that never ask the broker. */
+export const objectFlags = { ...snapshotFlags, ...kubeFlags };
+
+export const clusterFlags = {
+  ...snapshotFlags,
   namespace: Flags.string({
     char: "n",
     helpValue: "NAME",
@@ -125,6 +137,17 @@ export const policyFlags = {
     helpGroup: "POLICIES",
     summary: "Network plugin whose enforcement is imitated; auto infers it from the snapshot.",
   }),
+};
+
+/** Which workloads a `gen` command is about, besides NAME. */
+export const workloadFlags = {
+  all: Flags.boolean({ char: "a", helpGroup: "WHAT", summary: "Every workload of the namespace." }),
+  "all-namespaces": Flags.boolean({ char: "A", helpGroup: "WHAT", summary: "Every workload of every namespace." }),
+};
+
+/** Of commands that find nothing which a script would want to fail for. */
+export const ignoredFlags = {
+  "exit-zero": Flags.boolean({ hidden: true, summary: "Accepted as everywhere; this command never exits with 1." }),
 };
 
 export const outputFlags = {
