@@ -12,11 +12,10 @@ import { nearest } from "../policy/objectReader.ts";
 import { type CommentedObject, policyText } from "../policy/policyText.ts";
 import { UnsayableError } from "../policy/printedObject.ts";
 import { printPolicy } from "../policy/printPolicies.ts";
-import type { Problem } from "../policy/problem.ts";
 import { readPolicies } from "../policy/readPolicies.ts";
 import { listed, plural, printable, safeJson } from "../report/text.ts";
 import { UsageError } from "./errors.ts";
-import { refuseTwoStdins } from "./inputs.ts";
+import { problemText, refuseErrors, refuseTwoStdins } from "./inputs.ts";
 import { writePieces } from "./output.ts";
 import { type LiveFlags, openLive, readSnapshot, SNAPSHOT_HINT } from "./sources.ts";
 import { writeAllFiles } from "./writeFiles.ts";
@@ -79,8 +78,7 @@ export async function promoteAudits(flags: PromoteFlags): Promise<PromotionResul
     defaultNamespace: origin.defaultNamespace,
     namespaces: origin.knowsAll ? origin.namespaces : [],
   });
-  const errors = problems.filter(({ severity }) => severity === "error").map(problemText);
-  if (errors.length > 0) throw new UsageError(errors[0], errors.slice(1));
+  refuseErrors(problems);
   const warnings = [...origin.warnings, ...problems.map(problemText)];
   const ofObject = Map.groupBy(policies, ({ ref }) => keyOf(ref.kind, ref.namespace ?? "", ref.name));
   const promoted = chosen.flatMap((object) => {
@@ -378,10 +376,6 @@ function refuseTwins(promoted: readonly PromotedPolicy[]): void {
       `NetworkPolicy ${name} would come of ${each.map(({ from }) => from).join(" and of ")}: rename one, or promote one of them by its kind and name`,
   );
   if (texts.length > 0) throw new UsageError(texts[0], texts.slice(1));
-}
-
-function problemText({ file, line, column, path, message }: Problem): string {
-  return `${file}${line === 0 ? "" : `:${line}:${column}`}: ${path === "" ? "" : `${path}: `}${message}`;
 }
 
 export interface DeliverPromotionFlags {

@@ -1,4 +1,4 @@
-import { secondsOf } from "../net/time.ts";
+import { compareInstants, secondsOf } from "../net/time.ts";
 import type { AuditVerdict } from "../policy/auditVerdict.ts";
 import {
   cutText,
@@ -75,7 +75,7 @@ export async function readVerdicts(flags: VerdictsFlags): Promise<VerdictsResult
 
 function newestFirst(rows: readonly AuditVerdict[]): AuditVerdict[] {
   const at = ({ time }: AuditVerdict) => time ?? { seconds: -1, nanoseconds: 0 };
-  return rows.toSorted((a, b) => at(b).seconds - at(a).seconds || at(b).nanoseconds - at(a).nanoseconds);
+  return rows.toSorted((a, b) => compareInstants(at(b), at(a)));
 }
 
 /** Returns the word as the broker has it, whatever its case and hyphens. */

@@ -187,7 +187,7 @@ export async function loadCandidates(flags: PolicyFlags, cluster: Cluster): Prom
     defaultNamespace: flags.namespace,
     namespaces: [...cluster.namespaces.values()],
   });
-  refuse(problems);
+  refuseErrors(problems);
   if (flags.filename.length > 0 && read.policies.length + read.unevaluated.length + read.tiers.length + read.sets.length === 0) {
     const found = [...ignored].map(([kind, count]) => `${count} ${kind}`).join(", ");
     throw new UsageError(`no network policy in ${flags.filename.join(", ")}${found === "" ? "" : ` (only ${found})`}`);
@@ -206,7 +206,7 @@ export async function existingPolicies(cluster: Cluster, namespace: string): Pro
     defaultNamespace: namespace,
     namespaces: [...cluster.namespaces.values()],
   });
-  refuse(problems);
+  refuseErrors(problems);
   const audits = read.policies.filter(({ ref }) => ref.apiVersion.startsWith("kguardian.dev/"));
   const warnings = problems.map(problemText);
   if (audits.length > 0)
@@ -224,11 +224,13 @@ async function prepareFor(objects: readonly ManifestObject[]): Promise<void> {
   if (!objects.every(isPlain)) await loadRegexEngine();
 }
 
-function refuse(problems: readonly Problem[]): void {
+/** Refuses objects of which some cannot be read, with all that is wrong. */
+export function refuseErrors(problems: readonly Problem[]): void {
   const errors = problems.filter(({ severity }) => severity === "error").map(problemText);
   if (errors.length > 0) throw new UsageError(errors[0], errors.slice(1));
 }
 
-function problemText({ file, line, column, path, message }: Problem): string {
+/** Returns a problem as one line: where, and what. */
+export function problemText({ file, line, column, path, message }: Problem): string {
   return `${file}${line === 0 ? "" : `:${line}:${column}`}: ${path === "" ? "" : `${path}: `}${message}`;
 }

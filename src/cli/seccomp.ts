@@ -13,8 +13,9 @@ import type { BrokerClient } from "../live/brokerClient.ts";
 import { brokerOnlyObjects } from "../live/brokerObjects.ts";
 import type { SyscallRow } from "../live/brokerRows.ts";
 import type { Live } from "../live/live.ts";
+import { forEachAtOnce } from "../live/pool.ts";
 import { grouped } from "../net/number.ts";
-import { formatDuration, type Instant } from "../net/time.ts";
+import { compareInstants, formatDuration, type Instant } from "../net/time.ts";
 import {
   profileText,
   type SeccompResult,
@@ -144,20 +145,15 @@ async function readRecords(client: BrokerClient, workloads: readonly Workload[])
   const rows = new Map<string, readonly SyscallRow[]>();
   const rejected = new Map<string, number>();
   const progress = new Progress("asking the broker pod by pod", names.length);
-  const left = [...names].reverse();
   let done = 0;
-  const worker = async () => {
-    for (let name = left.pop(); name !== undefined; name = left.pop()) {
+  try {
+    await forEachAtOnce(names, AT_ONCE, async (name) => {
       const read = await client.syscalls(name);
       rows.set(name, read.rows);
       for (const [reason, count] of Object.entries(read.rejected)) rejected.set(reason, (rejected.get(reason) ?? 0) + count);
       progress.update(++done);
-    }
-  };
-  try {
-    await Promise.all(Array.from({ length: Math.min(AT_ONCE, names.length) }, worker));
+    });
   } finally {
-    left.length = 0;
     progress.stop();
   }
   return { rows, rejected };
@@ -198,7 +194,7 @@ function recordsOf(
 
 function earliest(records: readonly SyscallRow[]): Instant | undefined {
   const times = records.map(({ time }) => time).filter((time) => time !== undefined);
-  return times.toSorted((a, b) => a.seconds - b.seconds || a.nanoseconds - b.nanoseconds).at(0);
+  return times.toSorted(compareInstants).at(0);
 }
 
 /** Returns how many pods a record could be of: those that are there, and of those that are gone the ones that have one. */

@@ -105,7 +105,8 @@ function readDocuments(text: string, fail: Fail): TextDocument[] {
   return readYamlDocuments(text, isMeantAsJson ? () => fail(`not valid JSON: ${message}`, offset) : fail);
 }
 
-function isMapping(value: unknown): value is Record<string, unknown> {
+/** Reports whether a value of a document has named fields. */
+export function isMapping(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 

@@ -1,4 +1,5 @@
 import { textAt } from "./cni.ts";
+import { isMapping } from "./manifest.ts";
 import { AddressRedactor } from "./redactAddresses.ts";
 import { contextOf, contextOfNothing, isPolicy, keptMetadata, type RedactionContext } from "./redactContext.ts";
 import { NameRedactor } from "./redactNames.ts";
@@ -198,8 +199,4 @@ export class Redactor {
     if (space < 0) return this.#names.literal(text);
     return `${this.#names.literal(text.slice(0, space).replace(/:+$/, ""))}: ${this.#names.literal(text.slice(space + 1))}`;
   }
-}
-
-function isMapping(value: unknown): value is Value {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

@@ -1,6 +1,6 @@
 import { parseAddress } from "../net/address.ts";
 import { groupOf, isPolicyObject, textAt, valueAt } from "./cni.ts";
-import type { ManifestObject } from "./manifest.ts";
+import { isMapping, type ManifestObject } from "./manifest.ts";
 
 /*
  * Cuts objects down to what this program reads, so that a saved snapshot holds no Secrets, environment values, commands, volumes or
@@ -33,10 +33,6 @@ function standIn(value: unknown): unknown {
   }
 }
 
-function isRecord(value: unknown): value is Fields {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
 function leaf(...types: readonly ("string" | "number" | "boolean")[]): Keep {
   return (value) => (types.some((type) => typeof value === type) ? value : standIn(value));
 }
@@ -49,7 +45,7 @@ const textOrNumber = leaf("string", "number");
 /** Keeps the named fields of a mapping; one of which nothing is left goes as a whole, as absent and empty ones are the same to readers. */
 function fields(shape: Readonly<Record<string, Keep>>): Keep {
   return (value) => {
-    if (!isRecord(value)) return standIn(value);
+    if (!isMapping(value)) return standIn(value);
     const kept = Object.entries(shape).flatMap(([key, keep]) => {
       const part = Object.hasOwn(value, key) ? keep(value[key]) : undefined;
       return part === undefined ? [] : [[key, part] as const];
@@ -70,7 +66,7 @@ function list(keep: (value: unknown, index: number) => unknown): Keep {
 function listOfParts(keep: (value: unknown, index: number) => unknown): Keep {
   return (value) => {
     const kept = list(keep)(value);
-    const isEmpty = Array.isArray(kept) && kept.every((item) => isRecord(item) && Object.keys(item).length === 0);
+    const isEmpty = Array.isArray(kept) && kept.every((item) => isMapping(item) && Object.keys(item).length === 0);
     return isEmpty && kept.length > 0 ? undefined : kept;
   };
 }
@@ -87,7 +83,7 @@ function someOf(keep: Keep): Keep {
 const texts = list(text);
 
 const textMap: Keep = (value) => {
-  if (!isRecord(value)) return standIn(value);
+  if (!isMapping(value)) return standIn(value);
   const kept = Object.entries(value).map(([key, each]) => [key, each === null ? null : text(each)] as const);
   return kept.length === 0 ? undefined : Object.fromEntries(kept);
 };
@@ -110,7 +106,7 @@ function addressesIn(written: string): string {
 
 function annotationsOf(kind: keyof typeof SIGNS_ON): Keep {
   return (value) => {
-    if (!isRecord(value)) return standIn(value);
+    if (!isMapping(value)) return standIn(value);
     const kept = Object.entries(value).flatMap(([key, each]) => {
       const isRead = kind === "Node" && ADDRESS_ANNOTATION.test(key);
       if (!isRead && !SIGNS_ON[kind].test(key)) return [];
@@ -206,11 +202,11 @@ function keepPod(value: Fields): unknown {
   const signs = signsOf(value, listAt(value, "spec", "containers"));
   const container = (each: unknown, index: number) => {
     const kept = fields({ ports })(each);
-    return isRecord(each) ? { ...signs[index], ...(kept as Fields | undefined) } : kept;
+    return isMapping(each) ? { ...signs[index], ...(kept as Fields | undefined) } : kept;
   };
   const initContainer: Keep = (each) =>
     fields({ restartPolicy: text, ...(valueAt(each, "restartPolicy") === "Always" ? { ports } : {}) })(each);
-  const ready: Keep = (each) => (isRecord(each) && typeof each.type === "string" && each.type !== "Ready" ? undefined : condition(each));
+  const ready: Keep = (each) => (isMapping(each) && typeof each.type === "string" && each.type !== "Ready" ? undefined : condition(each));
   const condition = fields({ type: text, status: text });
   const ended = someOf(fields({ state: fields({ terminated: fields({ finishedAt: text }) }) }));
   const addresses = list(fields({ ip: text }));
@@ -245,7 +241,7 @@ const CONFIG_MAPS: Readonly<Record<string, (data: unknown) => Fields>> = {
   "cilium-config": (data) =>
     Object.fromEntries(CILIUM_SETTINGS.flatMap((key) => (textAt(data, key) === "" ? [] : [[key, textAt(data, key)] as const]))),
   "antrea-config": (data) => {
-    const written = isRecord(data) ? Object.values(data).filter((each) => typeof each === "string") : [];
+    const written = isMapping(data) ? Object.values(data).filter((each) => typeof each === "string") : [];
     const gates = written.flatMap((each) => [...each.matchAll(/^\s*(\w+NetworkPolicy):\s*(true|false)\b/gm)]);
     return gates.length === 0 ? {} : { "antrea-agent.conf": gates.map(([, gate, on]) => `${gate}: ${on}\n`).join("") };
   },
@@ -336,7 +332,7 @@ const MAX_DEPTH = 64; // deeper than any field of a policy lies
 function copy(value: unknown, depth = 0): unknown {
   if (depth > MAX_DEPTH) return standIn(value);
   if (Array.isArray(value)) return value.map((item) => (item === undefined ? null : copy(item, depth + 1)));
-  if (!isRecord(value)) return value;
+  if (!isMapping(value)) return value;
   const kept = Object.entries(value).filter(([, each]) => each !== undefined);
   return Object.fromEntries(kept.map(([key, each]) => [key, copy(each, depth + 1)]));
 }
@@ -357,8 +353,8 @@ function keepPolicy(value: Fields): Fields {
   });
   const policy = Object.fromEntries(kept);
   if (!textAt(value, "apiVersion").startsWith("cilium.io/")) return policy;
-  if (isRecord(policy.spec)) policy.spec = withoutRemarks(policy.spec);
-  if (Array.isArray(policy.specs)) policy.specs = policy.specs.map((spec) => (isRecord(spec) ? withoutRemarks(spec) : spec));
+  if (isMapping(policy.spec)) policy.spec = withoutRemarks(policy.spec);
+  if (Array.isArray(policy.specs)) policy.specs = policy.specs.map((spec) => (isMapping(spec) ? withoutRemarks(spec) : spec));
   return policy;
 }
 
@@ -369,7 +365,7 @@ function withoutRemarks(spec: Fields): Fields {
 }
 
 function policyMetadata(value: unknown, apiVersion: string): unknown {
-  if (!isRecord(value)) return standIn(value) ?? null;
+  if (!isMapping(value)) return standIn(value) ?? null;
   const unknown = Object.entries(value).filter(([key]) => !Object.hasOwn(METADATA, key) && !UNREAD_METADATA.has(key));
   const kept = apiVersion.startsWith("crd.") ? valueAt(value.annotations, CALICO_METADATA) : undefined;
   return {
@@ -383,8 +379,8 @@ function policyMetadata(value: unknown, apiVersion: string): unknown {
 function calicoMetadata(json: string): string {
   try {
     const read: unknown = JSON.parse(json);
-    if (!isRecord(read)) return "";
-    const labels = isRecord(read.labels) ? { labels: textMap(read.labels) } : {};
+    if (!isMapping(read)) return "";
+    const labels = isMapping(read.labels) ? { labels: textMap(read.labels) } : {};
     return JSON.stringify({ ...(typeof read.name === "string" ? { name: read.name } : {}), ...labels });
   } catch {
     return "";

@@ -2,7 +2,7 @@ import { type Address, parseAddress } from "../net/address.ts";
 import { parsePrefix } from "../net/prefix.ts";
 import { parseRfc3339 } from "../net/time.ts";
 import * as cni from "./cni.ts";
-import type { ManifestObject } from "./manifest.ts";
+import { isMapping, type ManifestObject } from "./manifest.ts";
 import { type Labels, NAMESPACE_NAME, type Namespace, type Node, type Pod, type Service } from "./objects.ts";
 import type { LabelSelector } from "./selector.ts";
 import * as services from "./services.ts";
@@ -74,11 +74,12 @@ class Fields implements ObjectFields {
   }
 
   object(key: string): Fields {
-    return new Fields(this.#read(key, "an object", isRecord), [...this.#path, key]);
+    return new Fields(this.#read(key, "an object", isMapping), [...this.#path, key]);
   }
 
   list(key: string): readonly Fields[] {
-    const values = this.#read<readonly unknown[]>(key, "a list of objects", (value) => Array.isArray(value) && value.every(isRecord)) ?? [];
+    const values =
+      this.#read<readonly unknown[]>(key, "a list of objects", (value) => Array.isArray(value) && value.every(isMapping)) ?? [];
     return values.map((value, index) => new Fields(value, [...this.#path, key, index]));
   }
 
@@ -88,7 +89,7 @@ class Fields implements ObjectFields {
 
   textMap(key: string): Readonly<Record<string, string>> {
     return (
-      this.#read<Record<string, string>>(key, "a map of texts", (value) => isRecord(value) && Object.values(value).every(isText)) ?? {}
+      this.#read<Record<string, string>>(key, "a map of texts", (value) => isMapping(value) && Object.values(value).every(isText)) ?? {}
     );
   }
 
@@ -111,10 +112,6 @@ class Fields implements ObjectFields {
 
 function isText(value: unknown): value is string {
   return typeof value === "string";
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 function nameOf({ value }: ManifestObject): { readonly namespace: string; readonly name: string } {

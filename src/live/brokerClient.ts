@@ -14,6 +14,7 @@ import {
 import { type Answer, nameOf, type Request, type Server, send, textOf } from "./http.ts";
 import { jsonItems, lookOf } from "./jsonArray.ts";
 import { LiveError } from "./liveError.ts";
+import { forEachAtOnce } from "./pool.ts";
 
 /** Rows of one kind with those that could not be used, by reason. */
 export interface Rows<Row> {
@@ -96,7 +97,7 @@ export class BrokerClient {
     const rows: TrafficRow[] = [];
     const rejected: Record<string, number> = {};
     // Names come from the broker too, which stores whatever it is sent: `..` would lead elsewhere, and is no pod's name.
-    const left = names.filter((name) => POD_NAME.test(name));
+    const askable = names.filter((name) => POD_NAME.test(name));
     let done = 0;
     let total = 0;
     const counted = (value: unknown) => {
@@ -107,19 +108,12 @@ export class BrokerClient {
         );
       return readTrafficRow(value);
     };
-    const worker = async () => {
-      for (let name = left.pop(); name !== undefined; name = left.pop()) {
-        const read = await this.#list(`/pod/traffic/${name}`, counted).catch((error: unknown) => {
-          // One failure is the end of all: the rest need not be asked.
-          left.length = 0;
-          throw error;
-        });
-        for (const row of read.rows) rows.push(row);
-        for (const [reason, count] of Object.entries(read.rejected)) rejected[reason] = (rejected[reason] ?? 0) + count;
-        progress?.(++done);
-      }
-    };
-    await Promise.all(Array.from({ length: Math.min(AT_ONCE, names.length) }, worker));
+    await forEachAtOnce(askable, AT_ONCE, async (name) => {
+      const read = await this.#list(`/pod/traffic/${name}`, counted);
+      for (const row of read.rows) rows.push(row);
+      for (const [reason, count] of Object.entries(read.rejected)) rejected[reason] = (rejected[reason] ?? 0) + count;
+      progress?.(++done);
+    });
     return { rows, rejected };
   }
 

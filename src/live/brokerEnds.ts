@@ -4,7 +4,7 @@ import type { ClusterTimeline } from "../cluster/timeline.ts";
 import type { Address } from "../net/address.ts";
 import { type Instant, secondsOf } from "../net/time.ts";
 import type { TrafficRow } from "./brokerRows.ts";
-import { addTo } from "./sets.ts";
+import { addTo, append } from "./multimaps.ts";
 
 /** What of the cluster the broker's rows are read with. */
 export interface BrokerCluster {
@@ -36,11 +36,7 @@ export class Ends {
   constructor(rows: readonly TrafficRow[], { timeline, pods }: BrokerCluster) {
     this.#timeline = timeline;
     this.#hostPods = new Set(pods.filter(({ hostNetwork }) => hostNetwork).map(nameOf));
-    for (const pod of pods) {
-      const known = this.#podsByName.get(pod.name);
-      if (known === undefined) this.#podsByName.set(pod.name, [pod]);
-      else known.push(pod);
-    }
+    for (const pod of pods) append(this.#podsByName, pod.name, pod);
     for (const row of rows) {
       const stated = this.stated(row);
       if (stated === undefined) continue;

@@ -3,6 +3,7 @@ import { type ManifestObject, servedObject } from "../cluster/manifest.ts";
 import { type Address, formatAddress, parseAddress } from "../net/address.ts";
 import { formatRfc3339, type Instant, parseRfc3339 } from "../net/time.ts";
 import type { PodRow, ServiceRow, TrafficRow } from "./brokerRows.ts";
+import { append } from "./multimaps.ts";
 
 /** How messages name what the broker alone knows. */
 const ORIGIN = "the broker's records";
@@ -80,12 +81,6 @@ function finishOf(value: Readonly<Record<string, unknown>>): number | undefined 
 function listAt(value: unknown, ...path: readonly string[]): readonly unknown[] {
   const list = valueAt(value, ...path);
   return Array.isArray(list) ? list : [];
-}
-
-function append<Key, Value>(map: Map<Key, Value[]>, key: Key, value: Value): void {
-  const values = map.get(key);
-  if (values === undefined) map.set(key, [value]);
-  else values.push(value);
 }
 
 /** When a pod's own rows begin, by `namespace/name`. */

@@ -3,7 +3,7 @@ import type { Address } from "../net/address.ts";
 import { TCP } from "../net/protocol.ts";
 import type { BrokerCluster } from "./brokerEnds.ts";
 import type { TrafficRow } from "./brokerRows.ts";
-import { addTo } from "./sets.ts";
+import { addTo } from "./multimaps.ts";
 
 /** Where systems take the ports of outgoing connections from (Linux: net.ipv4.ip_local_port_range; RFC 6335: 49152). */
 const FIRST_EPHEMERAL_PORT = 32768;

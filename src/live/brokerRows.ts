@@ -1,3 +1,4 @@
+import { isMapping } from "../cluster/manifest.ts";
 import { type Address, parseAddress } from "../net/address.ts";
 import { hasPorts, protocolNumber } from "../net/protocol.ts";
 import { type Instant, parseRfc3339 } from "../net/time.ts";
@@ -58,10 +59,6 @@ export interface SyscallRow {
 
 type Fields = Readonly<Record<string, unknown>>;
 
-function isFields(value: unknown): value is Fields {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
 function textIn(fields: Fields, key: string): string | undefined {
   const value = fields[key];
   return typeof value === "string" && value !== "" ? value : undefined;
@@ -97,7 +94,7 @@ function protocolIn(fields: Fields): number | undefined {
 }
 
 export function readTrafficRow(value: unknown): TrafficRow | string {
-  if (!isFields(value)) return "no JSON object";
+  if (!isMapping(value)) return "no JSON object";
   const podAddress = parseAddress(textIn(value, "pod_ip") ?? "");
   const peerAddress = parseAddress(textIn(value, "traffic_in_out_ip") ?? "");
   if (podAddress === undefined || peerAddress === undefined) return "pod_ip or traffic_in_out_ip is no address";
@@ -129,13 +126,13 @@ export function readTrafficRow(value: unknown): TrafficRow | string {
 }
 
 export function readPodRow(value: unknown): PodRow | string {
-  if (!isFields(value)) return "no JSON object";
+  if (!isMapping(value)) return "no JSON object";
   const name = textIn(value, "pod_name");
   if (name === undefined) return "pod_name is missing";
   const address = textIn(value, "pod_ip");
   const time = timeIn(value, "time_stamp");
-  const object = isFields(value.pod_obj) ? value.pod_obj : undefined;
-  const spec = object !== undefined && isFields(object.spec) ? object.spec : undefined;
+  const object = isMapping(value.pod_obj) ? value.pod_obj : undefined;
+  const spec = object !== undefined && isMapping(object.spec) ? object.spec : undefined;
   return {
     name,
     namespace: textIn(value, "pod_namespace"),
@@ -143,22 +140,22 @@ export function readPodRow(value: unknown): PodRow | string {
     nodeName: textIn(value, "node_name"),
     isDead: value.is_dead === true,
     time: time ?? undefined,
-    metadata: object !== undefined && isFields(object.metadata) ? object.metadata : undefined,
+    metadata: object !== undefined && isMapping(object.metadata) ? object.metadata : undefined,
     hostNetwork: spec?.hostNetwork === true,
   };
 }
 
 export function readServiceRow(value: unknown): ServiceRow | string {
-  if (!isFields(value)) return "no JSON object";
+  if (!isMapping(value)) return "no JSON object";
   const [name, namespace] = [textIn(value, "svc_name"), textIn(value, "svc_namespace")];
-  if (name === undefined || namespace === undefined || !isFields(value.service_spec))
+  if (name === undefined || namespace === undefined || !isMapping(value.service_spec))
     return "svc_name, svc_namespace or service_spec is missing";
   return { name, namespace, object: value.service_spec };
 }
 
 /** `port` in the contract of the broker is `dst_port` in its source: both are taken. */
 export function readAuditVerdict(value: unknown): AuditVerdict | string {
-  if (!isFields(value)) return "no JSON object";
+  if (!isMapping(value)) return "no JSON object";
   const [policyName, verdict] = [textIn(value, "policy_name"), textIn(value, "verdict")];
   if (policyName === undefined || verdict === undefined) return "policy_name or verdict is missing";
   const end = (side: "src" | "dst") => {
@@ -191,7 +188,7 @@ const SYSCALL = /^[a-z0-9_]{1,64}$/;
 const MOST_SYSCALLS = 1024;
 
 export function readSyscallRow(value: unknown): SyscallRow | string {
-  if (!isFields(value)) return "no JSON object";
+  if (!isMapping(value)) return "no JSON object";
   const name = textIn(value, "pod_name");
   const list =
     typeof value.syscalls === "string"

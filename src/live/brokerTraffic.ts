@@ -16,10 +16,11 @@ import type { LoggedParties, LoggedParty } from "../flow/parties.ts";
 import { addStated } from "../flow/stated.ts";
 import { type Address, isIPv4, wordsOfAddress } from "../net/address.ts";
 import { hasPorts, isIcmp } from "../net/protocol.ts";
-import { type Instant, secondsOf } from "../net/time.ts";
+import { compareInstants, type Instant, secondsOf } from "../net/time.ts";
 import { type BrokerCluster, type End, Ends } from "./brokerEnds.ts";
 import { Replies } from "./brokerReplies.ts";
 import type { TrafficRow } from "./brokerRows.ts";
+import { append } from "./multimaps.ts";
 
 /** Where connections go. */
 export interface BrokerSink {
@@ -156,11 +157,7 @@ function firstOf({ source, destination, first }: Flow, other: Instant | undefine
   if (first === undefined || other === undefined) return first ?? other;
   const podsAt = (time: Instant) => [source, destination].filter((end) => ends.podOf(end, time) !== undefined).length;
   const [here, there] = [podsAt(first), podsAt(other)];
-  return there > here || (there === here && before(other, first)) ? other : first;
-}
-
-function before(a: Instant, b: Instant): boolean {
-  return a.seconds < b.seconds || (a.seconds === b.seconds && a.nanoseconds < b.nanoseconds);
+  return there > here || (there === here && compareInstants(other, first) < 0) ? other : first;
 }
 
 /** Stands for the dialled view of a connection whose backends are known: those are the connections. */
@@ -187,10 +184,7 @@ function joinServices(flows: readonly Flow[], { serviceIndex }: BrokerCluster, e
     if (target?.servicePort === undefined) continue;
     let leading = leadings.get(target.backends);
     if (leading === undefined) leadings.set(target.backends, (leading = leadingOf(target)));
-    const key = `${flow.source.key}|${flow.protocol}`;
-    const known = dialled.get(key);
-    if (known === undefined) dialled.set(key, [{ flow, leading }]);
-    else known.push({ flow, leading });
+    append(dialled, `${flow.source.key}|${flow.protocol}`, { flow, leading });
   }
   const consumed = new Set<Flow>();
   for (const flow of flows) {

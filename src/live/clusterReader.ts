@@ -5,6 +5,7 @@ import { sanitizeObject } from "../cluster/sanitize.ts";
 import { isReadable, policyGroup } from "../policy/readPolicies.ts";
 import { type ApiServer, pathOf, resourceName, type ServedKind } from "./apiServer.ts";
 import { LiveError } from "./liveError.ts";
+import { forEachAtOnce } from "./pool.ts";
 
 /** How messages name what comes from the API server. */
 const ORIGIN = "the cluster";
@@ -63,11 +64,10 @@ export async function readLiveCluster(api: ApiServer, namespace: string): Promis
   const silent: string[] = [];
   const kinds = [...CORE, ...chooseKinds(await api.kinds((apiVersion) => silent.push(apiVersion)))];
   const results: { objects: Record<string, unknown>[]; refused?: Refusal }[] = kinds.map(() => ({ objects: [] }));
-  const left = kinds.map((_, i) => i).reverse();
-  const worker = async () => {
-    for (let i = left.pop(); i !== undefined; i = left.pop()) results[i] = await readKind(api, kinds[i], namespace);
-  };
-  const [configMaps] = await Promise.all([readConfigMaps(api), ...Array.from({ length: AT_ONCE }, worker)]);
+  const reading = forEachAtOnce([...kinds.entries()], AT_ONCE, async ([i, kind]) => {
+    results[i] = await readKind(api, kind, namespace);
+  });
+  const [configMaps] = await Promise.all([readConfigMaps(api), reading]);
   const objects = [...results.flatMap((result) => result.objects), ...configMaps];
   const refusals = results.flatMap(({ refused }) => (refused === undefined ? [] : [refused]));
   return {

@@ -9,6 +9,11 @@ export function secondsOf({ seconds, nanoseconds }: Instant): number {
   return seconds + nanoseconds * 1e-9;
 }
 
+/** Orders moments, the earlier first. */
+export function compareInstants(a: Instant, b: Instant): number {
+  return a.seconds - b.seconds || a.nanoseconds - b.nanoseconds;
+}
+
 const RFC3339 = /^(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:\.(\d{1,9})\d*)?([Zz]|[+-]\d\d:\d\d)$/;
 
 /** Returns the moment of an RFC 3339 text (digits after the ninth decimal are dropped), or undefined. */

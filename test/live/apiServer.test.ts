@@ -3,7 +3,8 @@ import type { AddressInfo } from "node:net";
 import { afterEach, describe, expect, test } from "vitest";
 import { ApiServer, pathOf, resourceName, type ServedKind } from "../../src/live/apiServer.ts";
 import { readLiveCluster } from "../../src/live/clusterReader.ts";
-import { LiveError, type LiveFailure } from "../../src/live/liveError.ts";
+import type { LiveFailure } from "../../src/live/liveError.ts";
+import { failureOf } from "./failure.ts";
 
 /* An API server that a test makes up: what it serves, and what it does wrong. */
 
@@ -49,16 +50,6 @@ const failure = (status: number, message: string): Reply => ({
 });
 const missing = () => failure(404, "the server could not find the requested resource");
 const forbidden = (path: string) => failure(403, `${path} is forbidden: User "jane" cannot list it at the cluster scope`);
-
-async function failureOf(promise: Promise<unknown>): Promise<LiveError> {
-  const error = await promise.then(
-    () => new Error("no failure"),
-    (thrown) => thrown,
-  );
-  if (!(error instanceof LiveError)) throw error;
-  expect(error.message).not.toContain("\n");
-  return error;
-}
 
 const PODS: ServedKind = { apiVersion: "v1", kind: "Pod", resource: "pods", isNamespaced: true };
 const namesOf = (objects: readonly Value[]) => objects.map(({ metadata }) => (metadata as Value).name);

@@ -1,4 +1,4 @@
-import { type ManifestObject, placeOf } from "../../cluster/manifest.ts";
+import { isMapping, type ManifestObject, placeOf } from "../../cluster/manifest.ts";
 import { OBJECT_FIELDS, readMetadata } from "../metadata.ts";
 import type { PolicyRef } from "../model.ts";
 import { type Fields, type ObjectReader, quote } from "../objectReader.ts";
@@ -64,8 +64,4 @@ function readKeptMetadata(
 function textsOf(value: unknown): Record<string, string> {
   if (!isMapping(value)) return {};
   return Object.fromEntries(Object.entries(value).map(([key, text]) => [key, typeof text === "string" ? text : ""]));
-}
-
-function isMapping(value: unknown): value is Fields {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

@@ -4,3 +4,10 @@ export function addTo<Key, Item>(sets: Map<Key, Set<Item>>, key: Key, item: Item
   if (set === undefined) sets.set(key, new Set([item]));
   else set.add(item);
 }
+
+/** Adds an item to the list of a key. */
+export function append<Key, Item>(lists: Map<Key, Item[]>, key: Key, item: Item): void {
+  const list = lists.get(key);
+  if (list === undefined) lists.set(key, [item]);
+  else list.push(item);
+}
