@@ -4,10 +4,10 @@ import { NameTable } from "../flow/names.ts";
 import { LoggedParties } from "../flow/parties.ts";
 import { CaptureError } from "./captureError.ts";
 import { CaptureFile } from "./captureFile.ts";
-import { readRecords } from "./records.ts";
+import { type FlowLogOptions, readFlowLog } from "./logs/readFlowLog.ts";
 
 /** Returns the time of the newest record of all inputs, in epoch seconds. Files are read twice for it; a pipe cannot be. */
-export async function newestRecordTime(pcaps: readonly string[], flows: readonly string[]): Promise<number> {
+export async function newestRecordTime(pcaps: readonly string[], flows: readonly string[], options: FlowLogOptions = {}): Promise<number> {
   if ([...pcaps, ...flows].includes("-"))
     throw new CaptureError(
       "unreadable",
@@ -37,7 +37,7 @@ export async function newestRecordTime(pcaps: readonly string[], flows: readonly
   }
   for (const path of flows) {
     const table = new FlowTable();
-    await readRecords(path, { table, names: new NameTable(), parties: new LoggedParties(), hints: new L7Hints() });
+    await readFlowLog(path, { table, names: new NameTable(), parties: new LoggedParties(), hints: new L7Hints() }, options);
     for (let row = 0; row < table.size; row++) newest = Math.max(newest, table.lastSeconds(row) + table.lastNanoseconds(row) * 1e-9);
   }
   return newest;

@@ -6,6 +6,7 @@ import { systemReason } from "./byteSource.ts";
 import { CaptureError } from "./captureError.ts";
 import { CaptureFile } from "./captureFile.ts";
 import type { PacketSink } from "./captureFormat.ts";
+import type { Gap } from "./gaps.ts";
 import { PacketDecoder } from "./packetDecoder.ts";
 import { CUT, MALFORMED, ORPHAN_FRAGMENT, SKIP_REASONS, TOO_DEEP } from "./skipReasons.ts";
 
@@ -21,6 +22,10 @@ export interface InputSummary {
   readonly bytes: number;
   readonly skipped: Readonly<Record<string, number>>;
   readonly warnings: readonly string[];
+  /** What it never held, as it says itself. */
+  readonly gaps: readonly Gap[];
+  /** Records of a log that are faulty. */
+  readonly faults?: number;
 }
 
 /** Called now and then with the number of bytes read so far. */
@@ -201,6 +206,11 @@ function summarize(capture: OpenCapture): InputSummary {
       );
   }
   const dropped = "dropped" in parser ? Number(parser.dropped) : 0;
-  if (dropped > 0) warnings.push(`the capturing program lost ${dropped} packets: connections may be missing`);
-  return { name, format: parser.format, records: parser.packets, packets: parser.packets, bytes: parser.bytes, skipped, warnings };
+  const gaps: Gap[] = [];
+  if (dropped > 0) {
+    warnings.push(`the capturing program lost ${dropped} packets: connections may be missing`);
+    gaps.push({ kind: "lost", count: dropped, message: `the capturing program lost ${dropped} packets` });
+  }
+  if (parser.damage !== undefined) gaps.push({ kind: "truncated", count: null, message: parser.damage });
+  return { name, format: parser.format, records: parser.packets, packets: parser.packets, bytes: parser.bytes, skipped, warnings, gaps };
 }

@@ -87,5 +87,5 @@ export function addBroker(
     notes.push(
       `${plural(read.outside, "row")} of the broker ${read.outside === 1 ? "lies" : "lie"} outside --since and --until by when it was first seen: such connections may still be made`,
     );
-  return { input: { name: answers.name, format: "broker", records: read.rows, packets: 0, bytes: 0, skipped, warnings }, notes };
+  return { input: { name: answers.name, format: "broker", records: read.rows, packets: 0, bytes: 0, skipped, warnings, gaps: [] }, notes };
 }

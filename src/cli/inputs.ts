@@ -1,9 +1,9 @@
 import { readFileSync, statSync } from "node:fs";
 import { text as readAll } from "node:stream/consumers";
 import { systemReason } from "../capture/byteSource.ts";
+import type { FlowLogOptions } from "../capture/logs/readFlowLog.ts";
 import { newestRecordTime } from "../capture/newest.ts";
 import { expandInputs, type InputSummary, readCaptures } from "../capture/observation.ts";
-import { readRecords } from "../capture/records.ts";
 import { LINK_TYPE, OUTSIDE_WINDOW, SKIP_REASONS } from "../capture/skipReasons.ts";
 import { isPolicyObject } from "../cluster/cni.ts";
 import { type ManifestObject, readManifestFiles } from "../cluster/manifest.ts";
@@ -36,9 +36,20 @@ export interface Traffic {
 export interface TrafficFlags {
   readonly pcap: readonly string[];
   readonly flows: readonly string[];
+  readonly flowFormat?: string | undefined;
+  readonly flowFields?: string | undefined;
   readonly since?: string | undefined;
   readonly until?: string | undefined;
   readonly dns?: string | undefined;
+}
+
+/** How flow logs are to be read. */
+function logOptionsOf({ flowFormat, flowFields }: TrafficFlags): FlowLogOptions {
+  const fields = flowFields
+    ?.replace(/[${}]/g, "")
+    .trim()
+    .split(/[\s,]+/);
+  return { format: flowFormat, fields };
 }
 
 /** Standard input can be one input only. */
@@ -76,7 +87,11 @@ export async function loadTraffic(
     inputs.push(...read.inputs);
     hints = read.decoder.hints;
   }
-  for (const path of flows) inputs.push(await readRecords(path, { table, names, parties, hints, ...bounds }));
+  if (flows.length > 0) {
+    const { readFlowLog } = await import("../capture/logs/readFlowLog.ts");
+    const options = logOptionsOf(flags);
+    for (const path of flows) inputs.push(await readFlowLog(path, { table, names, parties, hints, everyRequest, ...bounds }, options));
+  }
   for (const input of inputs) refuseUnusable(input);
   if (broker === undefined) return { table, names, parties, hints, inputs, notes: [] };
   const { input, notes } = addBroker(broker, cluster, { table, parties, ...bounds });
@@ -84,16 +99,17 @@ export async function loadTraffic(
 }
 
 /** An input of which nothing can be used is an error, not an empty answer: "nothing would be dropped" would be false. */
-function refuseUnusable({ name, format, records, packets, skipped, warnings }: InputSummary): void {
-  const left = Object.entries(skipped).reduce((sum, [reason, count]) => sum + (reason === SKIP_REASONS[OUTSIDE_WINDOW] ? 0 : count), 0);
-  if (records === 0 && format === "records" && left > 0) {
-    throw new UsageError(
-      `${name}: no line of it is a flow record (${warnings[0]}): \`records\` are JSON Lines with srcIp, dstIp, protocol and dstPort`,
-    );
-  }
+function refuseUnusable({ name, format, records, packets, skipped, warnings, faults }: InputSummary): void {
+  const isLog = faults !== undefined;
+  if (records === 0 && isLog && faults > 0)
+    throw new UsageError(`${name}: not one record of it can be used as ${format} (${warnings[0]}); --flow-format names another format`);
   if (records === 0 && warnings.length > 0) throw new UsageError(`${name}: nothing of it could be read: ${warnings[0]}`);
-  if (records === 0 && format === "records" && left === 0 && skipped[SKIP_REASONS[OUTSIDE_WINDOW]] === undefined)
-    throw new UsageError(`${name}: no flow record in it`);
+  if (records === 0 && isLog && skipped[SKIP_REASONS[OUTSIDE_WINDOW]] === undefined)
+    throw new UsageError(
+      `${name}: no flow record in it (${format}${Object.entries(skipped)
+        .map(([reason, count]) => `; ${count} left out: ${reason}`)
+        .join("")})`,
+    );
   if (packets > 0 && skipped[SKIP_REASONS[LINK_TYPE]] === packets)
     throw new UsageError(`${name}: ${warnings[0] ?? "its link type is not supported"}`);
 }
@@ -112,7 +128,7 @@ async function timeBounds(
   let newest: number | undefined;
   const origin = {
     name: isLive ? "now" : "the newest record",
-    seconds: async () => (newest ??= isLive ? Date.now() / 1000 : await newestRecordTime(pcaps, flows)),
+    seconds: async () => (newest ??= isLive ? Date.now() / 1000 : await newestRecordTime(pcaps, flows, logOptionsOf(flags))),
   };
   for (const name of ["since", "until"] as const) {
     const text = flags[name];

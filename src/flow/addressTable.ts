@@ -42,6 +42,12 @@ export class AddressTable {
     return address;
   }
 
+  /** Returns the id of the same address without a tag, giving it one where it has none. */
+  plainOf(id: number): number {
+    const tuples = this.#tuples;
+    return this.intern(tuples.get(id, 0), tuples.get(id, 1), tuples.get(id, 2), tuples.get(id, 3), 0);
+  }
+
   tagOf(id: number): number {
     return this.#tuples.get(id, 4);
   }

@@ -1,11 +1,17 @@
 import { isIcmp } from "../net/protocol.ts";
+import { canonicalEnds } from "./canonicalEnds.ts";
+import { reconcile, type Tally } from "./coarse.ts";
+import { findCopies, reporters } from "./copies.ts";
 import { type Directions, findDirections, type Surroundings } from "./direction.ts";
 import {
+  CLOUD_DENIED,
   type FlowTable,
   icmpCodeOf,
   icmpTypeOf,
   KIND,
+  LOGGED,
   NO_SOURCE_PORT,
+  NOT_TOLD,
   PERHAPS_REPLY,
   RECORDS,
   REUSED_ADDRESS,
@@ -29,8 +35,6 @@ const PORT_PAIR = 5; // dialled port in the high half, destination port (or ICMP
 const PROTOCOL = 6;
 const KEY_WIDTH = 7;
 
-/** Stands for an ICMP type and code that a log does not tell; 255 is reserved for them (IANA ICMP parameters). */
-export const NOT_TOLD = 255;
 /** Rows that may be a reply, and others. */
 const [DOUBTFUL, SURE] = [1, 2];
 /** No connection was counted yet. */
@@ -62,6 +66,8 @@ export class Connections {
   readonly doubts: number[] = [];
   /** Whether `count` is how often the connection was made, and not only that it was. */
   readonly isTallied: boolean[] = [];
+  /** Whether a cloud's own firewall, which is no network policy, denied any of them. */
+  readonly isCloudDenied: boolean[] = [];
   /** Whether a log stated any of them: without a verdict of the log, that there was no answer says nothing. */
   readonly isStated: boolean[] = [];
   /** A flow-table row with L7 hints, or -1; where several rows have some, the first. */
@@ -153,6 +159,7 @@ export class Connections {
       this.isTallied.push(true);
       this.doubts.push(0);
       this.isStated.push(false);
+      this.isCloudDenied.push(false);
       this.hintRow.push(-1);
       this.arrivesFrom.push(-1);
       this.sourcePort.push(NO_PORT);
@@ -171,6 +178,26 @@ export class Connections {
     const own = isShared ? [...before] : (before as number[]);
     own[outcome] += times;
     this.attempts[i] = own;
+  }
+
+  /** Returns what was counted of connection `i` so far. */
+  tallyOf(i: number): Tally {
+    const isTimed = !Number.isNaN(this.firstSeconds[i]);
+    return {
+      format: "",
+      attempts: [...this.attempts[i]],
+      packets: this.packets[i],
+      bytes: this.bytes[i],
+      first: isTimed ? this.firstSeconds[i] : Number.NEGATIVE_INFINITY,
+      last: isTimed ? this.lastSeconds[i] : Number.POSITIVE_INFINITY,
+    };
+  }
+
+  setTally(i: number, { attempts, packets, bytes }: Pick<Tally, "attempts" | "packets" | "bytes">): void {
+    this.attempts[i] = attempts;
+    this.count[i] = attempts.reduce((sum, count) => sum + count, 0);
+    this.packets[i] = packets;
+    this.bytes[i] = bytes;
   }
 
   addHintRow(i: number, row: number): void {
@@ -216,17 +243,37 @@ export function connect(
   const directions = findDirections(table, surroundings);
   const views = new NatViews(table, directions, surroundings);
   const connections = new Connections();
+  const ends = canonicalEnds(table, parties);
+  const standing = (id: number) => ends?.[id] ?? id;
+  const isMixed = reporters(table) > 1;
+  if (isMixed) {
+    const copies = findCopies(table, directions, standing);
+    for (const [row, copy] of copies.pairs) views.join(row, copy);
+    if (copies.leftOut > 0)
+      connections.warnings.push(
+        `${copies.leftOut} records share addresses and ports with over 64 others: what several inputs tell of them may be counted twice`,
+      );
+  }
   if (views.leftOut > 0)
     connections.warnings.push(
       `${views.leftOut} connections share a socket or sequence number with over 64 others: not all their views before and after NAT were compared`,
     );
-  const adder = new ConnectionAdder(connections, table, directions, views, hints, parties);
+  const adder = new ConnectionAdder(connections, table, directions, views, hints, parties, standing);
   const groups = views.groups();
+  const coarse: number[] = [];
   for (let row = 0; row < table.size; row++) {
-    if (views.isAlone(row)) adder.addAlone(row);
+    if (isMixed && isCoarse(table, row)) coarse.push(row);
+    else if (views.isAlone(row)) adder.addAlone(row);
     else if (views.rootOf(row) === row) adder.add(groups.get(row)!);
   }
+  if (coarse.length > 0) adder.addCoarse(coarse);
   return connections;
+}
+
+/** Reports whether a row does not tell one connection from the next, so that reporters' rows can be compared by their counts alone. */
+function isCoarse(table: FlowTable, row: number): boolean {
+  const kind = table.get(row, KIND);
+  return (kind & LOGGED) !== 0 && ((kind & NO_SOURCE_PORT) !== 0 || isIcmp(kind & 255));
 }
 
 /** Adds connections one by one, each given by the rows that are its views. */
@@ -237,6 +284,7 @@ class ConnectionAdder {
   readonly #views: NatViews;
   readonly #hints: { has(row: number): boolean };
   readonly #parties: LoggedParties;
+  readonly #standing: (id: number) => number;
   readonly #evidence = new Evidence();
 
   constructor(
@@ -246,8 +294,10 @@ class ConnectionAdder {
     views: NatViews,
     hints: { has(row: number): boolean },
     parties: LoggedParties,
+    standing: (id: number) => number,
   ) {
     this.#parties = parties;
+    this.#standing = standing;
     this.#connections = connections;
     this.#table = table;
     this.#directions = directions;
@@ -263,6 +313,7 @@ class ConnectionAdder {
     this.#evidence.reset();
     this.#evidence.gather(table, row, side);
     this.#addRow(i, row);
+    this.#addGaps(i, table.get(row, STATE));
     const a = table.packetsOf(row, 0);
     const b = table.packetsOf(row, 1);
     this.#count(i, row, a + b, (a > 0 ? table.bytesOf(row, 0) : 0) + (b > 0 ? table.bytesOf(row, 1) : 0));
@@ -290,7 +341,9 @@ class ConnectionAdder {
     const evidence = this.#evidence;
     evidence.reset();
     let [sent, sentBytes, returned, returnedBytes] = [0, 0, 0, 0];
+    let gaps = UNCOUNTED | UNTALLIED;
     for (const row of rows) {
+      gaps &= table.get(row, STATE);
       const side = initiator[row];
       evidence.gather(table, row, side);
       // Each packet once: a direction counts as often as the view that saw most of it.
@@ -299,13 +352,53 @@ class ConnectionAdder {
       if (back > returned) [returned, returnedBytes] = [back, table.bytesOf(row, 1 - side)];
       this.#addRow(i, row);
     }
+    this.#addGaps(i, gaps);
     this.#count(i, sourceRow, sent + returned, sentBytes + returnedBytes);
+  }
+
+  /** Adds rows that cannot be told apart from other reporters' one by one. */
+  addCoarse(rows: readonly number[]): void {
+    const connections = this.#connections;
+    const table = this.#table;
+    const { initiator } = this.#directions;
+    const byConnection = new Map<number, Map<number, Tally>>();
+    const gaps = new Map<number, number>();
+    for (const row of rows) {
+      const i = this.#intern(row, row, this.#views.isDialled(row) ? row : -1);
+      let tallies = byConnection.get(i);
+      if (tallies === undefined) {
+        byConnection.set(i, (tallies = new Map()));
+        if (connections.count[i] > 0) tallies.set(-1, connections.tallyOf(i));
+      }
+      const origin = table.originOf(row);
+      let tally = tallies.get(origin);
+      if (tally === undefined) tallies.set(origin, (tally = emptyTally(table.origins.formatOf(origin))));
+      gaps.set(i, (gaps.get(i) ?? (tallies.has(-1) ? 0 : UNCOUNTED | UNTALLIED)) & table.get(row, STATE));
+      this.#evidence.reset();
+      this.#evidence.gather(table, row, initiator[row]);
+      if (this.#evidence.isStated) connections.isStated[i] = true;
+      const kind = table.get(row, KIND);
+      tally.attempts[classify(kind & 255, this.#evidence)] += this.#timesOf(row);
+      tally.packets += table.packetsOf(row, 0) + table.packetsOf(row, 1);
+      tally.bytes += table.bytesOf(row, 0) + table.bytesOf(row, 1);
+      const isTimed = (table.get(row, STATE) & UNTIMED) === 0;
+      tally.first = Math.min(tally.first, isTimed ? table.firstSeconds(row) : Number.NEGATIVE_INFINITY);
+      tally.last = Math.max(tally.last, isTimed ? table.lastSeconds(row) : Number.POSITIVE_INFINITY);
+      this.#addRow(i, row);
+      connections.sourcePort[i] = SEVERAL_PORTS;
+    }
+    for (const [i, missing] of gaps) this.#addGaps(i, missing);
+    for (const [i, tallies] of byConnection) connections.setTally(i, reconcile([...tallies.values()]));
+  }
+
+  #timesOf(row: number): number {
+    return (this.#table.get(row, KIND) & NO_SOURCE_PORT) !== 0 ? this.#table.get(row, RECORDS) : 1;
   }
 
   #count(i: number, sourceRow: number, packets: number, bytes: number): void {
     const connections = this.#connections;
     const kind = this.#table.get(sourceRow, KIND);
-    const times = (kind & NO_SOURCE_PORT) !== 0 ? this.#table.get(sourceRow, RECORDS) : 1;
+    const times = this.#timesOf(sourceRow);
     connections.count[i] += times;
     connections.packets[i] += packets;
     connections.bytes[i] += bytes;
@@ -327,9 +420,9 @@ class ConnectionAdder {
     const destination = table.addressId(endRow, end);
     const stated = viaRow < 0 ? this.#parties.get(table.addresses.tagOf(destination)).via : undefined;
     return this.#connections.intern(
-      table.addressId(sourceRow, start),
+      this.#standing(table.addressId(sourceRow, start)),
       epochOf(table, sourceRow, start),
-      destination,
+      this.#standing(destination),
       epochOf(table, endRow, end),
       viaRow < 0 ? (stated?.addressId ?? -1) : table.addressId(viaRow, viaSide),
       viaRow < 0 ? (stated?.port ?? 0) : table.portOf(viaRow, viaSide),
@@ -338,18 +431,27 @@ class ConnectionAdder {
     );
   }
 
+  /** What no reporter of a connection counts is missing in its sums. */
+  #addGaps(i: number, gaps: number): void {
+    if ((gaps & UNCOUNTED) !== 0) this.#connections.isCounted[i] = false;
+    if ((gaps & UNTALLIED) !== 0) this.#connections.isTallied[i] = false;
+  }
+
   #addRow(i: number, row: number): void {
     const connections = this.#connections;
     const table = this.#table;
     const state = table.get(row, STATE);
     if ((state & UNTIMED) === 0)
       connections.span(i, table.firstSeconds(row), table.firstNanoseconds(row), table.lastSeconds(row), table.lastNanoseconds(row));
-    if ((state & UNCOUNTED) !== 0) connections.isCounted[i] = false;
     connections.doubts[i] |= (state & PERHAPS_REPLY) === 0 ? SURE : DOUBTFUL;
-    if ((state & UNTALLIED) !== 0) connections.isTallied[i] = false;
+    if ((state & CLOUD_DENIED) !== 0) connections.isCloudDenied[i] = true;
     if (this.#directions.isSeen[row] === 1) connections.isSeen[i] = true;
     if (this.#hints.has(row)) connections.addHintRow(i, row);
   }
+}
+
+function emptyTally(format: string): Tally {
+  return { format, attempts: [...NO_ATTEMPTS], packets: 0, bytes: 0, first: Number.POSITIVE_INFINITY, last: Number.NEGATIVE_INFINITY };
 }
 
 function epochOf(table: FlowTable, row: number, side: number): number {

@@ -9,10 +9,13 @@ import {
   KIND,
   ONE_WAY,
   OPENED,
+  ORDER_UNSURE,
+  PERHAPS_REPLY,
   PROHIBITED_BY_ERROR,
   REFUSED_BY_ERROR,
   SPOKE,
   STATE,
+  SYNCED,
   UNREACHED_BY_ERROR,
   UNTIMED,
 } from "./flowTable.ts";
@@ -87,7 +90,10 @@ function seenInitiator(kind: number, state: number): number {
   if (opened !== 0) return (state & B_BEGAN) !== 0 ? 1 : 0;
   const accepted = state & (ACCEPTED | (ACCEPTED << 1));
   if (accepted === ACCEPTED) return 1;
-  return accepted === ACCEPTED << 1 ? 0 : -1;
+  if (accepted === ACCEPTED << 1) return 0;
+  // Both sides sent SYN and ACK, and the log tells which one sent first.
+  const both = SYNCED | (SYNCED << 1);
+  return (state & both) === both && (state & ORDER_UNSURE) === 0 ? firstSender(state) : -1;
 }
 
 function firstSender(state: number): number {
@@ -205,7 +211,10 @@ class Inference {
     const state = table.get(row, STATE);
     const protocol = kind & 255;
     if ((kind & ONE_WAY) !== 0) return (kind & INITIATOR_IS_B) !== 0 ? 1 : 0;
-    if (isIcmp(protocol) || !hasPorts(protocol)) return firstSender(state);
+    if (isIcmp(protocol) || !hasPorts(protocol)) {
+      if ((state & ORDER_UNSURE) !== 0) table.setState(row, PERHAPS_REPLY);
+      return firstSender(state);
+    }
     const servesA = this.#isKnownServer(row, 0);
     if (servesA !== this.#isKnownServer(row, 1)) return servesA ? 1 : 0;
     const servedA = this.#wasSeenServing(row, 0);
@@ -224,11 +233,17 @@ class Inference {
     const a = peers.of(row, 0);
     const b = peers.of(row, 1);
     if (a !== b && Math.max(a, b) > 1) return a > b ? 1 : 0;
-    const first = firstSender(table.get(row, STATE));
-    if ((table.get(row, KIND) & 255) === UDP && startOf(table, row) >= this.#start + WELL_AFTER_SECONDS) return first;
+    const state = table.get(row, STATE);
+    const first = firstSender(state);
+    const isOrdered = (state & ORDER_UNSURE) === 0;
+    const isNew = startOf(table, row) >= this.#start + WELL_AFTER_SECONDS;
+    if ((table.get(row, KIND) & 255) === UDP && isOrdered && isNew) return first;
     const portA = table.portOf(row, 0);
     const portB = table.portOf(row, 1);
-    if (portA === portB) return first;
+    if (portA === portB) {
+      if (!isOrdered) table.setState(row, PERHAPS_REPLY);
+      return first;
+    }
     return portA < portB ? 1 : 0;
   }
 

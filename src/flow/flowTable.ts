@@ -1,4 +1,6 @@
+import { isIcmp } from "../net/protocol.ts";
 import { AddressTable } from "./addressTable.ts";
+import { Origins } from "./origins.ts";
 
 /*
  * One row a connection, in typed arrays: no object a packet and none a connection.
@@ -51,6 +53,11 @@ export const UNTIMED = 1 << 21; // a log gave no time
 export const UNJUDGED = 1 << 22; // a log gave no verdict
 export const PERHAPS_REPLY = 1 << 24; // a log may have stored a reply as a connection of its own
 export const UNTALLIED = 1 << 23; // a log keeps one record however often the connection was made
+export const SYNCED = 1 << 25; // of a pair: sent SYN, and ACK in the same or another packet
+export const ORDER_UNSURE = 1 << 27; // which side of a log's halves sent first is not told
+export const DENIAL_DECIDES = 1 << 28; // a log that sees several points of the way said deny: allowed at another is not arrived
+export const NO_ANSWER = 1 << 29; // a log that sees both directions says that nothing came back
+export const CLOUD_DENIED = 1 << 30; // a cloud's own firewall denied it, and no network policy
 
 /** KIND bits beside the protocol number (0..255). */
 export const WORDS_ARE_IDS = 1 << 8;
@@ -63,8 +70,14 @@ export const DIRECTED = 1 << 12;
 export const NO_SOURCE_PORT = 1 << 11;
 /** A record without source port that a log says was denied: what was allowed there is a row of its own, so that each is counted. */
 export const STATED_DENIED = 1 << 13;
+/** A row of a log. Its bits from ORIGIN_SHIFT on are who reported it (see Origins); ICMP, which needs them, has that in PORTS. */
+export const LOGGED = 1 << 14;
+export const ORIGIN_SHIFT = 16;
 const ICMP_TYPE_SHIFT = 16;
 const ICMP_CODE_SHIFT = 24;
+
+/** Stands for an ICMP type and code that a log does not tell; 255 is reserved for them (IANA ICMP parameters). */
+export const NOT_TOLD = 255;
 
 /** Returns the KIND of ICMP messages of a type and code. Echo replies are filed under their request. */
 export function icmpKind(protocol: number, type: number, code: number): number {
@@ -89,6 +102,7 @@ export interface AddressEpochs {
 /** Connections by 5-tuple. Rows are numbered from 0 in order of first appearance. */
 export class FlowTable {
   readonly addresses: AddressTable;
+  readonly origins = new Origins();
   cells = new Int32Array(2048 * WIDTH);
   size = 0;
   /** The side that sent the packet of the latest `locate`: 0 for A, 1 for B. */
@@ -325,6 +339,13 @@ export class FlowTable {
       latest[place] = at;
     }
     this.#ids = ids;
+  }
+
+  /** Returns who reported a row: 0 for captures. */
+  originOf(row: number): number {
+    const kind = this.cells[row * WIDTH + KIND];
+    if ((kind & LOGGED) === 0) return 0;
+    return isIcmp(kind & 255) ? this.portOf(row, 0) : kind >>> ORIGIN_SHIFT;
   }
 
   portOf(row: number, side: number): number {

@@ -1,6 +1,6 @@
 import { hasPorts, TCP } from "../net/protocol.ts";
 import type { Directions, Surroundings } from "./direction.ts";
-import { type FlowTable, HAS_ISN, ISN, KIND, NO_SOURCE_PORT, ONE_WAY, STATE } from "./flowTable.ts";
+import { type FlowTable, HAS_ISN, ISN, KIND, LOGGED, NO_SOURCE_PORT, STATE } from "./flowTable.ts";
 import { TupleTable } from "./tupleTable.ts";
 
 /** Views of one connection begin together: translation takes microseconds, clocks of merged captures differ by more. */
@@ -183,6 +183,14 @@ export class NatViews {
       addresses.addressOf(table.addressId(other, 1 - y)),
       table.portOf(other, 1 - y),
     );
+  }
+
+  /** Makes a row that another reporter made of a connection one of its views. */
+  join(row: number, copy: number): void {
+    const [a, b] = [this.rootOf(row), this.rootOf(copy)];
+    this.#parent[Math.max(a, b)] = Math.min(a, b);
+    this.flags[row] |= JOINED;
+    this.flags[copy] |= JOINED;
   }
 
   #unite(table: FlowTable, directions: Directions, row: number, other: number): void {
@@ -432,7 +440,7 @@ function overlap(table: FlowTable, row: number, other: number): boolean {
 }
 
 function isLogged(table: FlowTable, row: number): boolean {
-  return (table.get(row, KIND) & ONE_WAY) !== 0;
+  return (table.get(row, KIND) & LOGGED) !== 0;
 }
 
 function endsAtPod(table: FlowTable, { initiator }: Directions, surroundings: Surroundings, row: number): boolean {

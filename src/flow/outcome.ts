@@ -1,9 +1,12 @@
 import { ICMP, ICMPV6, SCTP, TCP, UDP } from "../net/protocol.ts";
 import {
   ACCEPTED,
+  CLOUD_DENIED,
+  DENIAL_DECIDES,
   ERROR_SENT_TO_B,
   type FlowTable,
   KIND,
+  NO_ANSWER,
   ONE_WAY,
   OPENED,
   PROHIBITED_BY_ERROR,
@@ -12,6 +15,7 @@ import {
   SPOKE,
   STATE,
   STATED_ALLOWED,
+  SYNCED,
   UNJUDGED,
   UNREACHED_BY_ERROR,
 } from "./flowTable.ts";
@@ -27,6 +31,7 @@ const UNANSWERED = 2;
 const DROPPED = 3;
 export const UNKNOWN = 4;
 
+const LOGGED_WORDS = STATED_ALLOWED | UNJUDGED | DENIAL_DECIDES | NO_ANSWER | CLOUD_DENIED;
 const ERRORS = REFUSED_BY_ERROR | UNREACHED_BY_ERROR | PROHIBITED_BY_ERROR;
 
 /**
@@ -36,11 +41,13 @@ const ERRORS = REFUSED_BY_ERROR | UNREACHED_BY_ERROR | PROHIBITED_BY_ERROR;
 export class Evidence {
   initiatorBits = 0;
   responderBits = 0;
-  /** REFUSED_BY_ERROR and the like, where the error answered the initiator; STATED_ALLOWED. */
+  /** REFUSED_BY_ERROR and the like, where the error answered the initiator; what logs say. */
   errors = 0;
   bothSent = false;
   /** Whether a log stated the connection, its initiator included. */
   isStated = false;
+  /** Whether there is more than what logs stated: packets, or halves with what each side did. */
+  isSeen = false;
 
   reset(): void {
     this.initiatorBits = 0;
@@ -48,27 +55,41 @@ export class Evidence {
     this.errors = 0;
     this.bothSent = false;
     this.isStated = false;
+    this.isSeen = false;
   }
 
   /** Adds what a row shows. */
   gather(table: FlowTable, row: number, initiator: number): void {
     const state = table.get(row, STATE);
-    this.initiatorBits |= state >>> initiator;
+    const isOneWay = (table.get(row, KIND) & ONE_WAY) !== 0;
+    const isStated = isOneWay && (state & (OPENED | (OPENED << 1))) !== 0;
+    if (isStated) this.isStated = true;
+    else this.isSeen = true;
+    // That a log states an initiator is not that its SYN was seen.
+    this.initiatorBits |= (isStated ? state & ~(OPENED | (OPENED << 1)) : state) >>> initiator;
     this.responderBits |= state >>> (1 - initiator);
     const answered = (state & ERROR_SENT_TO_B) !== 0 ? 1 : 0;
-    if (answered === initiator || (table.get(row, KIND) & ONE_WAY) !== 0) this.errors |= state & ERRORS;
-    this.errors |= state & (STATED_ALLOWED | UNJUDGED);
-    if ((table.get(row, KIND) & ONE_WAY) !== 0 && (state & (OPENED | (OPENED << 1))) !== 0) this.isStated = true;
+    if (answered === initiator || isOneWay) this.errors |= state & ERRORS;
+    this.errors |= state & LOGGED_WORDS;
     if (table.packetsOf(row, 0) > 0 && table.packetsOf(row, 1) > 0) this.bothSent = true;
   }
 }
 
 /** Returns the index in OUTCOMES of how a connection ended. */
 export function classify(protocol: number, evidence: Evidence): number {
-  const { initiatorBits, responderBits, errors, bothSent } = evidence;
-  if ((errors & STATED_ALLOWED) !== 0) return ESTABLISHED;
+  const { responderBits, errors } = evidence;
+  if ((errors & STATED_ALLOWED) !== 0 && (errors & DENIAL_DECIDES) === 0) return ESTABLISHED;
+  const seen = evidence.isSeen ? classifySeen(protocol, evidence) : UNKNOWN;
+  if (!evidence.isStated) return seen !== ESTABLISHED && (errors & CLOUD_DENIED) !== 0 ? DROPPED : seen;
+  if (seen === ESTABLISHED || (responderBits & ACCEPTED) !== 0) return ESTABLISHED;
   // A log without a verdict says that there was traffic, and nothing of its end.
-  if (evidence.isStated) return (errors & PROHIBITED_BY_ERROR) !== 0 && (errors & UNJUDGED) === 0 ? DROPPED : UNKNOWN;
+  if ((errors & PROHIBITED_BY_ERROR) !== 0 && (errors & UNJUDGED) === 0) return DROPPED;
+  if ((responderBits & RESET) !== 0) return REFUSED;
+  return (errors & NO_ANSWER) !== 0 ? UNANSWERED : seen;
+}
+
+/** The same by packets, or by what a log says that each side did. */
+function classifySeen(protocol: number, { initiatorBits, responderBits, errors, bothSent }: Evidence): number {
   const refused = (errors & REFUSED_BY_ERROR) !== 0;
   const prohibited = (errors & PROHIBITED_BY_ERROR) !== 0;
   const unreached = (errors & UNREACHED_BY_ERROR) !== 0;
@@ -77,6 +98,8 @@ export function classify(protocol: number, evidence: Evidence): number {
     case TCP:
     case SCTP: {
       if ((responderBits & ACCEPTED) !== 0) return ESTABLISHED;
+      // Either side of a connection that came about sends both SYN and ACK, together or one after the other.
+      if (((initiatorBits | responderBits) & SYNCED) !== 0) return ESTABLISHED;
       if ((initiatorBits & OPENED) === 0)
         return (initiatorBits & responderBits & SPOKE) !== 0 ? ESTABLISHED : failure >= 0 ? failure : UNKNOWN;
       // Only one half of the connection was captured, but it went on after the SYN: the other half answered.

@@ -1,5 +1,5 @@
 import { EVERYTHING, type LabelSelector } from "../cluster/selector.ts";
-import { NOT_TOLD } from "../flow/connections.ts";
+import { NOT_TOLD } from "../flow/flowTable.ts";
 import { hasPorts, isIcmp, protocolName, TRANSPORTS } from "../net/protocol.ts";
 import type { PodMatch, Policy, PolicyRef, PolicyTier, PortMatch, RuleList } from "../policy/model.ts";
 

@@ -1,21 +1,10 @@
 import type { Backend, Pod, Service } from "../cluster/objects.ts";
 import type { ServiceTarget } from "../cluster/services.ts";
-import { NOT_TOLD } from "../flow/connections.ts";
-import {
-  type FlowTable,
-  icmpKind,
-  NO_SOURCE_PORT,
-  PERHAPS_REPLY,
-  PROHIBITED_BY_ERROR,
-  STATED_ALLOWED,
-  UNCOUNTED,
-  UNJUDGED,
-  UNTALLIED,
-} from "../flow/flowTable.ts";
+import { type FlowTable, PERHAPS_REPLY, PROHIBITED_BY_ERROR, STATED_ALLOWED, UNCOUNTED, UNJUDGED, UNTALLIED } from "../flow/flowTable.ts";
+import { addStated } from "../flow/logged.ts";
 import type { LoggedParties, LoggedParty } from "../flow/parties.ts";
-import { addStated } from "../flow/stated.ts";
 import { type Address, isIPv4, wordsOfAddress } from "../net/address.ts";
-import { hasPorts, isIcmp } from "../net/protocol.ts";
+import { hasPorts } from "../net/protocol.ts";
 import { compareInstants, type Instant, secondsOf } from "../net/time.ts";
 import { type BrokerCluster, type End, Ends } from "./brokerEnds.ts";
 import { Replies } from "./brokerReplies.ts";
@@ -242,21 +231,19 @@ function emit(flow: Flow, ends: Ends, { table, parties }: BrokerSink): void {
   };
   const partyOf = (end: End): LoggedParty => (end.pod === undefined || ends.isOwner(end, flow.first) ? {} : { pod: end.pod, isSure: true });
   const dialled = via === undefined ? {} : { via: { addressId: idOf(via.address, {}), port: via.port } };
-  const kind = isIcmp(protocol)
-    ? icmpKind(protocol, NOT_TOLD, NOT_TOLD)
-    : protocol | (hasPorts(protocol) && sourcePort === 0 ? NO_SOURCE_PORT : 0);
   addStated(table, {
     source: idOf(flow.source.address, partyOf(flow.source)),
     destination: idOf(flow.destination.address, { ...partyOf(flow.destination), ...dialled }),
-    sourcePort: sourcePort === 0 ? port : sourcePort,
+    protocol,
+    sourcePort: sourcePort === 0 ? undefined : sourcePort,
     destinationPort: port,
-    kind,
+    origin: table.origins.of("broker", ""),
     bits:
       (flow.isDoubtful ? PERHAPS_REPLY : 0) |
       UNCOUNTED |
       UNTALLIED |
       (verdict === "allow" ? STATED_ALLOWED : verdict === "drop" ? PROHIBITED_BY_ERROR : UNJUDGED),
-    time: flow.first,
+    start: flow.first,
     packets: 0,
     bytes: 0,
   });

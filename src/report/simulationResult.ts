@@ -3,7 +3,7 @@ import type { Decision, Match } from "../evaluate/decision.ts";
 import type { Endpoint } from "../evaluate/endpoints.ts";
 import { peersOf } from "../evaluate/honoured.ts";
 import type { Ends, Simulation } from "../evaluate/simulation.ts";
-import { NOT_TOLD } from "../flow/connections.ts";
+import { NOT_TOLD } from "../flow/flowTable.ts";
 import type { L7Hints } from "../flow/hints.ts";
 import { hasPorts, isIcmp, protocolName } from "../net/protocol.ts";
 import { endpointLabel, placeLabel, policyLabel } from "./labels.ts";

@@ -2,9 +2,9 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect } from "vitest";
+import { readFlowLog } from "../../src/capture/logs/readFlowLog.ts";
 import { type InputSummary, readCaptures } from "../../src/capture/observation.ts";
 import type { PacketDecoder } from "../../src/capture/packetDecoder.ts";
-import { readRecords } from "../../src/capture/records.ts";
 import { SKIP_REASONS } from "../../src/capture/skipReasons.ts";
 import { type Connections, connect } from "../../src/flow/connections.ts";
 import type { Surroundings } from "../../src/flow/direction.ts";
@@ -41,7 +41,7 @@ export interface ReplayOptions {
   readonly everyRequest?: boolean;
 }
 
-const NOTHING_KNOWN: Surroundings = {
+export const NOTHING_KNOWN: Surroundings = {
   ownerKind: () => "other",
   isServing: () => false,
   isDialled: () => false,
@@ -152,14 +152,18 @@ export function replayRecords(text: string | Uint8Array, options: ReplayOptions 
     const parties = new LoggedParties();
     const hints = new L7Hints();
     const { since, until } = options;
-    const input = await readRecords(path, {
-      table,
-      names,
-      parties,
-      hints,
-      ...(since === undefined ? {} : { since }),
-      ...(until === undefined ? {} : { until }),
-    });
+    const input = await readFlowLog(
+      path,
+      {
+        table,
+        names,
+        parties,
+        hints,
+        ...(since === undefined ? {} : { since }),
+        ...(until === undefined ? {} : { until }),
+      },
+      { format: "records" },
+    );
     const connections = connect(table, options.surroundings ?? NOTHING_KNOWN, hints, parties);
     return {
       table,

@@ -7,11 +7,11 @@ import { profileOf } from "../../src/evaluate/profile.ts";
 import { Simulation } from "../../src/evaluate/simulation.ts";
 import { surroundingsOf } from "../../src/evaluate/surroundings.ts";
 import { connect } from "../../src/flow/connections.ts";
-import { FlowTable, NO_SOURCE_PORT, STATED_ALLOWED } from "../../src/flow/flowTable.ts";
+import { FlowTable, STATED_ALLOWED } from "../../src/flow/flowTable.ts";
 import { L7Hints } from "../../src/flow/hints.ts";
+import { addStated } from "../../src/flow/logged.ts";
 import { NameTable } from "../../src/flow/names.ts";
 import { LoggedParties } from "../../src/flow/parties.ts";
-import { addStated } from "../../src/flow/stated.ts";
 import { parseAddress, wordsOfAddress } from "../../src/net/address.ts";
 import { TCP } from "../../src/net/protocol.ts";
 
@@ -31,8 +31,8 @@ function judged(from: string, to: string) {
   const table = new FlowTable();
   const parties = new LoggedParties();
   const id = (ip: string) => table.addresses.intern(...wordsOfAddress(parseAddress(ip) as bigint), 0);
-  const ports = { sourcePort: 80, destinationPort: 80, kind: TCP | NO_SOURCE_PORT };
-  addStated(table, { source: id(from), destination: id(to), ...ports, bits: STATED_ALLOWED, time: undefined, packets: 0, bytes: 0 });
+  const flow = { destinationPort: 80, protocol: TCP, start: undefined, origin: 1 };
+  addStated(table, { source: id(from), destination: id(to), ...flow, bits: STATED_ALLOWED, packets: 0, bytes: 0 });
   const connections = connect(table, surroundingsOf(cluster), new L7Hints(), parties);
   const names = new NameTable();
   const resolver = new EndpointResolver(cluster, table.addresses, names, parties);

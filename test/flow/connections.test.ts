@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
+import { readFlowLog } from "../../src/capture/logs/readFlowLog.ts";
 import { readCaptures } from "../../src/capture/observation.ts";
-import { readRecords } from "../../src/capture/records.ts";
 import { connect } from "../../src/flow/connections.ts";
 import { FlowTable } from "../../src/flow/flowTable.ts";
 import { L7Hints } from "../../src/flow/hints.ts";
@@ -478,7 +478,7 @@ describe("captures and records in one observation", () => {
       async ([capture, log]) => {
         const { table, names } = { table: new FlowTable(), names: new NameTable() };
         await readCaptures([capture], table, names);
-        await readRecords(log, { table, names, parties: new LoggedParties(), hints: new L7Hints() });
+        await readFlowLog(log, { table, names, parties: new LoggedParties(), hints: new L7Hints() }, { format: "records" });
         expect(describeConnections(table, connect(table, surroundings({})))).toContain(`UDP ${B} > ${A}:53 x1 1p unknown ~`);
       },
     );

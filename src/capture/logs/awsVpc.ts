@@ -1,0 +1,197 @@
+import { countOf, epochOf, type Fields, integerOf, isAbsent, portOf, protocolOf } from "./fields.ts";
+import { BadRecord, type LineFormat, type LogContext, type LogHead, type ObjectFormat } from "./flowLog.ts";
+import type { LogSink } from "./logSink.ts";
+
+/*
+ * AWS VPC flow logs (Amazon VPC User Guide, "Flow log records"). A record is one direction of a 5-tuple at one network interface in
+ * one interval. ACCEPT and REJECT are words of security groups and network ACLs, which judge at the interface: a network policy
+ * judges within the node, before or after. So REJECT is a cloud's denial, and ACCEPT says nothing of how the connection ended.
+ */
+
+/** Version 2, in its order. */
+const DEFAULT_FIELDS =
+  "version account-id interface-id srcaddr dstaddr srcport dstport protocol packets bytes start end action log-status".split(" ");
+
+/** Fields without which a record is of no use. */
+const NEEDED = ["srcaddr", "dstaddr", "protocol"];
+
+/** Where the fields of a line stand; -1: the log does not have it. */
+interface Layout {
+  readonly width: number;
+  readonly source: number;
+  readonly destination: number;
+  readonly packetSource: number;
+  readonly packetDestination: number;
+  readonly sourcePort: number;
+  readonly destinationPort: number;
+  readonly protocol: number;
+  readonly packets: number;
+  readonly bytes: number;
+  readonly start: number;
+  readonly end: number;
+  readonly action: number;
+  readonly status: number;
+  readonly flags: number;
+  readonly interface: number;
+}
+
+function layoutOf(fields: readonly string[]): Layout {
+  const at = (name: string) => fields.indexOf(name);
+  const missing = NEEDED.filter((name) => at(name) < 0 && at(`pkt-${name}`) < 0);
+  if (missing.length > 0) throw new BadRecord(`the fields of the log lack ${missing.join(", ")} \`${fields.join(" ").slice(0, 200)}\``);
+  return {
+    width: fields.length,
+    source: at("srcaddr"),
+    destination: at("dstaddr"),
+    packetSource: at("pkt-srcaddr"),
+    packetDestination: at("pkt-dstaddr"),
+    sourcePort: at("srcport"),
+    destinationPort: at("dstport"),
+    protocol: at("protocol"),
+    packets: at("packets"),
+    bytes: at("bytes"),
+    start: at("start"),
+    end: at("end"),
+    action: at("action"),
+    status: at("log-status"),
+    flags: at("tcp-flags"),
+    interface: at("interface-id"),
+  };
+}
+
+/** Reports whether a line names fields: the header that files in S3 begin with. */
+function isHeader(line: string): boolean {
+  return /(^|\s)(pkt-)?srcaddr(\s|$)/.test(line) && /(^|\s)(pkt-)?dstaddr(\s|$)/.test(line);
+}
+
+/** A line that went through CloudWatch begins with when it was taken in. */
+const TAKEN_IN = /^\d{4}-\d\d-\d\dT[\d:.]+Z /;
+const DEFAULT_LINE =
+  /^\d+ (\d{12}|unknown|-) (eni-\S+|-) \S+ \S+ (\d+|-) (\d+|-) (\d+|-) (\d+|-) (\d+|-) \d+ \d+ \S+ (OK|NODATA|SKIPDATA)$/;
+
+export const awsVpc: LineFormat = {
+  name: "aws-vpc",
+  title: "AWS VPC flow log (text)",
+  unit: "line",
+  recognizes: ({ lines }: LogHead) => lines.length > 0 && (isHeader(lines[0]) || DEFAULT_LINE.test(lines[0].replace(TAKEN_IN, ""))),
+  open: ({ sink, fields }: LogContext) => {
+    let layout = layoutOf(fields ?? DEFAULT_FIELDS);
+    return {
+      read(line) {
+        if (line.charCodeAt(0) >= 0x61 && isHeader(line)) {
+          layout = layoutOf(line.trim().split(/\s+/));
+          return;
+        }
+        const cells = (line.charCodeAt(4) === 0x2d ? line.replace(TAKEN_IN, "") : line).split(" ");
+        if (cells.length !== layout.width)
+          throw new BadRecord(
+            `the line has not as many fields as the log names \`${cells.length} in place of ${layout.width}\`: --flow-fields tells which there are`,
+          );
+        addCells(cells, layout, sink);
+      },
+    };
+  },
+};
+
+function addCells(cells: readonly string[], layout: Layout, sink: LogSink): void {
+  const status = layout.status < 0 ? "OK" : cells[layout.status];
+  if (status !== "OK") return skip(status, sink);
+  const cell = (place: number) => (place < 0 ? undefined : cells[place]);
+  const source = cell(layout.packetSource);
+  const destination = cell(layout.packetDestination);
+  add(
+    {
+      source: isAbsent(source) ? cell(layout.source) : source,
+      destination: isAbsent(destination) ? cell(layout.destination) : destination,
+      sourcePort: cell(layout.sourcePort),
+      destinationPort: cell(layout.destinationPort),
+      protocol: cell(layout.protocol),
+      packets: cell(layout.packets),
+      bytes: cell(layout.bytes),
+      start: cell(layout.start),
+      end: cell(layout.end),
+      action: cell(layout.action),
+      flags: cell(layout.flags),
+      reporter: cell(layout.interface) ?? "",
+    },
+    sink,
+  );
+}
+
+/** NODATA: nothing went through the interface. SKIPDATA: AWS could not capture all of it. */
+function skip(status: string, sink: LogSink): void {
+  if (status === "SKIPDATA") {
+    sink.skip("SKIPDATA (records that AWS could not capture)");
+    sink.gap("lost", 1, (count) => `${count} intervals of an interface have records that AWS could not capture (SKIPDATA)`);
+  } else if (status === "NODATA") sink.skip("NODATA (an interval without traffic)");
+  else throw new BadRecord(`log-status is not OK, NODATA or SKIPDATA \`${status.slice(0, 40)}\``);
+}
+
+interface Values {
+  readonly source: unknown;
+  readonly destination: unknown;
+  readonly sourcePort: unknown;
+  readonly destinationPort: unknown;
+  readonly protocol: unknown;
+  readonly packets: unknown;
+  readonly bytes: unknown;
+  readonly start: unknown;
+  readonly end: unknown;
+  readonly action: unknown;
+  readonly flags: unknown;
+  readonly reporter: string;
+}
+
+function add(values: Values, sink: LogSink): void {
+  const protocol = protocolOf(values.protocol);
+  const { action } = values;
+  if (!isAbsent(action) && action !== "ACCEPT" && action !== "REJECT") throw new BadRecord(`action is not ACCEPT or REJECT \`${action}\``);
+  sink.half({
+    source: sink.end(values.source, "srcaddr"),
+    destination: sink.end(values.destination, "dstaddr"),
+    protocol,
+    sourcePort: portOf(values.sourcePort, "srcport"),
+    destinationPort: portOf(values.destinationPort, "dstport"),
+    start: epochOf(values.start, "start", 1),
+    end: epochOf(values.end, "end", 1),
+    packets: countOf(values.packets, "packets"),
+    bytes: countOf(values.bytes, "bytes"),
+    // The log sets SYN for the initiator and SYN with ACK for the responder, and never ACK alone.
+    tcpFlags: integerOf(values.flags, "tcp-flags", 255),
+    cloudDenied: action === "REJECT",
+    reporter: values.reporter,
+  });
+}
+
+const PARQUET_NEEDED = ["srcaddr", "dstaddr", "log_status"];
+
+/** The same from Parquet: names have underscores there. */
+export const awsVpcParquet: ObjectFormat = {
+  name: "aws-vpc",
+  title: "AWS VPC flow log (Parquet)",
+  unit: "object",
+  recognizes: ({ columns }: LogHead) => columns !== undefined && PARQUET_NEEDED.every((name) => columns.includes(name)),
+  open: ({ sink }: LogContext) => ({
+    read(row: Fields) {
+      const status = row.log_status;
+      if (typeof status === "string" && status !== "OK") return skip(status, sink);
+      add(
+        {
+          source: isAbsent(row.pkt_srcaddr) ? row.srcaddr : row.pkt_srcaddr,
+          destination: isAbsent(row.pkt_dstaddr) ? row.dstaddr : row.pkt_dstaddr,
+          sourcePort: row.srcport,
+          destinationPort: row.dstport,
+          protocol: row.protocol,
+          packets: row.packets,
+          bytes: row.bytes,
+          start: row.start,
+          end: row.end,
+          action: row.action,
+          flags: row.tcp_flags,
+          reporter: typeof row.interface_id === "string" ? row.interface_id : "",
+        },
+        sink,
+      );
+    },
+  }),
+};

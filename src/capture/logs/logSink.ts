@@ -1,0 +1,367 @@
+import {
+  ACCEPTED,
+  CLOUD_DENIED,
+  DENIAL_DECIDES,
+  type FlowTable,
+  NO_ANSWER,
+  PROHIBITED_BY_ERROR,
+  RESET,
+  STATED_ALLOWED,
+  UNCOUNTED,
+  UNJUDGED,
+} from "../../flow/flowTable.ts";
+import type { L7Hint, L7Hints } from "../../flow/hints.ts";
+import { addHalf, addStated, bitsOfFlags } from "../../flow/logged.ts";
+import type { NameTable } from "../../flow/names.ts";
+import type { LoggedParties, LoggedParty } from "../../flow/parties.ts";
+import { type Address, addressFromWords, parseAddress, wordsOfAddress } from "../../net/address.ts";
+import { hasPorts, ICMP, ICMPV6, isIcmp } from "../../net/protocol.ts";
+import { type Instant, secondsOf } from "../../net/time.ts";
+import type { Gap, GapKind } from "../gaps.ts";
+import { shown } from "./fields.ts";
+import { BadRecord } from "./flowLog.ts";
+
+/** Where flow logs go. */
+export interface LogTarget {
+  readonly table: FlowTable;
+  readonly names: NameTable;
+  readonly parties: LoggedParties;
+  readonly hints: L7Hints;
+  /** Epoch seconds. */
+  readonly since?: number | undefined;
+  readonly until?: number | undefined;
+  /** Whether a policy looks at requests, so that all of them count. */
+  readonly everyRequest?: boolean | undefined;
+  /** Whether source ports are forgotten, so that memory is bounded by distinct connections (a stream without end). */
+  readonly isEndless?: boolean | undefined;
+}
+
+/** A connection of which the log says who began. */
+export interface LoggedFlow {
+  /** Ends as `LogSink.end` gives them. */
+  readonly source: LogEnd;
+  readonly destination: LogEnd;
+  readonly protocol: number;
+  readonly sourcePort?: number | undefined;
+  readonly destinationPort?: number | undefined;
+  readonly icmpType?: number | undefined;
+  readonly icmpCode?: number | undefined;
+  readonly start?: Instant | undefined;
+  readonly end?: Instant | undefined;
+  /** Sent by the initiator; undefined: not counted. */
+  readonly packets?: number | undefined;
+  readonly bytes?: number | undefined;
+  /** Sent by the responder, where it is counted apart. */
+  readonly returnedPackets?: number | undefined;
+  readonly returnedBytes?: number | undefined;
+  /** What a network policy's enforcement point says. */
+  readonly verdict?: "allow" | "deny" | undefined;
+  /** Whether the log has several points along the way, so that a denial at one of them outweighs another's allowance. */
+  readonly denialDecides?: boolean | undefined;
+  /** Whether a cloud's own firewall denied it: no network policy did. */
+  readonly cloudDenied?: boolean | undefined;
+  /** What the responder did: answered so that the connection came about, refused it, or nothing (where the log sees both directions). */
+  readonly answer?: "accepted" | "refused" | "none" | undefined;
+  /** How many connections the record stands for, where it has no source port. */
+  readonly times?: number | undefined;
+  /** Whether the record is one whole connection. */
+  readonly isWhole?: boolean | undefined;
+  /** Who reported it, within the format; empty: one observer in all. */
+  readonly reporter?: string | undefined;
+  /** What was seen above the transport; `isFurther`: of a connection whose first request was told. */
+  readonly hint?: L7Hint | undefined;
+}
+
+/** One direction of a connection: who began is not said. */
+export interface LoggedHalf {
+  readonly source: LogEnd;
+  readonly destination: LogEnd;
+  readonly protocol: number;
+  readonly sourcePort?: number | undefined;
+  readonly destinationPort?: number | undefined;
+  readonly icmpType?: number | undefined;
+  readonly icmpCode?: number | undefined;
+  readonly start?: Instant | undefined;
+  readonly end?: Instant | undefined;
+  readonly packets?: number | undefined;
+  readonly bytes?: number | undefined;
+  /** TCP control bits of all packets together, as in the header (RFC 9293 section 3.1); undefined: not told. */
+  readonly tcpFlags?: number | undefined;
+  /** Whether SYN and ACK in `tcpFlags` may come from two packets. */
+  readonly areFlagsMerged?: boolean | undefined;
+  readonly verdict?: "allow" | "deny" | undefined;
+  readonly cloudDenied?: boolean | undefined;
+  readonly reporter?: string | undefined;
+}
+
+/** An end of a record. */
+export interface LogEnd {
+  readonly address: Address;
+  /** Its address-table id. */
+  readonly id: number;
+}
+
+/** Texts of addresses that are kept: the same few are in nearly every record, and parsing one takes longer than the rest of the line. */
+const KEPT_TEXTS = 1 << 16;
+/** Counters hold 32 bits. */
+const MOST_PACKETS = 0xffffffff;
+/** Addresses that stand for ends without one: 100::/64, which no packet may come from (RFC 6666). */
+const STAND_IN = 0x01000000;
+
+/** Thrown for a record that the user asked to leave out (--since, --until): counted, and nothing to warn of. */
+export class OutsideWindow extends Error {}
+
+/** Takes the records of one log: ends become ids, connections and halves rows of the flow table. */
+export class LogSink {
+  readonly format: string;
+  readonly #target: LogTarget;
+  readonly #plain = new Map<string, LogEnd>();
+  /** What an address is called by its latest record that says anything. */
+  readonly #latest = new Map<string, { readonly key: string; readonly end: LogEnd; readonly tag: number }>();
+  readonly #named = new Map<string, { readonly end: LogEnd; readonly tag: number }>();
+  readonly #gaps = new Map<string, { kind: GapKind; count: number | null; message: (count: number) => string }>();
+  readonly #skipped: Record<string, number> = {};
+  records = 0;
+  packets = 0;
+  bytes = 0;
+
+  constructor(format: string, target: LogTarget) {
+    this.format = format;
+    this.#target = target;
+  }
+
+  get everyRequest(): boolean {
+    return this.#target.everyRequest === true;
+  }
+
+  /**
+   * Returns the end of an address and of what the record says of it besides. Throws BadRecord where the text is no address.
+   * A record that says nothing of an address that others of this log name is about the same end.
+   */
+  end(text: unknown, field: string, party?: LoggedParty): LogEnd {
+    if (typeof text !== "string") throw new BadRecord(`${field} is no address \`${shown(text)}\``);
+    const key = party === undefined ? "" : partyKey(party);
+    if (key === "") return this.#latest.get(text)?.end ?? this.plainEnd(text, field);
+    const latest = this.#latest.get(text);
+    if (latest !== undefined && latest.key === key) {
+      this.#target.parties.learn(latest.tag, party!);
+      return latest.end;
+    }
+    const named = `${text} ${key}`;
+    let known = this.#named.get(named);
+    if (known === undefined) {
+      const { address } = this.plainEnd(text, field);
+      const tag = this.#target.parties.intern(party!);
+      known = { end: { address, id: this.#intern(address, tag) }, tag };
+      if (this.#named.size >= KEPT_TEXTS) this.#named.clear();
+      this.#named.set(named, known);
+    }
+    if (this.#latest.size >= KEPT_TEXTS) this.#latest.clear();
+    this.#latest.set(text, { key, ...known });
+    this.#target.parties.learn(known.tag, party!);
+    return known.end;
+  }
+
+  /** Returns the end that a log names without an address. */
+  endWithoutAddress(party: LoggedParty): LogEnd {
+    const key = ` ${party.unaddressed} ${partyKey(party)}`;
+    let known = this.#named.get(key);
+    if (known === undefined) {
+      const tag = this.#target.parties.intern(party);
+      const address = addressFromWords(STAND_IN, 0, 0, tag);
+      known = { end: { address, id: this.#intern(address, tag) }, tag };
+      if (this.#named.size >= KEPT_TEXTS) this.#named.clear();
+      this.#named.set(key, known);
+    }
+    this.#target.parties.learn(known.tag, party);
+    return known.end;
+  }
+
+  /** Returns a destination with what was dialled to reach it (a Service's address, before translation). */
+  dialledAt(destination: LogEnd, dialled: LogEnd, port: number): LogEnd {
+    if (dialled.address === destination.address) return destination;
+    const { addresses } = this.#target.table;
+    const party = this.#target.parties.get(addresses.tagOf(destination.id));
+    const tag = this.#target.parties.intern({ ...party, via: { addressId: addresses.plainOf(dialled.id), port } });
+    return { address: destination.address, id: this.#intern(destination.address, tag) };
+  }
+
+  /** Returns an end whose words are those of this very record, whatever others say of the address. */
+  exactEnd(text: unknown, field: string, party: LoggedParty): LogEnd {
+    const plain = this.plainEnd(text, field);
+    const tag = this.#target.parties.intern(party);
+    return tag === 0 ? plain : { address: plain.address, id: this.#intern(plain.address, tag) };
+  }
+
+  /** Returns the end of an address of which the record says nothing else. Throws BadRecord where the text is no address. */
+  plainEnd(text: unknown, field: string): LogEnd {
+    if (typeof text !== "string") throw new BadRecord(`${field} is no address \`${shown(text)}\``);
+    const known = this.#plain.get(text);
+    if (known !== undefined) return known;
+    const address = parseAddress(text);
+    if (address === undefined) throw new BadRecord(`${field} is no address \`${shown(text)}\``);
+    const end = { address, id: this.#intern(address, 0) };
+    if (this.#plain.size >= KEPT_TEXTS) this.#plain.clear();
+    this.#plain.set(text, end);
+    return end;
+  }
+
+  #intern(address: Address, tag: number): number {
+    const [w0, w1, w2, w3] = wordsOfAddress(address);
+    return this.#target.table.addresses.intern(w0, w1, w2, w3, tag);
+  }
+
+  /** Says that an address has a DNS name. */
+  name(end: LogEnd, name: string): void {
+    if (name !== "") this.#target.names.add(end.address, withoutDot(name));
+  }
+
+  /** Says that a DNS answer gave a name an address. Texts that are no addresses are passed over. */
+  answer(text: string, name: string): void {
+    const address = parseAddress(text);
+    if (address !== undefined && name !== "") this.#target.names.add(address, withoutDot(name));
+  }
+
+  /** Says that all names of an address are told. */
+  knowNames(end: LogEnd): void {
+    this.#target.names.know(end.address);
+  }
+
+  /** Adds a connection. Throws BadRecord where a port is missing that policies judge by. */
+  stated(flow: LoggedFlow): void {
+    const { protocol, packets, bytes, returnedPackets, returnedBytes, start, hint } = flow;
+    const { table, hints, isEndless } = this.#target;
+    if (hasPorts(protocol) && flow.destinationPort === undefined) throw new BadRecord("the destination port is missing");
+    this.#window(start, flow.end);
+    const isDenied = flow.verdict === "deny" || flow.cloudDenied === true;
+    const bits =
+      (flow.verdict === "allow" ? STATED_ALLOWED : isDenied ? PROHIBITED_BY_ERROR : UNJUDGED) |
+      (flow.verdict === "deny" && flow.denialDecides === true ? DENIAL_DECIDES : 0) |
+      (flow.cloudDenied === true ? CLOUD_DENIED : 0) |
+      (flow.answer === "none" ? NO_ANSWER : 0) |
+      (packets === undefined || bytes === undefined ? UNCOUNTED : 0);
+    const row = addStated(table, {
+      source: flow.source.id,
+      destination: flow.destination.id,
+      protocol,
+      sourcePort: isEndless === true ? undefined : flow.sourcePort,
+      destinationPort: flow.destinationPort,
+      icmpType: flow.icmpType,
+      icmpCode: flow.icmpCode,
+      start,
+      end: flow.end,
+      origin: table.origins.of(this.format, flow.reporter ?? ""),
+      bits,
+      responder: flow.answer === "accepted" ? ACCEPTED : flow.answer === "refused" ? RESET : 0,
+      packets: Math.min(packets ?? 0, MOST_PACKETS),
+      bytes: bytes ?? 0,
+      returnedPackets: returnedPackets === undefined ? undefined : Math.min(returnedPackets, MOST_PACKETS),
+      returnedBytes,
+      times: isEndless === true && flow.sourcePort !== undefined ? 1 : flow.times,
+      isWhole: flow.isWhole,
+    });
+    this.#counted((packets ?? 0) + (returnedPackets ?? 0), (bytes ?? 0) + (returnedBytes ?? 0));
+    if (hint !== undefined) hints.add(row, flow.verdict === "deny" ? { ...hint, refused: true } : hint);
+  }
+
+  /** Adds one direction of a connection. Throws BadRecord where a port is missing that policies judge by. */
+  half(flow: LoggedHalf): void {
+    const { protocol, start, packets, bytes, icmpType } = flow;
+    const { table } = this.#target;
+    if (hasPorts(protocol) && (flow.sourcePort === undefined || flow.destinationPort === undefined))
+      throw new BadRecord("a port is missing");
+    // An ICMP type says by itself who asked (RFC 792, RFC 4443 section 4): an echo reply belongs to its request.
+    if (isIcmp(protocol) && icmpType !== undefined) {
+      const request = REQUEST_OF.get(`${protocol}/${icmpType}`);
+      const verdict = flow.verdict ?? undefined;
+      if (request === undefined) this.stated({ ...flow, verdict });
+      else
+        this.stated({
+          source: flow.destination,
+          destination: flow.source,
+          protocol,
+          icmpType: request,
+          icmpCode: 0,
+          start,
+          end: flow.end,
+          packets: packets === undefined ? undefined : 0,
+          bytes: bytes === undefined ? undefined : 0,
+          returnedPackets: packets,
+          returnedBytes: bytes,
+          answer: "accepted",
+          reporter: flow.reporter,
+        });
+      return;
+    }
+    this.#window(start, flow.end);
+    addHalf(table, {
+      source: flow.source.id,
+      destination: flow.destination.id,
+      protocol,
+      sourcePort: flow.sourcePort ?? 0,
+      destinationPort: flow.destinationPort ?? 0,
+      start,
+      end: flow.end,
+      origin: table.origins.of(this.format, flow.reporter ?? ""),
+      bits:
+        (flow.verdict === "allow" ? STATED_ALLOWED : flow.verdict === "deny" ? PROHIBITED_BY_ERROR : 0) |
+        (flow.cloudDenied === true ? CLOUD_DENIED : 0) |
+        (packets === undefined || bytes === undefined ? UNCOUNTED : 0),
+      sender: bitsOfFlags(protocol, flow.tcpFlags, packets ?? 1, flow.areFlagsMerged === true),
+      packets: Math.min(packets ?? 0, MOST_PACKETS),
+      bytes: bytes ?? 0,
+    });
+    this.#counted(packets ?? 0, bytes ?? 0);
+  }
+
+  #window(start: Instant | undefined, end: Instant | undefined): void {
+    if (start === undefined) return;
+    const { since, until } = this.#target;
+    if (since !== undefined && secondsOf(end ?? start) < since) throw new OutsideWindow();
+    if (until !== undefined && secondsOf(start) > until) throw new OutsideWindow();
+  }
+
+  #counted(packets: number, bytes: number): void {
+    this.records++;
+    this.packets += packets;
+    this.bytes += bytes;
+  }
+
+  /** Counts a record that is no connection, and no fault either: a summary line, an event of another kind. */
+  skip(reason: string, count = 1): void {
+    this.#skipped[reason] = (this.#skipped[reason] ?? 0) + count;
+  }
+
+  /** Says why less is in the log than happened; counts add up. `count` null: not told how much. */
+  gap(kind: GapKind, count: number | null, message: (count: number) => string): void {
+    const key = `${kind} ${message(1)}`;
+    const known = this.#gaps.get(key);
+    if (known === undefined) this.#gaps.set(key, { kind, count, message });
+    else if (count !== null) known.count = (known.count ?? 0) + count;
+  }
+
+  get skipped(): Readonly<Record<string, number>> {
+    return this.#skipped;
+  }
+
+  get gaps(): readonly Gap[] {
+    return [...this.#gaps.values()].map(({ kind, count, message }) => ({ kind, count, message: message(count ?? 0) }));
+  }
+}
+
+/** Requests by their replies (IANA ICMP and ICMPv6 parameters). */
+const REQUEST_OF = new Map([
+  [`${ICMP}/0`, 8],
+  [`${ICMP}/14`, 13],
+  [`${ICMPV6}/129`, 128],
+]);
+
+/** Who an end is: its pod, or the cluster's word for it. Other labels (networks, names) describe the address. */
+function partyKey({ pod, labels }: LoggedParty): string {
+  if (pod !== undefined) return pod;
+  return labels === undefined ? "" : labels.join();
+}
+
+function withoutDot(name: string): string {
+  return name.toLowerCase().replace(/\.$/, "");
+}

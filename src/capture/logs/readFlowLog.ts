@@ -1,0 +1,277 @@
+import { type ByteSource, openBytes } from "../byteSource.ts";
+import { CaptureError } from "../captureError.ts";
+import { readLines } from "../lines.ts";
+import type { InputSummary } from "../observation.ts";
+import { OUTSIDE_WINDOW, SKIP_REASONS } from "../skipReasons.ts";
+import { BadRecord, type FlowLogFormat, type LogHead } from "./flowLog.ts";
+import { FORMATS } from "./formats.ts";
+import { isWrapper, JsonItems } from "./jsonItems.ts";
+import { LogSink, type LogTarget, OutsideWindow } from "./logSink.ts";
+
+/** How a log is to be read. */
+export interface FlowLogOptions {
+  /** `--flow-format`; undefined: found by content. */
+  readonly format?: string | undefined;
+  /** `--flow-fields`. */
+  readonly fields?: readonly string[] | undefined;
+  /** Called after every batch of records, of a stream whenever some arrived. */
+  readonly afterBatch?: ((sink: LogSink) => void | Promise<void>) | undefined;
+  /** Ends the reading as the end of the file does. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** How much of a log is looked at for its format. */
+const HEAD_BYTES = 1 << 16;
+const HEAD_LINES = 64;
+const HEAD_OBJECTS = 16;
+
+/** Different reasons for which a line is named; further ones are counted under one. */
+const MOST_REASONS = 64;
+
+/** Reads one flow log of whatever format into the flow table. A record that cannot be used is counted, named, and passed over. */
+export async function readFlowLog(path: string, target: LogTarget, options: FlowLogOptions = {}): Promise<InputSummary> {
+  const name = path === "-" ? "standard input" : path;
+  const source = new HeadedSource(await openBytes(path));
+  try {
+    const { format: forced } = options;
+    const isEnough = (bytes: Buffer) => (forced === undefined ? candidates(headOf(bytes, false)).length > 0 : bytes.includes(10));
+    const beginning = headOf(await source.head(isEnough), source.isWhole);
+    const format = forced === undefined ? formatOf(name, beginning) : formatNamed(forced, beginning);
+    const sink = new LogSink(format.name, target);
+    const reader = format.open({ sink, head: beginning, fields: options.fields });
+    const run = new Run(format, sink);
+    const read = reader.read as (record: unknown) => void;
+    if (format.unit === "line" || beginning.isLineByLine) await readByLine(source, format, read, run, options);
+    else await readByObject(source, read, run, options);
+    if (reader.finish !== undefined) run.attempt(() => reader.finish!());
+    return run.summary(name, source);
+  } finally {
+    source.close();
+  }
+}
+
+/** Returns the formats that a log may be of. */
+function candidates(head: LogHead): readonly FlowLogFormat[] {
+  return FORMATS.filter((format) => format.recognizes(head));
+}
+
+/** Returns a format by name; of several layouts of one format the one that the log has. */
+function formatNamed(name: string, head: LogHead): FlowLogFormat {
+  const named = FORMATS.filter((each) => each.name === name);
+  if (named.length === 0) throw new CaptureError("unsupported", `unknown flow-log format ${name}: ${formatNames().join(", ")}`);
+  return named.find((format) => format.recognizes(head)) ?? named[0];
+}
+
+function formatNames(formats: readonly FlowLogFormat[] = FORMATS): readonly string[] {
+  return [...new Set(formats.map((format) => format.name))];
+}
+
+/** Returns the one format that a log is of. */
+function formatOf(name: string, head: LogHead): FlowLogFormat {
+  const found = candidates(head);
+  if (found.length === 1) return found[0];
+  if (found.length > 1)
+    throw new CaptureError(
+      "unsupported",
+      `${name}: looks like several flow-log formats (${formatNames(found).join(", ")}): say which with --flow-format`,
+    );
+  const [first] = head.lines;
+  if (first === undefined) throw new CaptureError("empty", `${name}: no flow record in it`);
+  throw new CaptureError(
+    "unsupported",
+    `${name}: no flow-log format that is known (looked for ${formatNames().join(", ")}); it begins ${JSON.stringify(first.slice(0, 120))}; say with --flow-format which one it is`,
+  );
+}
+
+/** Looks at the first bytes of a log as lines and as JSON. A last line without its end counts only where the log ends there. */
+export function headOf(bytes: Buffer, isWhole: boolean): LogHead {
+  const end = isWhole ? bytes.length : bytes.lastIndexOf(10) + 1;
+  const text = bytes.toString("utf8", 0, end);
+  const lines = text
+    .replace(/^\ufeff/, "")
+    .split(/\r?\n/)
+    .filter((line) => line.trim() !== "")
+    .slice(0, HEAD_LINES);
+  const objects: Record<string, unknown>[] = [];
+  for (const line of lines) {
+    const object = line.includes("{") ? parseObject(line) : undefined;
+    if (object !== undefined && objects.length < HEAD_OBJECTS) objects.push(object);
+  }
+  const isLineByLine = objects.length > 1 || (objects.length === 1 && !isWrapper(objects[0]));
+  if (!isLineByLine && /^[\s\ufeff]*[[{]/.test(text)) {
+    objects.length = 0;
+    const items = new JsonItems((item) => {
+      const object = item === undefined || objects.length >= HEAD_OBJECTS ? undefined : parseObject(item);
+      if (object !== undefined) objects.push(object);
+    });
+    items.feed(bytes);
+  }
+  return { lines, objects, isLineByLine: isLineByLine || objects.length === 0, columns: undefined };
+}
+
+function parseObject(text: string): Record<string, unknown> | undefined {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === "object" && value !== null && !Array.isArray(value) ? (value as Record<string, unknown>) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+async function readByLine(
+  source: ByteSource,
+  format: FlowLogFormat,
+  read: (record: unknown) => void,
+  run: Run,
+  { afterBatch, signal }: FlowLogOptions,
+): Promise<void> {
+  const isObject = format.unit === "object";
+  const readOne = (line: string) => read(isObject ? objectOf(line) : line);
+  for await (const lines of readLines(source)) {
+    for (const line of lines) {
+      run.number++;
+      if (line === undefined) run.skip("line too long", "longer than 4 MiB");
+      else if (line.trim() !== "") run.record(readOne, run.number === 1 && line.charCodeAt(0) === 0xfeff ? line.slice(1) : line);
+    }
+    if (afterBatch !== undefined) await afterBatch(run.sink);
+    if (signal?.aborted === true) return;
+  }
+}
+
+function objectOf(line: string): Record<string, unknown> {
+  let value: unknown;
+  try {
+    value = JSON.parse(line);
+  } catch {
+    throw new BadRecord("not JSON");
+  }
+  if (typeof value !== "object" || value === null || Array.isArray(value)) throw new BadRecord("not a JSON object");
+  return value as Record<string, unknown>;
+}
+
+async function readByObject(
+  source: ByteSource,
+  read: (record: unknown) => void,
+  run: Run,
+  { afterBatch, signal }: FlowLogOptions,
+): Promise<void> {
+  run.unit = "record";
+  const readOne = (text: string) => read(objectOf(text));
+  const items = new JsonItems((text) => {
+    run.number++;
+    if (text === undefined) run.skip("record too long", "longer than 64 MiB");
+    else run.record(readOne, text);
+  });
+  const buffer = Buffer.alloc(1 << 18);
+  for (;;) {
+    const length = await source.read(buffer, 0);
+    if (length === 0) break;
+    items.feed(buffer.subarray(0, length));
+    if (afterBatch !== undefined) await afterBatch(run.sink);
+    if (signal?.aborted === true) return;
+  }
+  if (items.isUnfinished)
+    run.sink.gap("truncated", null, () => "the log ends within its list of records: it is cut, or still being written");
+  if (items.isOpen) run.skip("cut record", "the log ends within a record");
+  if (items.strays > 0) run.warnings.push(`${items.strays} characters between the records are no JSON objects and were passed over`);
+}
+
+/** What became of the records of one log. */
+class Run {
+  readonly sink: LogSink;
+  readonly #format: FlowLogFormat;
+  readonly warnings: string[] = [];
+  readonly #bad: Record<string, number> = {};
+  #outside = 0;
+  number = 0;
+  unit: "line" | "record" = "line";
+
+  constructor(format: FlowLogFormat, sink: LogSink) {
+    this.#format = format;
+    this.sink = sink;
+  }
+
+  record(read: (text: string) => void, text: string): void {
+    try {
+      read(text);
+    } catch (error) {
+      if (error instanceof OutsideWindow) this.#outside++;
+      else if (error instanceof BadRecord) this.skip(error.message.split(" `")[0], error.message);
+      else throw error;
+    }
+  }
+
+  attempt(finish: () => void): void {
+    this.record(finish, "");
+  }
+
+  /** Counts a record that cannot be used; the first of each reason is named. */
+  skip(reason: string, what: string): void {
+    const known = this.#bad[reason] !== undefined || Object.keys(this.#bad).length < MOST_REASONS ? reason : "other faults";
+    if (this.#bad[known] === undefined) this.warnings.push(`${this.unit} ${this.number}: ${what}`);
+    this.#bad[known] = (this.#bad[known] ?? 0) + 1;
+  }
+
+  summary(name: string, source: ByteSource): InputSummary {
+    const { sink, warnings } = this;
+    if (source.damage !== undefined)
+      warnings.push(`the compressed data is damaged (${source.damage}): nothing after ${this.unit} ${this.number} was read`);
+    for (const [reason, count] of Object.entries(this.#bad))
+      if (count > 1) warnings.push(`${count} ${this.unit}s were left out: ${reason}`);
+    const outside = this.#outside > 0 ? { [SKIP_REASONS[OUTSIDE_WINDOW]]: this.#outside } : {};
+    return {
+      name,
+      format: this.#format.name,
+      records: sink.records,
+      packets: sink.packets,
+      bytes: sink.bytes,
+      skipped: { ...this.#bad, ...sink.skipped, ...outside },
+      warnings,
+      gaps: sink.gaps,
+      faults: Object.values(this.#bad).reduce((sum, count) => sum + count, 0),
+    };
+  }
+}
+
+/** A source whose first bytes were looked at. */
+class HeadedSource implements ByteSource {
+  readonly #source: ByteSource;
+  #head = Buffer.alloc(0);
+  #given = 0;
+  isWhole = false;
+
+  constructor(source: ByteSource) {
+    this.#source = source;
+  }
+
+  get damage(): string | undefined {
+    return this.#source.damage;
+  }
+
+  /** Returns the first bytes: as many as `isEnough` asks for, or all that may be looked at. A stream is not waited for longer. */
+  async head(isEnough: (bytes: Buffer) => boolean): Promise<Buffer> {
+    const buffer = Buffer.alloc(HEAD_BYTES);
+    let length = 0;
+    while (length < HEAD_BYTES) {
+      const got = await this.#source.read(buffer, length);
+      length += got;
+      this.isWhole = got === 0;
+      this.#head = buffer.subarray(0, length);
+      if (this.isWhole || isEnough(this.#head)) break;
+    }
+    return this.#head;
+  }
+
+  read(into: Uint8Array, offset: number): number | Promise<number> {
+    const rest = this.#head.length - this.#given;
+    if (rest === 0) return this.isWhole ? 0 : this.#source.read(into, offset);
+    const length = Math.min(rest, into.length - offset);
+    into.set(this.#head.subarray(this.#given, this.#given + length), offset);
+    this.#given += length;
+    return length;
+  }
+
+  close(): void {
+    this.#source.close();
+  }
+}

@@ -1,0 +1,92 @@
+import type { L7Hint } from "../../flow/hints.ts";
+import { hasPorts, isIcmp } from "../../net/protocol.ts";
+import { type Fields, integerOf, isAbsent, portOf, protocolOf, rfc3339Of, shown } from "./fields.ts";
+import { BadRecord, type LogContext, type LogHead, type ObjectFormat } from "./flowLog.ts";
+import type { LogEnd, LogSink } from "./logSink.ts";
+
+const MOST = 0xffffffff;
+
+/**
+ * `records`, the project's own flow format (command contract): JSON Lines, one connection a line. The source is the initiator and is
+ * never inferred again; an ICMP record is its own connection.
+ */
+export const records: ObjectFormat = {
+  name: "records",
+  title: "kguardian flow records",
+  unit: "object",
+  recognizes: ({ objects }: LogHead) => objects.some((object) => "srcIp" in object && "dstIp" in object && "protocol" in object),
+  open: ({ sink }: LogContext) => ({ read: (record) => addRecord(record, sink) }),
+};
+
+/** Reads all of a record before any of it is kept: a refused line leaves nothing behind. */
+export function addRecord(record: Fields, sink: LogSink): void {
+  const protocol = protocolOf(record.protocol);
+  const start = rfc3339Of(record.time ?? undefined, "time");
+  if (record.time === "") throw new BadRecord('time is not RFC 3339 `""`');
+  const isPlain = record.srcPod === undefined && record.srcLabels === undefined;
+  const source = isPlain ? sink.plainEnd(record.srcIp, "srcIp") : endOf(record, "src", sink);
+  const isPlainToo = record.dstPod === undefined && record.dstLabels === undefined;
+  const destination = isPlainToo ? sink.plainEnd(record.dstIp, "dstIp") : endOf(record, "dst", sink);
+  const ports = hasPorts(protocol);
+  const isMessage = isIcmp(protocol);
+  const flow = {
+    source,
+    destination,
+    protocol,
+    sourcePort: ports ? portOf(record.srcPort, "srcPort") : undefined,
+    destinationPort: ports ? portOf(record.dstPort, "dstPort") : undefined,
+    icmpType: isMessage ? integerOf(record.icmpType, "icmpType", 255) : undefined,
+    icmpCode: isMessage ? integerOf(record.icmpCode, "icmpCode", 255) : undefined,
+    start,
+    packets: integerOf(record.packets, "packets", MOST),
+    bytes: integerOf(record.bytes, "bytes", MOST),
+    verdict: verdictOf(record.verdict),
+    hint: hintOf(record.l7),
+  };
+  if (ports && flow.destinationPort === undefined) throw new BadRecord("dstPort is missing");
+  const names = isTexts(record.dstNames) ? record.dstNames : undefined;
+  sink.stated(flow);
+  if (names === undefined) return;
+  sink.knowNames(destination);
+  for (const name of names) sink.name(destination, name);
+}
+
+function endOf(record: Fields, end: "src" | "dst", sink: LogSink): LogEnd {
+  const pod = (end === "src" ? record.srcPod : record.dstPod) ?? undefined;
+  const labels = (end === "src" ? record.srcLabels : record.dstLabels) ?? undefined;
+  if (pod !== undefined && !(typeof pod === "string" && /^[^/]+\/[^/]+$/.test(pod)))
+    throw new BadRecord(`${end}Pod is not namespace/name \`${shown(pod)}\``);
+  if (labels !== undefined && !isTexts(labels)) throw new BadRecord(`${end}Labels is not a list of texts`);
+  const party = { ...(pod === undefined ? {} : { pod }), ...(labels === undefined || labels.length === 0 ? {} : { labels }) };
+  return sink.exactEnd(end === "src" ? record.srcIp : record.dstIp, `${end}Ip`, party);
+}
+
+function isTexts(value: unknown): value is string[] {
+  return Array.isArray(value) && value.every((item) => typeof item === "string");
+}
+
+function verdictOf(value: unknown): "allow" | "deny" | undefined {
+  if (isAbsent(value)) return undefined;
+  if (value === "allow") return "allow";
+  if (value === "deny" || value === "drop") return "deny";
+  throw new BadRecord(`verdict is not allow, deny or drop \`${shown(value)}\``);
+}
+
+function hintOf(value: unknown): L7Hint | undefined {
+  if (typeof value !== "object" || value === null) return undefined;
+  const { http, dns } = value as Fields;
+  if (typeof dns === "object" && dns !== null) {
+    const { query } = dns as Fields;
+    return typeof query === "string" ? { dns: { query: query.toLowerCase().replace(/\.$/, "") } } : undefined;
+  }
+  if (typeof http !== "object" || http === null) return undefined;
+  const { method, path, host, headers } = http as Fields;
+  if (typeof method !== "string" || typeof path !== "string") return undefined;
+  return { http: { method, path, ...(typeof host === "string" ? { host } : {}), headers: isTextMap(headers) ? headers : {} } };
+}
+
+function isTextMap(value: unknown): value is Record<string, string> {
+  return (
+    typeof value === "object" && value !== null && !Array.isArray(value) && Object.values(value).every((text) => typeof text === "string")
+  );
+}
