@@ -1,5 +1,5 @@
 import { Command, Flags } from "@oclif/core";
-import { clusterFlags, liveOf, outputFlags, policyFlags, trafficFlags } from "../src/cli/flags.ts";
+import { clusterFlags, liveOf, outputFlags, policyFlags, trafficFlags, trafficOf } from "../src/cli/flags.ts";
 
 export default class Simulate extends Command {
   static override summary = "Tell which observed connections policies would drop, and why.";
@@ -19,6 +19,11 @@ export default class Simulate extends Command {
     {
       description: "Does the cluster's own policy set already drop something?",
       command: "<%= config.bin %> <%= command.id %> --pcap fixtures/shop/monday.pcapng --snapshot fixtures/shop/cluster.yaml",
+    },
+    {
+      description: "With a flow log that names pods itself, no cluster and no snapshot are needed:",
+      command:
+        "<%= config.bin %> <%= command.id %> --offline --flows fixtures/flow-logs/hubble/shop.jsonl -f fixtures/shop/network-policies",
     },
     {
       description: "In CI, with a report for the pull request and the findings that were accepted:",
@@ -41,6 +46,11 @@ export default class Simulate extends Command {
       summary: "Accepted findings: a YAML list of {source, destination, port, reason, until}.",
     }),
     ...outputFlags,
+    follow: Flags.boolean({
+      helpGroup: "TRAFFIC",
+      summary:
+        "Judge the records of --flows as they come, and tell of each denied connection when it first appears; the report follows at the end, or on Ctrl-C.",
+    }),
     "fail-on": Flags.string({
       options: ["drop", "unknown"],
       default: "drop",
@@ -52,17 +62,23 @@ export default class Simulate extends Command {
   async run(): Promise<void> {
     const { flags } = await this.parse(Simulate);
     // The parsing of --help must not wait for the engine.
-    const [{ simulate }, { deliverSimulation }] = await Promise.all([import("../src/cli/simulate.ts"), import("../src/cli/deliver.ts")]);
-    const { pcap = [], flows = [], snapshot = [], filename = [], report = [] } = flags;
-    const result = await simulate({
+    const { deliverSimulation } = await import("../src/cli/deliver.ts");
+    const { snapshot = [], filename = [], report = [] } = flags;
+    const given = {
       ...flags,
       ...liveOf(flags),
-      pcap,
-      flows,
+      ...trafficOf(flags),
       snapshot,
       filename,
       policyMode: flags["policy-mode"] as "overlay" | "replace",
-    });
+    };
+    const result = flags.follow
+      ? await (await import("../src/cli/follow.ts")).followSimulation(given, (line) => {
+          // A report that scripts read has standard output to itself.
+          const isTable = flags.output === "table" || flags.output === "wide";
+          (isTable ? process.stdout : process.stderr).write(`${line}\n`);
+        })
+      : await (await import("../src/cli/simulate.ts")).simulate(given);
     process.exitCode = await deliverSimulation(result, {
       ...flags,
       report,

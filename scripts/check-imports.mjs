@@ -25,6 +25,7 @@ const BELOW = {
 /** Packages and the folders that may import them. */
 const PACKAGES = {
   "@oclif/core": ["src/cli", "commands"],
+  hyparquet: ["src/capture"],
   "ipaddr.js": ["src/net"],
   "js-yaml": ["src/cluster", "src/policy", "src/report", "src/cli"],
   re2js: ["src/policy"],

@@ -1,5 +1,5 @@
 import { Args, Command, Flags } from "@oclif/core";
-import { clusterFlags, ignoredFlags, liveOf, trafficFlags, workloadFlags } from "../../src/cli/flags.ts";
+import { clusterFlags, ignoredFlags, liveOf, trafficFlags, trafficOf, workloadFlags } from "../../src/cli/flags.ts";
 import { CNI_NAMES } from "../../src/evaluate/profile.ts";
 
 export default class GenNetworkPolicy extends Command {
@@ -140,12 +140,11 @@ export default class GenNetworkPolicy extends Command {
   async run(): Promise<void> {
     const { args, flags } = await this.parse(GenNetworkPolicy);
     const { runGenerate } = await import("../../src/cli/runGenerate.ts");
-    const { pcap = [], flows = [], snapshot = [], report = [] } = flags;
+    const { snapshot = [], report = [] } = flags;
     const generate = {
       ...flags,
       ...liveOf(flags),
-      pcap,
-      flows,
+      ...trafficOf(flags),
       snapshot,
       name: args.name,
       allNamespaces: flags["all-namespaces"],

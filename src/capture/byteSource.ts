@@ -38,6 +38,7 @@ class StreamSource implements ByteSource {
   readonly #chunks: AsyncIterator<Buffer>;
   #rest: Buffer = Buffer.alloc(0);
   #isCompressed: boolean;
+  #isClosed = false;
 
   constructor(stream: Readable, isCompressed: boolean) {
     this.#stream = stream;
@@ -52,6 +53,8 @@ class StreamSource implements ByteSource {
         if (next.done) return 0;
         this.#rest = next.value;
       } catch (error) {
+        // Whoever closes a stream wants no more of it.
+        if (this.#isClosed) return 0;
         if (!this.#isCompressed) throw error;
         this.damage = error instanceof Error ? error.message : String(error);
         return 0;
@@ -69,6 +72,7 @@ class StreamSource implements ByteSource {
   }
 
   close(): void {
+    this.#isClosed = true;
     this.#stream.destroy();
   }
 }

@@ -1,3 +1,4 @@
+import { plural } from "../net/number.ts";
 import { compareInstants, secondsOf } from "../net/time.ts";
 import type { AuditVerdict } from "../policy/auditVerdict.ts";
 import {
@@ -9,7 +10,7 @@ import {
   verdictsTable,
   verdictsYaml,
 } from "../report/auditVerdicts.ts";
-import { plural, printable } from "../report/text.ts";
+import { printable } from "../report/text.ts";
 import { UsageError } from "./errors.ts";
 import { readMoment } from "./moment.ts";
 import { writePieces } from "./output.ts";

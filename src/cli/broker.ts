@@ -2,10 +2,10 @@ import type { InputSummary } from "../capture/observation.ts";
 import { OUTSIDE_WINDOW, SKIP_REASONS } from "../capture/skipReasons.ts";
 import type { Cluster } from "../cluster/snapshot.ts";
 import type { BrokerClient } from "../live/brokerClient.ts";
-import type { PodRow, ServiceRow, TrafficRow } from "../live/brokerRows.ts";
+import { type PodRow, readTrafficRow, type ServiceRow, type TrafficRow } from "../live/brokerRows.ts";
 import { addBrokerTraffic, type BrokerSink } from "../live/brokerTraffic.ts";
-import { grouped } from "../net/number.ts";
-import { plural } from "../report/text.ts";
+import { grouped, plural } from "../net/number.ts";
+
 import { UsageError } from "./errors.ts";
 import { Progress } from "./progress.ts";
 
@@ -59,6 +59,33 @@ export async function askBroker(client: BrokerClient, otherPods: () => Promise<r
     for (const [reason, count] of Object.entries(bad))
       notes.push(`${grouped(count)} of the broker's records of ${what} could not be used: ${reason}`);
   return { name: client.name, traffic, pods: pods.rows, services: services.rows, rejected, notes };
+}
+
+/** Adds rows of a broker that were saved as a file; `notes` takes what a reader must know. */
+export function addBrokerExport(
+  records: readonly unknown[],
+  file: InputSummary,
+  cluster: Cluster,
+  sink: BrokerSink,
+  notes: string[],
+): InputSummary {
+  const traffic: TrafficRow[] = [];
+  const rejected: Record<string, number> = {};
+  for (const record of records) {
+    const row = readTrafficRow(record);
+    if (typeof row === "string") rejected[row] = (rejected[row] ?? 0) + 1;
+    else traffic.push(row);
+  }
+  const { input, notes: further } = addBroker({ name: file.name, traffic, pods: [], services: [], rejected, notes: [] }, cluster, sink);
+  notes.push(...further);
+  const faults = (file.faults ?? 0) + Object.values(rejected).reduce((sum, count) => sum + count, 0);
+  return {
+    ...input,
+    skipped: { ...file.skipped, ...input.skipped },
+    warnings: [...file.warnings, ...input.warnings],
+    gaps: file.gaps,
+    faults,
+  };
 }
 
 /** Adds what a broker answered to the connections, and says what it was. */

@@ -20,11 +20,34 @@ const HONOURED_BY: Readonly<Record<string, CniName>> = {
   "networking.k8s.aws": "aws",
 };
 
+/** Flow logs that one plugin alone writes, with what they are called. */
+const WRITTEN_BY: Readonly<Record<string, readonly [CniName, string]>> = {
+  hubble: ["cilium", "Hubble"],
+  "calico-flowlog": ["calico", "Calico"],
+  "calico-goldmane": ["calico", "Goldmane"],
+  "calico-whisker": ["calico", "Whisker"],
+  antrea: ["antrea", "Antrea's flow exporter"],
+  eks: ["aws", "the agent of AWS's plugin"],
+};
+
+/** What the plugin may be told from, besides the policies. */
+export interface CniEvidence {
+  readonly guess: CniGuess;
+  /** Formats of the inputs. */
+  readonly formats: readonly string[];
+}
+
 /**
- * Chooses the plugin: as --cni says, else as the snapshot shows, else as the policies themselves tell. Policies that would count
- * under it and cannot be evaluated are refused; under another they are named.
+ * Chooses the plugin: as --cni says, else as the snapshot shows, else as the flow logs or the policies themselves tell. Policies that
+ * would count under it and cannot be evaluated are refused; under another they are named.
  */
-export function chooseProfile(flag: string, guess: CniGuess, set: PolicySet, unevaluated: readonly PolicyRef[]): ChosenProfile {
+export function chooseProfile(
+  flag: string,
+  { guess: shown, formats }: CniEvidence,
+  set: PolicySet,
+  unevaluated: readonly PolicyRef[],
+): ChosenProfile {
+  const guess = shown.name === "generic" ? (guessFromLogs(formats) ?? shown) : shown;
   const { name, because, warnings } = choose(flag, guess, set);
   const profile = profileOf(name, name === guess.name ? guess.settings : {});
   const groupOf = ({ apiVersion }: PolicyRef) => apiVersion.replace(/\/.*/, "");
@@ -38,6 +61,13 @@ export function chooseProfile(flag: string, guess: CniGuess, set: PolicySet, une
   }
   const ignored = unevaluated.map((ref) => `${ref.kind}.${groupOf(ref)} ${ref.name} is ignored: ${name} does not know it`);
   return { profile, because, warnings: [...warnings, ...ignored] };
+}
+
+function guessFromLogs(formats: readonly string[]): CniGuess | undefined {
+  const writers = formats.flatMap((format) => (WRITTEN_BY[format] === undefined ? [] : [WRITTEN_BY[format]]));
+  const [first] = writers;
+  if (first === undefined || writers.some(([name]) => name !== first[0])) return undefined;
+  return { name: first[0], because: `the flow log is of ${first[1]}`, settings: {}, warnings: [] };
 }
 
 function choose(flag: string, guess: CniGuess, { policies }: PolicySet): { name: CniName; because: string; warnings: readonly string[] } {

@@ -1,4 +1,5 @@
 import { Flags } from "@oclif/core";
+import { FORMAT_NAMES } from "../capture/logs/formatNames.ts";
 import { CNI_NAMES } from "../evaluate/profile.ts";
 import type { LiveFlags } from "./sources.ts";
 
@@ -17,11 +18,26 @@ export const trafficFlags = {
     helpGroup: "TRAFFIC",
     summary: "Capture to read: pcap or pcapng, plain, gzip or zstd. A directory of rotated captures and several files are one observation.",
   }),
-  flows: Flags.string({ ...repeated, helpValue: "FILE|DIR|-", helpGroup: "TRAFFIC", summary: "Flow log to read." }),
+  flows: Flags.string({
+    ...repeated,
+    helpValue: "FILE|DIR|-",
+    helpGroup: "TRAFFIC",
+    summary:
+      "Flow log to read, of a network plugin, a cloud or a monitor: text, JSON, CSV or Parquet, plain, gzip or zstd. docs/flow-logs.md lists them.",
+  }),
   "flow-format": Flags.string({
-    options: ["records"],
+    options: FORMAT_NAMES,
     helpGroup: "TRAFFIC",
     summary: "Format of the flow logs; found by content where it is not given.",
+  }),
+  "flow-fields": Flags.string({
+    helpValue: "NAMES",
+    helpGroup: "TRAFFIC",
+    summary: "Fields of a VPC flow log of AWS without a header line, in their order, as its format string has them.",
+  }),
+  offline: Flags.boolean({
+    helpGroup: "CLUSTER",
+    summary: "Ask no cluster, whatever kubeconfig there is: who is who is what --snapshot and the flow logs themselves say.",
   }),
   since: Flags.string({
     helpValue: "TIME",
@@ -84,6 +100,22 @@ export function liveOf(flags: Readonly<Record<string, unknown>>): LiveFlags {
     brokerService: text("broker-service"),
     brokerNamespace: text("broker-namespace"),
     brokerTokenFile: text("broker-token-file"),
+  };
+}
+
+/** What of the traffic flags a command was given, by the names that the library has for them. */
+export function trafficOf(flags: Readonly<Record<string, unknown>>) {
+  const text = (name: string) => flags[name] as string | undefined;
+  const texts = (name: string) => (flags[name] as readonly string[] | undefined) ?? [];
+  return {
+    pcap: texts("pcap"),
+    flows: texts("flows"),
+    flowFormat: text("flow-format"),
+    flowFields: text("flow-fields"),
+    offline: flags.offline as boolean | undefined,
+    since: text("since"),
+    until: text("until"),
+    dns: text("dns"),
   };
 }
 

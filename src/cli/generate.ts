@@ -71,12 +71,13 @@ export async function generatePolicies(given: GenerateFlags): Promise<Generation
   // What is to be written says which plugin it is for, where nothing else does.
   const example = denyAll(dialect, flags.namespace, "example");
   const withExample = { ...existing, policies: [...existing.policies, ...(extended?.set.policies ?? []), example] };
-  const { profile, because, warnings: cniWarnings } = chooseProfile(flags.cni, cluster.cni, withExample, existing.unevaluated);
+  const observation = await observe(flags, sources, flags.l7 || flags.fqdn);
+  const evidence = { guess: cluster.cni, formats: observation.traffic.inputs.map(({ format }) => format) };
+  const { profile, because, warnings: cniWarnings } = chooseProfile(flags.cni, evidence, withExample, existing.unevaluated);
   if (!profile.dialects.includes(dialectOf(example)))
     throw new UsageError(
       `--type ${type}: ${profile.name} (${because}) does not enforce ${example.ref.kind} of ${apiGroup(example.ref.apiVersion)}`,
     );
-  const observation = await observe(flags, sources, flags.l7 || flags.fqdn);
   if (type !== "kubernetes") await loadRegexEngine();
   const { world, traffic } = observation;
   const workloads = new Workloads(world.pods, cluster.workloadSelectors, flags.perPod);

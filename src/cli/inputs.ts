@@ -17,7 +17,7 @@ import { parseAddress } from "../net/address.ts";
 import type { Problem } from "../policy/problem.ts";
 import { type PolicyReading, readPolicies } from "../policy/readPolicies.ts";
 import { loadRegexEngine } from "../policy/regex.ts";
-import { addBroker, type BrokerAnswers } from "./broker.ts";
+import { addBroker, addBrokerExport, type BrokerAnswers } from "./broker.ts";
 import { UsageError } from "./errors.ts";
 import { readMoment } from "./moment.ts";
 import { Progress } from "./progress.ts";
@@ -44,7 +44,7 @@ export interface TrafficFlags {
 }
 
 /** How flow logs are to be read. */
-function logOptionsOf({ flowFormat, flowFields }: TrafficFlags): FlowLogOptions {
+export function logOptionsOf({ flowFormat, flowFields }: TrafficFlags): FlowLogOptions {
   const fields = flowFields
     ?.replace(/[${}]/g, "")
     .trim()
@@ -79,6 +79,7 @@ export async function loadTraffic(
   const flows = expandInputs(flags.flows, "flow logs");
   const bounds = await timeBounds(flags, pcaps, flows, broker !== undefined);
   const inputs: InputSummary[] = [];
+  const notes: string[] = [];
   let hints = new L7Hints();
   if (pcaps.length > 0) {
     const progress = new Progress("reading captures", totalBytes(pcaps));
@@ -90,21 +91,25 @@ export async function loadTraffic(
   if (flows.length > 0) {
     const { readFlowLog } = await import("../capture/logs/readFlowLog.ts");
     const options = logOptionsOf(flags);
-    for (const path of flows) inputs.push(await readFlowLog(path, { table, names, parties, hints, everyRequest, ...bounds }, options));
+    for (const path of flows) {
+      const handedOn: unknown[] = [];
+      const input = await readFlowLog(path, { table, names, parties, hints, everyRequest, handedOn, ...bounds }, options);
+      inputs.push(handedOn.length === 0 ? input : addBrokerExport(handedOn, input, cluster, { table, parties, ...bounds }, notes));
+    }
   }
   for (const input of inputs) refuseUnusable(input);
-  if (broker === undefined) return { table, names, parties, hints, inputs, notes: [] };
-  const { input, notes } = addBroker(broker, cluster, { table, parties, ...bounds });
-  return { table, names, parties, hints, inputs: [...inputs, input], notes };
+  if (broker === undefined) return { table, names, parties, hints, inputs, notes };
+  const added = addBroker(broker, cluster, { table, parties, ...bounds });
+  return { table, names, parties, hints, inputs: [...inputs, added.input], notes: [...notes, ...added.notes] };
 }
 
 /** An input of which nothing can be used is an error, not an empty answer: "nothing would be dropped" would be false. */
-function refuseUnusable({ name, format, records, packets, skipped, warnings, faults }: InputSummary): void {
+export function refuseUnusable({ name, format, records, packets, skipped, warnings, faults }: InputSummary, isEnded = false): void {
   const isLog = faults !== undefined;
   if (records === 0 && isLog && faults > 0)
     throw new UsageError(`${name}: not one record of it can be used as ${format} (${warnings[0]}); --flow-format names another format`);
   if (records === 0 && warnings.length > 0) throw new UsageError(`${name}: nothing of it could be read: ${warnings[0]}`);
-  if (records === 0 && isLog && skipped[SKIP_REASONS[OUTSIDE_WINDOW]] === undefined)
+  if (records === 0 && isLog && !isEnded && skipped[SKIP_REASONS[OUTSIDE_WINDOW]] === undefined)
     throw new UsageError(
       `${name}: no flow record in it (${format}${Object.entries(skipped)
         .map(([reason, count]) => `; ${count} left out: ${reason}`)
@@ -140,7 +145,7 @@ async function timeBounds(
 }
 
 /** Reads names of addresses: JSON `{"name": ["address"]}`, or lines as in /etc/hosts. */
-function readNames(path: string, names: NameTable): void {
+export function readNames(path: string, names: NameTable): void {
   const text = readText(path, "--dns");
   if (!/^\s*\{/.test(text)) return readHosts(path, text, names);
   let value: unknown;

@@ -7,8 +7,9 @@ import type { L7Hint } from "../flow/hints.ts";
 import { ESTABLISHED, UNKNOWN } from "../flow/outcome.ts";
 import type { LoggedParties } from "../flow/parties.ts";
 import type { Address } from "../net/address.ts";
+import { UsageError } from "./errors.ts";
 import { loadTraffic, type Traffic, type TrafficFlags } from "./inputs.ts";
-import type { Sources } from "./sources.ts";
+import { SNAPSHOT_HINT, type Sources } from "./sources.ts";
 import { expectLongWork, MANY_ROWS } from "./tiers.ts";
 
 /** Observed traffic with whose it was: what every command that works on traffic begins with. */
@@ -24,15 +25,24 @@ export interface Observation {
 }
 
 /** Reads traffic, joins it into connections and resolves whose they were. `everyRequest`: see loadTraffic. */
-export async function observe(flags: TrafficFlags, { cluster, broker }: Sources, everyRequest: boolean): Promise<Observation> {
+export async function observe(flags: TrafficFlags, sources: Sources, everyRequest: boolean): Promise<Observation> {
+  const { cluster, broker } = sources;
   expectLongWork(true);
   const traffic = await loadTraffic(flags, cluster, everyRequest, broker);
   expectLongWork(traffic.table.size > MANY_ROWS);
   const connections = connect(traffic.table, surroundingsOf(cluster), traffic.hints, traffic.parties);
   expectLongWork(connections.size > MANY_ROWS);
+  return observationOf(flags, sources, traffic, connections);
+}
+
+/** Resolves whose the ends of connections were. */
+export function observationOf(flags: TrafficFlags, sources: Sources, traffic: Traffic, connections: Connections): Observation {
+  const { cluster, hasNoCluster } = sources;
+  if (hasNoCluster && !traffic.parties.all.some(({ pod, labels }) => pod !== undefined || labels !== undefined)) refuseNameless(traffic);
   const resolver = new EndpointResolver(cluster, traffic.table.addresses, traffic.names, traffic.parties);
   const world: World = {
     ...cluster,
+    namespaces: new Map([...cluster.namespaces, ...resolver.loggedNamespaces]),
     pods: [...cluster.pods, ...resolver.loggedPods],
     names: traffic.names,
     apiServers: apiServersOf(cluster, traffic.parties),
@@ -43,8 +53,16 @@ export async function observe(flags: TrafficFlags, { cluster, broker }: Sources,
     resolver,
     world,
     requestsOf: (i) => requestsOf(i, traffic, connections),
-    warnings: warningsOf(flags, cluster, traffic, connections),
+    warnings: warningsOf(flags, sources, traffic, connections),
   };
+}
+
+/** Where nothing says whose any address is, every verdict would be a guess. */
+function refuseNameless({ inputs }: Traffic): never {
+  const formats = [...new Set(inputs.map(({ format }) => format))].join(", ");
+  throw new UsageError(
+    `no --snapshot, no cluster to ask, and no record of the flow logs (${formats}) names a pod: who owns which address is not known; make a snapshot with ${SNAPSHOT_HINT}`,
+  );
 }
 
 /** Of a connection that was (or may have been) established without a request in sight, nobody knows what it said. */
@@ -57,8 +75,17 @@ function requestsOf(i: number, { hints }: Traffic, connections: Connections): re
   return isWhole ? requests : [...requests, {}];
 }
 
-function warningsOf({ since, until }: TrafficFlags, cluster: Cluster, { names, notes }: Traffic, connections: Connections): string[] {
+function warningsOf(
+  { since, until }: TrafficFlags,
+  { cluster, hasNoCluster }: Sources,
+  { names, notes }: Traffic,
+  connections: Connections,
+): string[] {
   const warnings = [...notes, ...connections.warnings, ...gapsOf(cluster)];
+  if (hasNoCluster)
+    warnings.push(
+      "there is no snapshot and no cluster: pods, their labels and namespaces are what the flow logs say; policies in force, Services, named ports and workloads without traffic are not known",
+    );
   if (names.leftOut > 0) warnings.push(`${names.leftOut} names of addresses were left out: more than any honest DNS gives`);
   if (connections.size === 0)
     warnings.push(

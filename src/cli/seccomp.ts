@@ -14,7 +14,7 @@ import { brokerOnlyObjects } from "../live/brokerObjects.ts";
 import type { SyscallRow } from "../live/brokerRows.ts";
 import type { Live } from "../live/live.ts";
 import { forEachAtOnce } from "../live/pool.ts";
-import { grouped } from "../net/number.ts";
+import { grouped, plural } from "../net/number.ts";
 import { compareInstants, formatDuration, type Instant } from "../net/time.ts";
 import {
   profileText,
@@ -27,7 +27,7 @@ import {
   type WorkloadProfile,
   workloadLabel,
 } from "../report/seccomp.ts";
-import { listed, plural, printable } from "../report/text.ts";
+import { listed, printable } from "../report/text.ts";
 import { checkWorkloadFlags, chooseWorkloads, type NamedPods, type WorkloadFlags } from "./chooseWorkloads.ts";
 import { UsageError } from "./errors.ts";
 import { terminalStyle, writePieces } from "./output.ts";

@@ -3,6 +3,7 @@ import { cautionsOf } from "../evaluate/cautions.ts";
 import { Evaluator } from "../evaluate/evaluator.ts";
 import { looksAtRequests } from "../evaluate/honoured.ts";
 import { Simulation } from "../evaluate/simulation.ts";
+import type { PolicySet } from "../policy/model.ts";
 import { overlay, promoteStaged } from "../policy/readPolicies.ts";
 import { type AcceptedFinding, readAcceptedFinding } from "../report/accepted.ts";
 import { placeLabel, policyLabel } from "../report/labels.ts";
@@ -10,10 +11,18 @@ import type { SimulationResult } from "../report/simulationResult.ts";
 import { summarizeSimulation } from "../report/summarizeSimulation.ts";
 import { chooseProfile } from "./chooseProfile.ts";
 import { UsageError } from "./errors.ts";
-import { existingPolicies, loadCandidates, type PolicyFlags, readText, refuseTwoStdins, type TrafficFlags } from "./inputs.ts";
-import { observe } from "./observe.ts";
+import {
+  existingPolicies,
+  type LoadedPolicies,
+  loadCandidates,
+  type PolicyFlags,
+  readText,
+  refuseTwoStdins,
+  type TrafficFlags,
+} from "./inputs.ts";
+import { type Observation, observe } from "./observe.ts";
 import { Progress } from "./progress.ts";
-import { isUnread, openSources, refuseUnreadPolicies, type SourceFlags } from "./sources.ts";
+import { isUnread, openSources, refuseUnreadPolicies, type SourceFlags, type Sources } from "./sources.ts";
 import { collectAtOnce, expectLongWork } from "./tiers.ts";
 
 export interface SimulateFlags extends TrafficFlags, SourceFlags, Omit<PolicyFlags, "namespace"> {
@@ -23,8 +32,28 @@ export interface SimulateFlags extends TrafficFlags, SourceFlags, Omit<PolicyFla
   readonly staged: boolean;
 }
 
-/** The main job: captures or flow records -> connections -> endpoints -> compiled policies -> decisions, ready to be reported. */
+/** What a simulation is made with, before any traffic is read. */
+export interface Preparation {
+  readonly flags: SimulateFlags;
+  readonly sources: Sources;
+  readonly accepted: readonly AcceptedFinding[];
+  readonly candidates: LoadedPolicies;
+  readonly existing: LoadedPolicies;
+  /** The candidates over the existing policies. */
+  readonly merged: PolicySet;
+  /** What is judged: with staged policies as if they were promoted where that is asked for. */
+  readonly judged: PolicySet;
+  readonly everyRequest: boolean;
+}
+
+/** The main job: captures or flow logs -> connections -> endpoints -> compiled policies -> decisions, ready to be reported. */
 export async function simulate(flags: SimulateFlags): Promise<SimulationResult> {
+  const prepared = await prepare(flags);
+  return judgeTraffic(prepared, await observe(flags, prepared.sources, prepared.everyRequest));
+}
+
+/** Reads all but the traffic. */
+export async function prepare(flags: SimulateFlags): Promise<Preparation> {
   refuseTwoStdins({ "--pcap": flags.pcap, "--flows": flags.flows, "--snapshot": flags.snapshot, "--filename": flags.filename });
   collectAtOnce();
   expectLongWork(false);
@@ -36,11 +65,19 @@ export async function simulate(flags: SimulateFlags): Promise<SimulationResult> 
   const candidates = await loadCandidates({ ...flags, namespace }, cluster);
   const existing = await existingPolicies(cluster, namespace);
   const merged = flags.filename.length === 0 ? existing : overlay(existing, candidates, flags.policyMode);
-  const chosen = chooseProfile(flags.cni, cluster.cni, merged, [...existing.unevaluated, ...candidates.unevaluated]);
-  const { profile, because, warnings: cniWarnings } = chosen;
   const judged = flags.staged ? promoteStaged(merged) : merged;
-  const observation = await observe(flags, sources, [...existing.policies, ...judged.policies].some(looksAtRequests));
+  const everyRequest = [...existing.policies, ...judged.policies].some(looksAtRequests);
+  return { flags, sources, accepted, candidates, existing, merged, judged, everyRequest };
+}
+
+/** Judges what was observed. */
+export function judgeTraffic(prepared: Preparation, observation: Observation): SimulationResult {
+  const { flags, sources, accepted, candidates, existing, merged, judged } = prepared;
+  const { cluster } = sources;
   const { traffic, connections, resolver, world } = observation;
+  const evidence = { guess: cluster.cni, formats: traffic.inputs.map(({ format }) => format) };
+  const unevaluated = [...existing.unevaluated, ...candidates.unevaluated];
+  const { profile, because, warnings: cniWarnings } = chooseProfile(flags.cni, evidence, merged, unevaluated);
   const baseline = new Evaluator(existing, world, profile);
   const evaluator = judged === existing ? baseline : new Evaluator(judged, world, profile);
   const progress = new Progress("judging connections", connections.size);

@@ -36,6 +36,8 @@ export interface SourceFlags extends LiveFlags {
   readonly namespace?: string | undefined;
   readonly pcap: readonly string[];
   readonly flows: readonly string[];
+  /** Whether no cluster may be asked: what the files say is all. */
+  readonly offline?: boolean | undefined;
 }
 
 /** What a command works on, wherever it comes from. */
@@ -50,6 +52,8 @@ export interface Sources {
   readonly unreadPolicies: readonly string[];
   /** The only namespace whose policies could be read; undefined: all could. */
   readonly policiesOnlyOf: string | undefined;
+  /** Whether there are no cluster objects at all: flow logs that name pods stand for them. */
+  readonly hasNoCluster: boolean;
 }
 
 /** Refuses to judge beside policies that nobody could read: "nothing is denied" would be a guess. `way`: how to do without them. */
@@ -68,6 +72,20 @@ export async function openSources(flags: SourceFlags): Promise<Sources> {
   // With files at hand the environment alone does not call for a broker.
   const brokerUrl = flags.brokerUrl ?? (fromFiles ? undefined : process.env.KGUARDIAN_BROKER_URL || undefined);
   const wantsBroker = !fromFiles || brokerUrl !== undefined;
+  if (flags.offline === true && wantsBroker)
+    throw new UsageError("--offline: traffic comes from files then; give --pcap FILE or --flows FILE, and no --broker-url");
+  if (!wantsBroker && flags.snapshot.length === 0 && flags.flows.length > 0 && !(await hasCluster(flags)))
+    return {
+      cluster: { ...readCluster([]), warnings: [] },
+      namespace: flags.namespace ?? DEFAULT_NAMESPACE,
+      broker: undefined,
+      live: undefined,
+      unreadPolicies: [],
+      policiesOnlyOf: undefined,
+      hasNoCluster: true,
+    };
+  if (flags.offline === true && flags.snapshot.length === 0)
+    throw new UsageError(`--offline, and no --snapshot: captures do not say who owns which address; make a snapshot with ${SNAPSHOT_HINT}`);
   if (!wantsBroker && flags.snapshot.length > 0) {
     const read = await readSnapshot(flags.snapshot);
     const cluster = checkPods(withWarnings(readCluster(read.objects), read.warnings), flags.snapshot);
@@ -78,9 +96,16 @@ export async function openSources(flags: SourceFlags): Promise<Sources> {
       live: undefined,
       unreadPolicies: [],
       policiesOnlyOf: undefined,
+      hasNoCluster: false,
     };
   }
   return await openLiveSources(flags, wantsBroker, brokerUrl);
+}
+
+async function hasCluster(flags: SourceFlags): Promise<boolean> {
+  if (flags.offline === true) return false;
+  const { hasClusterConfiguration } = await import("../live/live.ts");
+  return hasClusterConfiguration(flags);
 }
 
 async function openLiveSources(flags: SourceFlags, wantsBroker: boolean, brokerUrl: string | undefined): Promise<Sources> {
@@ -112,7 +137,7 @@ async function openLiveSources(flags: SourceFlags, wantsBroker: boolean, brokerU
   const cluster = withWarnings(isSnapshot ? joined : inWordsOfCluster(joined), warnings);
   const unreadPolicies = read !== undefined && "unreadPolicies" in read ? read.unreadPolicies : [];
   const policiesOnlyOf = read !== undefined && "policiesOnlyOf" in read ? read.policiesOnlyOf : undefined;
-  return { cluster, namespace, broker, live, unreadPolicies, policiesOnlyOf };
+  return { cluster, namespace, broker, live, unreadPolicies, policiesOnlyOf, hasNoCluster: false };
 }
 
 function refuseWithoutCluster(flags: SourceFlags, fromSnapshot: boolean, brokerUrl: string | undefined): void {

@@ -54,6 +54,8 @@ export interface Pod {
   /** Every `status.podIPs` entry (and `podIP`), without duplicates. */
   readonly addresses: readonly Address[];
   readonly ports: readonly ContainerPort[];
+  /** False where only a log tells of the pod: then it may declare any port. */
+  readonly arePortsKnown?: false;
   readonly startSeconds: number | null;
   readonly endSeconds: number | null;
 }

@@ -1,4 +1,4 @@
-import { type Address, isIPv4 } from "../net/address.ts";
+import { type Address, isIPv4, isPrivate } from "../net/address.ts";
 import { makePrefix, type Prefix } from "../net/prefix.ts";
 import { formatRfc3339 } from "../net/time.ts";
 import type { Labels, Node, Owner, Pod, Service } from "./objects.ts";
@@ -25,6 +25,7 @@ interface Lease {
 const SKEW_SECONDS = 2;
 
 const EXTERNAL: Owner = { type: "external" };
+const NOT_TOLD: Owner = { type: "unknown", why: "is a private address, and no snapshot says whose" };
 
 /** Says who owned an address at a moment. Immutable once built; lookups are a hash and a binary search over the address's owners. */
 export class ClusterTimeline {
@@ -37,8 +38,11 @@ export class ClusterTimeline {
   readonly #serviceRanges: Ranges;
   readonly #besidePods: ReadonlySet<Address>; // first addresses of /24 and /64 prefixes
   readonly #hostPods: ReadonlyMap<string, readonly Pod[]>;
+  /** Whether there are no objects at all: then not even what is outside is known. */
+  readonly #isEmpty: boolean;
 
   constructor(objects: TimelineObjects) {
+    this.#isEmpty = objects.pods.length + objects.nodes.length + objects.services.length === 0;
     const warnings: string[] = [];
     const own = objects.pods.filter((pod) => !pod.hostNetwork);
     for (const [address, pods] of podsByAddress(own)) {
@@ -85,7 +89,7 @@ export class ClusterTimeline {
     if (this.#besidePods.size > 0 && this.#besidePods.has(neighbourhood(address))) {
       return { type: "unknown", why: "is beside pod addresses but in no snapshot object" };
     }
-    return EXTERNAL;
+    return this.#isEmpty && isPrivate(address) ? NOT_TOLD : EXTERNAL;
   }
 
   /** The answer for the gap after a lease (-1: before the first), made once: formatting dates at each lookup took ten times as long. */

@@ -102,7 +102,7 @@ function matchPort(rules: Rules, match: PortMatch, sample: PortSample, destinati
   const { protocol, port } = sample;
   if (match.protocol !== protocol) return false;
   if (rules.profile.namedPortIsWholeProtocol) return true;
-  if (destination.identity === ANYTHING) return "unknown";
+  if (rules.identities.hasUnknownPorts(destination.identity)) return "unknown";
   return (
     rules.identities.get(destination.identity)?.ports.some((own) => own.name === name && own.protocol === protocol && own.port === port) ??
     false

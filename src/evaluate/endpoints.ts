@@ -1,4 +1,4 @@
-import type { Node, Pod, Service } from "../cluster/objects.ts";
+import { NAMESPACE_NAME, type Namespace, type Node, type Pod, type Service } from "../cluster/objects.ts";
 import type { ServiceTarget } from "../cluster/services.ts";
 import type { Cluster } from "../cluster/snapshot.ts";
 import { assignWorkloads } from "../cluster/workloads.ts";
@@ -14,7 +14,8 @@ export interface Endpoint {
   readonly namespace?: string;
   readonly name?: string;
   readonly workload?: string;
-  readonly ip: string;
+  /** Absent where a log tells of an end by name alone. */
+  readonly ip?: string;
   readonly names?: readonly string[];
   readonly why?: string;
 }
@@ -35,6 +36,8 @@ const MAX_NODES = 64;
 export class EndpointResolver {
   /** Pods that only records name: they take part like the snapshot's. */
   readonly loggedPods: readonly Pod[];
+  /** Namespaces of which only records tell the labels. */
+  readonly loggedNamespaces: ReadonlyMap<string, Namespace>;
   readonly #cluster: Cluster;
   readonly #addresses: AddressTable;
   readonly #names: NameTable;
@@ -47,6 +50,8 @@ export class EndpointResolver {
   readonly #endpoints = new Map<Participant, Endpoint>();
   readonly #interned = new Map<string, Endpoint>();
   /** Participants by whom they are and their address; the latest of each address is found first. */
+  /** Addresses that stand for what a log tells by name alone. */
+  readonly #standIns = new Map<Address, LoggedParty>();
   readonly #participants = new Map<object, Map<Address, Participant>>();
   readonly #byAddress = new Map<Address, { readonly who: object; readonly participant: Participant }>();
 
@@ -61,6 +66,7 @@ export class EndpointResolver {
       if (pod !== undefined) this.#logged.set(party, pod);
     }
     this.loggedPods = [...this.#logged.values()];
+    this.loggedNamespaces = namespacesOf(parties, cluster);
   }
 
   /** Returns who an address (by table id) was at a moment; NaN: at no known time. `from`, for a destination, is who sent to it. */
@@ -136,6 +142,8 @@ export class EndpointResolver {
   }
 
   #describe(participant: Participant, address: Address, seconds: number): Endpoint {
+    const party = this.#standIns.get(address);
+    if (party !== undefined) return describeUnaddressed(participant, party);
     const ip = formatAddress(address);
     switch (participant.type) {
       case "pod": {
@@ -170,11 +178,43 @@ export class EndpointResolver {
     const tag = this.#addresses.tagOf(id);
     if (tag === 0) return undefined;
     const party = this.#parties.get(tag);
+    if (party.unaddressed !== undefined) return this.#unaddressed(party, address);
     const named = party.pod === undefined ? undefined : this.#podsByName.get(party.pod);
     const pod = named === undefined ? this.#logged.get(party) : podAt(named, address, seconds);
     if (pod !== undefined) return this.#canonical(pod, address, () => ({ type: "pod", pod, address }));
     if (party.isSure === true && party.pod !== undefined) return this.#lostPod(party, party.pod, address);
     return this.#reservedOf(party, address);
+  }
+
+  /** Whom a log means that tells no address. What rules on addresses would say of them stays open, but for pods that objects hold. */
+  #unaddressed(party: LoggedParty, standIn: Address): Participant {
+    this.#standIns.set(standIn, party);
+    switch (party.unaddressed) {
+      case "pods": {
+        const pods = podsNamed(this.#cluster.pods, party.pod ?? "");
+        const [first] = pods;
+        if (pods.some(({ workload }) => workload !== first.workload)) return this.#canonical(party, standIn, () => ({ type: "unknown" }));
+        const logged = this.#logged.get(party);
+        if (first !== undefined) return this.#canonical(first, standIn, () => ({ type: "pod", pod: first, address: first.addresses[0] }));
+        if (logged !== undefined) return this.#canonical(logged, standIn, () => ({ type: "pod", pod: logged, address: undefined }));
+        return this.#canonical(party, standIn, () => ({ type: "unknown" }));
+      }
+      case "node": {
+        const node = this.#cluster.nodes.find(({ name }) => name === party.called) ?? {
+          ...nodeOfRecord(standIn),
+          name: party.called ?? "",
+        };
+        return this.#canonical(node, standIn, () => ({
+          type: "node",
+          node,
+          address: node.addresses[0] === standIn ? undefined : node.addresses[0],
+        }));
+      }
+      case "outside":
+        return this.#canonical(party, standIn, () => ({ type: "external", address: undefined }));
+      default:
+        return this.#canonical(party, standIn, () => ({ type: "unknown" }));
+    }
   }
 
   /** A pod that is known by its name alone: nobody knows what policies select it by, and who has its address now is another. */
@@ -208,6 +248,41 @@ export class EndpointResolver {
   }
 }
 
+/** Returns the pods that a log calls `namespace/name` or, of several that one owner made, `namespace/prefix*`; by name. */
+function podsNamed(pods: readonly Pod[], called: string): readonly Pod[] {
+  const slash = called.indexOf("/");
+  const [namespace, name] = [called.slice(0, slash), called.slice(slash + 1)];
+  const prefix = name.endsWith("*") ? name.slice(0, -1) : undefined;
+  return pods
+    .filter((pod) => pod.namespace === namespace && (prefix === undefined ? pod.name === name : pod.name.startsWith(prefix)))
+    .toSorted((a, b) => (a.name < b.name ? -1 : 1));
+}
+
+/** How reports show whom a log tells by name alone. */
+function describeUnaddressed(participant: Participant, { pod: called = "", called: other }: LoggedParty): Endpoint {
+  switch (participant.type) {
+    case "pod": {
+      const { pod } = participant;
+      return {
+        type: "pod",
+        namespace: pod.namespace,
+        name: called.slice(called.indexOf("/") + 1),
+        workload: `${pod.workload.kind}/${pod.workload.name}`,
+      };
+    }
+    case "node":
+      return { type: "node", name: participant.node.name };
+    case "external":
+      return { type: "external", names: [other ?? "outside"] };
+    default:
+      return {
+        type: "unknown",
+        names: [other ?? called],
+        why: called === "" ? "has no address in the log" : "is several workloads' or in no snapshot object",
+      };
+  }
+}
+
 /** Pods of a StatefulSet have one name in turn: the one with the address is meant, of several the one of that time, else the latest. */
 function podAt(pods: readonly Pod[], address: Address, seconds: number): Pod {
   const holding = pods.filter(({ addresses }) => addresses.includes(address));
@@ -217,27 +292,48 @@ function podAt(pods: readonly Pod[], address: Address, seconds: number): Pod {
 }
 
 /** Returns the pod that a record describes by labels, where it says enough to select it. */
-function podOfRecord({ pod: name, labels = [] }: LoggedParty): Pod | undefined {
-  const own = Object.fromEntries(labels.filter((label) => label.startsWith("k8s:")).map((label) => splitLabel(label.slice(4))));
+function podOfRecord({ pod: name, labels = [], workload: workloadName }: LoggedParty): Pod | undefined {
+  const own: Record<string, string> = Object.fromEntries(
+    labels.filter((label) => label.startsWith("k8s:")).map((label) => splitLabel(label.slice(4))),
+  );
   const namespace = name?.split("/")[0] ?? own["io.kubernetes.pod.namespace"];
   // Without labels nothing that policies select by is known: the address stays what the snapshot says of it.
   if (namespace === undefined || labels.length === 0) return undefined;
+  const serviceAccount = own[SERVICE_ACCOUNT];
   for (const key of Object.keys(own)) if (key.startsWith("io.kubernetes.pod.") || key.startsWith("io.cilium.k8s.")) delete own[key];
   const podName = name?.split("/")[1] ?? "(unnamed)";
   const origin = { namespace, name: podName, labels: own, owners: [] };
   const [workload] = assignWorkloads([origin], new Map());
+  const made = workloadName === undefined ? undefined : /^([^/]+)\/([^/]+)$/.exec(workloadName);
   return {
     namespace,
     name: podName,
     labels: own,
-    workload,
+    workload: made === null || made === undefined ? workload : { ...workload, kind: made[1], name: made[2] },
     hostNetwork: false,
-    serviceAccountName: "default",
+    serviceAccountName: serviceAccount ?? "default",
     addresses: [],
     ports: [],
+    arePortsKnown: false,
     startSeconds: null,
     endSeconds: null,
   };
+}
+
+/** Labels by which Cilium tells of a pod's namespace and service account (pkg/k8s/apis/cilium.io: PodNamespaceMetaLabelsPrefix, PolicyLabelServiceAccount). */
+const NAMESPACE_LABEL = "k8s:io.cilium.k8s.namespace.labels.";
+const SERVICE_ACCOUNT = "io.cilium.k8s.policy.serviceaccount";
+
+/** Returns the namespaces whose labels records tell and the snapshot does not. */
+function namespacesOf(parties: LoggedParties, { namespaces }: Cluster): ReadonlyMap<string, Namespace> {
+  const told = new Map<string, Namespace>();
+  for (const { pod, labels } of parties.all) {
+    const name = pod?.split("/")[0];
+    if (name === undefined || labels === undefined || namespaces.get(name)?.labelsKnown === true || told.has(name)) continue;
+    const own = labels.filter((label) => label.startsWith(NAMESPACE_LABEL)).map((label) => splitLabel(label.slice(NAMESPACE_LABEL.length)));
+    if (own.length > 0) told.set(name, { name, labels: { [NAMESPACE_NAME]: name, ...Object.fromEntries(own) }, labelsKnown: true });
+  }
+  return told;
 }
 
 function splitLabel(label: string): [string, string] {

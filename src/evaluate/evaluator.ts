@@ -56,16 +56,17 @@ export interface World {
 
 /** Who takes part in a connection, with the address that it uses. */
 export type Participant =
-  | { readonly type: "pod"; readonly pod: Pod; readonly address: Address }
+  /** Without an address: a log tells of the pod and not of which address it used. */
+  | { readonly type: "pod"; readonly pod: Pod; readonly address: Address | undefined }
   /** `relation`: whose node it is, where a log says so; else the pods' own nodes tell. */
   | {
       readonly type: "node";
       readonly node: Node;
-      readonly address: Address;
+      readonly address: Address | undefined;
       readonly relation?: NodeRelation;
       readonly isApiServer?: Truth;
     }
-  | { readonly type: "external"; readonly address: Address; readonly isApiServer?: Truth }
+  | { readonly type: "external"; readonly address: Address | undefined; readonly isApiServer?: Truth }
   /** In the cluster, and no pod whose labels count: health checks, the ingress proxy, pods that the plugin does not manage. */
   | { readonly type: "reserved"; readonly entity: Entity; readonly address: Address }
   /** Perhaps a pod: nothing is known of it. Without an address, not even that (the unknown backend of a Service). */
@@ -368,14 +369,14 @@ export class Evaluator {
       case "unknown":
         return [{ identity: ANYTHING, addressClass }];
       case "node": {
-        const { node, relation, isApiServer = this.#isApiServer([...node.addresses, participant.address]) } = participant;
+        const { node, relation, isApiServer = this.#isApiServer([...node.addresses, ...known(participant.address)]) } = participant;
         if (relation === undefined) return this.#nodeParties(node, addressClass, isApiServer);
         return [{ identity: identities.numberOfNode(node, relation, isApiServer), addressClass }];
       }
       case "reserved":
         return [{ identity: reservedIdentity(participant.entity) ?? ANYTHING, addressClass }];
       case "external": {
-        const truth = participant.isApiServer ?? this.#isApiServer([participant.address]);
+        const truth = participant.isApiServer ?? (participant.address === undefined ? "unknown" : this.#isApiServer([participant.address]));
         return [{ identity: truth === true ? OUTSIDE_API_SERVER : truth === false ? OUTSIDE : OUTSIDE_PERHAPS_API_SERVER, addressClass }];
       }
     }
@@ -421,6 +422,10 @@ export class Evaluator {
     this.#self = grow(this.#self);
     this.#home = grow(this.#home);
   }
+}
+
+function known(address: Address | undefined): readonly Address[] {
+  return address === undefined ? [] : [address];
 }
 
 function participantKey(participant: Participant, podNumbers: ReadonlyMap<Pod, number>): string {

@@ -10,6 +10,7 @@ export interface Identity {
   readonly namespace: string;
   readonly labels: Labels;
   readonly ports: readonly ContainerPort[];
+  readonly arePortsKnown?: false;
   readonly serviceAccountName: string;
 }
 
@@ -112,9 +113,9 @@ export class Identities {
     for (const pod of population.pods) {
       // Pods on the host network are their node: no selector selects them.
       if (pod.hostNetwork) continue;
-      const { namespace, labels, ports, serviceAccountName } = pod;
+      const { namespace, labels, ports, arePortsKnown, serviceAccountName } = pod;
       const named = ports.filter((port) => port.name !== undefined);
-      const key = JSON.stringify([namespace, Object.entries(labels).sort(), named, serviceAccountName]);
+      const key = JSON.stringify([namespace, Object.entries(labels).sort(), named, arePortsKnown, serviceAccountName]);
       let number = numbers.get(key);
       if (number === undefined) numbers.set(key, (number = this.firstPod + this.#identities.push(pod) - 1));
       this.#numberOfPod.set(pod, number);
@@ -133,6 +134,11 @@ export class Identities {
     const known = this.#population.isApiServer(node) === isApiServer ? this.#numberOfNode.get(node) : undefined;
     const first = known ?? FIRST_NODE + [false, true, "unknown"].indexOf(isApiServer) * NODE_RELATIONS.length;
     return first + NODE_RELATIONS.indexOf(relation);
+  }
+
+  /** Reports whether an identity may have ports of any name: nothing is known of it, or a log alone tells of it. */
+  hasUnknownPorts(number: number): boolean {
+    return number === ANYTHING || this.get(number)?.arePortsKnown === false;
   }
 
   /** Reports whether an identity is a node's. */

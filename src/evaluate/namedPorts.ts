@@ -9,6 +9,9 @@ export interface NamedPort {
 
 const MAX_DENSE = 1 << 23;
 
+/** The set of names of a destination that may have any: no set of known names is like it. */
+const ANY_NAMES = 1;
+
 /**
  * Says which port names mean a port at an identity. Sets of names are numbered; set 0 is empty. A pod declares few ports with
  * names, so they stand in a short list each.
@@ -18,14 +21,17 @@ export class NamedPorts {
   readonly #starts: Int32Array;
   readonly #portClasses: Int32Array;
   readonly #setNumbers: Int32Array;
-  readonly #sets: ReadonlySet<string>[] = [new Set()];
+  readonly #sets: ReadonlySet<string>[] = [new Set(), new Set()];
   /** The same as a table from identity and port class to set, where that is small: one look-up. */
   readonly #dense: Uint8Array | undefined;
   readonly #portCount: number;
+  /** By identity. */
+  readonly #hasAnyNames: Uint8Array;
 
   /** `used` holds the names that policies use; others mean nothing. */
   constructor(identities: Identities, ports: PortClasses, used: ReadonlySet<string>) {
     const numbers = new Map<string, number>([["", 0]]);
+    this.#hasAnyNames = Uint8Array.from({ length: identities.size }, (_, identity) => (identities.hasUnknownPorts(identity) ? 1 : 0));
     const entries: { portClass: number; set: number }[][] = [];
     for (let identity = 0; identity < identities.size; identity++) {
       const names = new Map<number, Set<string>>();
@@ -47,6 +53,7 @@ export class NamedPorts {
     if (this.#sets.length > 255 || identities.size * this.#portCount > MAX_DENSE) return;
     const dense = new Uint8Array(identities.size * this.#portCount);
     entries.forEach((list, identity) => {
+      if (this.#hasAnyNames[identity] === 1) dense.fill(ANY_NAMES, identity * this.#portCount, (identity + 1) * this.#portCount);
       for (const { portClass, set } of list) dense[identity * this.#portCount + portClass] = set;
     });
     this.#dense = dense;
@@ -59,9 +66,15 @@ export class NamedPorts {
   /** Returns the number of the set of names that mean a port at an identity. */
   setOf(identity: number, portClass: number): number {
     if (this.#dense !== undefined) return this.#dense[identity * this.#portCount + portClass];
+    if (this.#hasAnyNames[identity] === 1) return ANY_NAMES;
     const end = this.#starts[identity + 1];
     for (let at = this.#starts[identity]; at < end; at++) if (this.#portClasses[at] === portClass) return this.#setNumbers[at];
     return 0;
+  }
+
+  /** Reports whether a set is of a destination that may have ports of any name. */
+  isAny(set: number): boolean {
+    return set === ANY_NAMES;
   }
 
   /** Reports whether a name means a port of any pod. */

@@ -54,9 +54,10 @@ export class Row {
     this.portGroups = portGroups;
     this.portCount = portCount;
     this.#namedPorts = namedPorts;
-    this.#names = namesOf(clauses).filter((name) => namedPorts.isMeant(name));
-    // A set of names is, to this row, the subset of them that its rules use.
-    this.variantCount = Math.min(2 ** this.#names.length, namedPorts.setCount);
+    const names = namesOf(clauses);
+    this.#names = names.filter((name) => namedPorts.isMeant(name));
+    // A set of names is, to this row, the subset of them that its rules use; where any are possible it is one of its own.
+    this.variantCount = names.length === 0 ? 1 : Math.min(2 ** this.#names.length + 1, namedPorts.setCount);
     this.#variants = new Uint8Array(this.variantCount > 1 ? namedPorts.setCount : 0).fill(UNASKED);
     if (this.variantCount >= UNASKED) throw new RangeError("the rules of one workload use port names in more than 254 combinations");
   }
@@ -74,7 +75,10 @@ export class Row {
     if (known !== UNASKED) return known;
     const bits = this.#names.map((name) => this.#namedPorts.holds(set, name));
     const same = this.#variants.findIndex(
-      (variant, other) => variant !== UNASKED && this.#names.every((name, i) => this.#namedPorts.holds(other, name) === bits[i]),
+      (variant, other) =>
+        variant !== UNASKED &&
+        this.#namedPorts.isAny(other) === this.#namedPorts.isAny(set) &&
+        this.#names.every((name, i) => this.#namedPorts.holds(other, name) === bits[i]),
     );
     const variant = same >= 0 ? this.#variants[same] : new Set(this.#variants.filter((used) => used !== UNASKED)).size;
     this.#variants[set] = variant;

@@ -41,6 +41,28 @@ const [DOUBTFUL, SURE] = [1, 2];
 const NO_PORT = -2;
 const SEVERAL_PORTS = -1;
 
+/** What a connection has one of each. */
+const COLUMNS = [
+  "count",
+  "packets",
+  "bytes",
+  "firstSeconds",
+  "firstNanoseconds",
+  "lastSeconds",
+  "lastNanoseconds",
+  "attempts",
+  "isSeen",
+  "isCounted",
+  "doubts",
+  "isTallied",
+  "isCloudDenied",
+  "isStated",
+  "hintRow",
+  "arrivesFrom",
+  "sourcePort",
+  "warnings",
+] as const;
+
 const NO_ATTEMPTS: readonly number[] = OUTCOMES.map(() => 0);
 const ONE_ATTEMPT: readonly (readonly number[])[] = OUTCOMES.map((_, outcome) => OUTCOMES.map((_each, k) => (k === outcome ? 1 : 0)));
 
@@ -49,7 +71,7 @@ const ONE_ATTEMPT: readonly (readonly number[])[] = OUTCOMES.map((_, outcome) =>
  * is what everything after the readers works on, whatever the traffic was read from. Columns by connection number.
  */
 export class Connections {
-  readonly #keys = new TupleTable(KEY_WIDTH);
+  #keys = new TupleTable(KEY_WIDTH);
   readonly count: number[] = [];
   readonly packets: number[] = [];
   readonly bytes: number[] = [];
@@ -82,6 +104,15 @@ export class Connections {
 
   get size(): number {
     return this.#keys.size;
+  }
+
+  /** Returns a copy that further rows can be added to. */
+  clone(): Connections {
+    const copy = new Connections();
+    copy.#keys = this.#keys.clone();
+    for (const column of COLUMNS) (copy as unknown as Record<string, unknown>)[column] = [...this[column]];
+    for (const [i, rows] of this.#moreHintRows) copy.#moreHintRows.set(i, [...rows]);
+    return copy;
   }
 
   /** Address-table ids. */
@@ -210,6 +241,12 @@ export class Connections {
     else more.push(row);
   }
 
+  /** Says that all L7 hints of connection `i` are filed under one key. */
+  setHintRow(i: number, key: number): void {
+    this.hintRow[i] = key;
+    this.#moreHintRows.delete(i);
+  }
+
   /** Reports whether all that was seen of connection `i` may be a reply that a log stored as a connection. */
   isDoubtful(i: number): boolean {
     return this.doubts[i] === DOUBTFUL;
@@ -233,16 +270,19 @@ export class Connections {
   }
 }
 
-/** Joins the rows of a flow table into distinct connections. `hints` are rows with L7 hints, `parties` what logs say of ends. */
+/**
+ * Joins the rows of a flow table into distinct connections. `hints` are rows with L7 hints, `parties` what logs say of ends. They are
+ * added to `connections`, which then is what is returned.
+ */
 export function connect(
   table: FlowTable,
   surroundings: Surroundings,
   hints: { has(row: number): boolean } = new L7Hints(),
   parties: LoggedParties = new LoggedParties(),
+  connections: Connections = new Connections(),
 ): Connections {
   const directions = findDirections(table, surroundings);
   const views = new NatViews(table, directions, surroundings);
-  const connections = new Connections();
   const ends = canonicalEnds(table, parties);
   const standing = (id: number) => ends?.[id] ?? id;
   const isMixed = reporters(table) > 1;
@@ -392,7 +432,8 @@ class ConnectionAdder {
   }
 
   #timesOf(row: number): number {
-    return (this.#table.get(row, KIND) & NO_SOURCE_PORT) !== 0 ? this.#table.get(row, RECORDS) : 1;
+    // What began before the log's first interval was never counted, and was there.
+    return (this.#table.get(row, KIND) & NO_SOURCE_PORT) !== 0 ? Math.max(1, this.#table.get(row, RECORDS)) : 1;
   }
 
   #count(i: number, sourceRow: number, packets: number, bytes: number): void {

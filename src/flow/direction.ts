@@ -7,6 +7,7 @@ import {
   type FlowTable,
   INITIATOR_IS_B,
   KIND,
+  LOGGED,
   ONE_WAY,
   OPENED,
   ORDER_UNSURE,
@@ -220,7 +221,8 @@ class Inference {
     const servedA = this.#wasSeenServing(row, 0);
     if (servedA !== this.#wasSeenServing(row, 1)) return servedA ? 1 : 0;
     // Whoever is told that nobody listens had begun, unless the one who says so had spoken before (a late answer to a closed port).
-    if ((state & (REFUSED_BY_ERROR | UNREACHED_BY_ERROR | PROHIBITED_BY_ERROR)) !== 0) {
+    // A log's denial is of either's packet.
+    if ((state & (REFUSED_BY_ERROR | UNREACHED_BY_ERROR | PROHIBITED_BY_ERROR)) !== 0 && (kind & LOGGED) === 0) {
       const sender = (state & ERROR_SENT_TO_B) !== 0 ? 1 : 0;
       if ((state & (SPOKE << (1 - sender))) === 0) return sender;
     }

@@ -102,7 +102,7 @@ export interface AddressEpochs {
 /** Connections by 5-tuple. Rows are numbered from 0 in order of first appearance. */
 export class FlowTable {
   readonly addresses: AddressTable;
-  readonly origins = new Origins();
+  readonly origins: Origins;
   cells = new Int32Array(2048 * WIDTH);
   size = 0;
   /** The side that sent the packet of the latest `locate`: 0 for A, 1 for B. */
@@ -123,9 +123,25 @@ export class FlowTable {
   #shift = 17;
   readonly #seed: number;
 
-  constructor(seed: number = (Math.random() * 0x7fffffff) | 0) {
+  /** `like`: a table whose addresses and reporters this one shares. */
+  constructor(seed: number = (Math.random() * 0x7fffffff) | 0, like?: FlowTable) {
     this.#seed = seed | 1;
-    this.addresses = new AddressTable(this.#seed);
+    this.addresses = like?.addresses ?? new AddressTable(this.#seed);
+    this.origins = like?.origins ?? new Origins();
+    this.epochs = like?.epochs;
+  }
+
+  /** Returns a table of the rows that `isWanted`, in their order, sharing addresses and reporters with this one. */
+  filter(isWanted: (row: number) => boolean): FlowTable {
+    const part = new FlowTable(this.#seed, this);
+    for (let row = 0; row < this.size; row++) {
+      if (!isWanted(row)) continue;
+      if (part.size * WIDTH >= part.cells.length) part.#growRows();
+      part.cells.set(this.cells.subarray(row * WIDTH, (row + 1) * WIDTH), part.size++ * WIDTH);
+      if (part.size * 3 > part.#index.length * 2) part.#growIndex();
+    }
+    part.#rebuildIndex();
+    return part;
   }
 
   /**
@@ -366,9 +382,14 @@ export class FlowTable {
 
   /** INVARIANT: the index holds the newest row of each tuple, and no other. Rows are read in order: memory likes it. */
   #growIndex(): void {
-    const index = new Int32Array(this.#index.length * 2).fill(FREE);
-    const mask = index.length - 1;
     this.#shift--;
+    this.#index = new Int32Array(this.#index.length * 2);
+    this.#rebuildIndex();
+  }
+
+  #rebuildIndex(): void {
+    const index = this.#index.fill(FREE);
+    const mask = index.length - 1;
     const { cells } = this;
     for (let row = 0; row < this.size; row++) {
       const cell = row * WIDTH;
@@ -378,7 +399,6 @@ export class FlowTable {
       while (index[slot] !== FREE && !((index[slot] & ~mask) === tag && this.#sameTuple(index[slot] & mask, row))) slot = (slot + 1) & mask;
       index[slot] = tag | row;
     }
-    this.#index = index;
     // The slot that was found last means nothing in the new index.
     this.#last = -1;
   }

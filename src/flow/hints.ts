@@ -71,6 +71,18 @@ export class L7Hints {
     else more.set(key, hint);
   }
 
+  /** Files what is known of a row under a key of another collection. */
+  moveTo(other: L7Hints, row: number, key: number): void {
+    for (const hint of this.all(row)) other.addFurther(key, hint);
+    other.#counts.set(key, other.countOf(key) + this.countOf(row));
+    if (this.#cut.has(row)) other.#cut.add(key);
+  }
+
+  /** The rows of which something is known. */
+  rows(): Iterable<number> {
+    return this.#first.keys();
+  }
+
   values(): Iterable<L7Hint> {
     return this.#first.values();
   }

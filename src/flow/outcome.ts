@@ -6,6 +6,7 @@ import {
   ERROR_SENT_TO_B,
   type FlowTable,
   KIND,
+  LOGGED,
   NO_ANSWER,
   ONE_WAY,
   OPENED,
@@ -61,15 +62,16 @@ export class Evidence {
   /** Adds what a row shows. */
   gather(table: FlowTable, row: number, initiator: number): void {
     const state = table.get(row, STATE);
-    const isOneWay = (table.get(row, KIND) & ONE_WAY) !== 0;
-    const isStated = isOneWay && (state & (OPENED | (OPENED << 1))) !== 0;
+    const kind = table.get(row, KIND);
+    const isStated = (kind & ONE_WAY) !== 0 && (state & (OPENED | (OPENED << 1))) !== 0;
     if (isStated) this.isStated = true;
     else this.isSeen = true;
     // That a log states an initiator is not that its SYN was seen.
     this.initiatorBits |= (isStated ? state & ~(OPENED | (OPENED << 1)) : state) >>> initiator;
     this.responderBits |= state >>> (1 - initiator);
     const answered = (state & ERROR_SENT_TO_B) !== 0 ? 1 : 0;
-    if (answered === initiator || isOneWay) this.errors |= state & ERRORS;
+    // A log's words are of the connection, whichever side's packet it was.
+    if (answered === initiator || (kind & (ONE_WAY | LOGGED)) !== 0) this.errors |= state & ERRORS;
     this.errors |= state & LOGGED_WORDS;
     if (table.packetsOf(row, 0) > 0 && table.packetsOf(row, 1) > 0) this.bothSent = true;
   }
@@ -78,13 +80,17 @@ export class Evidence {
 /** Returns the index in OUTCOMES of how a connection ended. */
 export function classify(protocol: number, evidence: Evidence): number {
   const { responderBits, errors } = evidence;
-  if ((errors & STATED_ALLOWED) !== 0 && (errors & DENIAL_DECIDES) === 0) return ESTABLISHED;
+  const isRefused = (responderBits & RESET) !== 0 && (responderBits & ACCEPTED) === 0;
+  if ((errors & STATED_ALLOWED) !== 0 && (errors & DENIAL_DECIDES) === 0) return isRefused && evidence.isStated ? REFUSED : ESTABLISHED;
   const seen = evidence.isSeen ? classifySeen(protocol, evidence) : UNKNOWN;
-  if (!evidence.isStated) return seen !== ESTABLISHED && (errors & CLOUD_DENIED) !== 0 ? DROPPED : seen;
+  if (!evidence.isStated) {
+    if (seen !== ESTABLISHED && (errors & CLOUD_DENIED) !== 0) return DROPPED;
+    return seen === UNANSWERED && (errors & UNJUDGED) !== 0 ? UNKNOWN : seen;
+  }
   if (seen === ESTABLISHED || (responderBits & ACCEPTED) !== 0) return ESTABLISHED;
   // A log without a verdict says that there was traffic, and nothing of its end.
   if ((errors & PROHIBITED_BY_ERROR) !== 0 && (errors & UNJUDGED) === 0) return DROPPED;
-  if ((responderBits & RESET) !== 0) return REFUSED;
+  if (isRefused) return REFUSED;
   return (errors & NO_ANSWER) !== 0 ? UNANSWERED : seen;
 }
 

@@ -53,6 +53,15 @@ export class TupleTable {
     return this.#cells[id * this.#width + column];
   }
 
+  /** Returns a table of the same tuples with the same ids. */
+  clone(): TupleTable {
+    const copy = new TupleTable(this.#width, this.#seed);
+    copy.#cells = this.#cells.slice();
+    copy.#index = this.#index.slice();
+    copy.#size = this.#size;
+    return copy;
+  }
+
   #hash(): number {
     const { key } = this;
     let hash = this.#seed;

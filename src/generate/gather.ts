@@ -401,7 +401,7 @@ function byWeight(a: LeftOut, b: LeftOut): number {
 function endName({ type, namespace, workload = "", names, name, ip }: Endpoint): string {
   if (type === "pod") return `${namespace}/${shortWorkload(workload)}`;
   if (type === "service") return `${namespace}/svc/${name}`;
-  return names?.[0] ?? (type === "node" ? `node/${name}` : ip);
+  return names?.[0] ?? (type === "node" ? `node/${name}` : (ip ?? type));
 }
 
 function addRequests(seen: SeenPort, requests: readonly L7Hint[]): void {

@@ -138,6 +138,7 @@ export class PeerFinder {
         // A webhook is called by any of them, whichever was seen.
         if (direction === "ingress" && this.apiServers.some((server) => server.address === participant.address)) return this.#apiServer();
         if (participant.isApiServer === true && (dialect.type === "cilium" || this.apiServers.length > 0)) return this.#apiServer();
+        if (participant.address === undefined) return "the log does not say which address outside it was";
         return (direction === "egress" ? this.#named(participant.address, from) : undefined) ?? this.#outsideAt(participant.address);
       case "reserved":
         return dialect.type === "cilium"

@@ -153,7 +153,7 @@ function differing(value: string): string {
   return value.length < 60 ? `${value}-x` : `${value.slice(0, -1)}${value.endsWith("x") ? "y" : "x"}`;
 }
 
-function exampleOf(peer: Peer, seen: readonly SeenPort[]): { pod: Pod; address: Address; seen: SeenPort } | undefined {
+function exampleOf(peer: Peer, seen: readonly SeenPort[]): { pod: Pod; address: Address | undefined; seen: SeenPort } | undefined {
   if (peer.kind !== "pods" || !("name" in peer.match.namespaces)) return undefined;
   const { name } = peer.match.namespaces;
   for (const each of seen) {

@@ -104,7 +104,9 @@ export function prove(input: ProofInput): Proof {
 /** The addresses beside have no names: of one whose names are not known a rule by name stays open. */
 function namesWith(known: KnownNames, probes: readonly Probe[]): KnownNames {
   const named = new Set([...known.entries()].map(([address]) => address));
-  const beside = probes.flatMap(({ peer }) => (peer.type === "external" && !named.has(peer.address) ? [[peer.address, []] as const] : []));
+  const beside = probes.flatMap(({ peer }) =>
+    peer.type === "external" && peer.address !== undefined && !named.has(peer.address) ? [[peer.address, []] as const] : [],
+  );
   return { entries: () => [...known.entries(), ...beside] };
 }
 
@@ -216,7 +218,7 @@ function isPodOf(participant: Participant, pods: ReadonlySet<Pod>): boolean {
 }
 
 function nameOf({ namespace, workload, names, name, ip }: Endpoint): string {
-  return workload === undefined ? (names?.[0] ?? name ?? ip) : `${namespace}/${workload}`;
+  return workload === undefined ? (names?.[0] ?? name ?? ip ?? "?") : `${namespace}/${workload}`;
 }
 
 /** Returns rules that matched nothing. Plugins that ask policies in order name only the first that decides: the rest is asked alone. */

@@ -105,6 +105,14 @@ export function isMulticastOrBroadcast(address: Address): boolean {
   return word >>> 28 === 0xe || word === 0xffffffff;
 }
 
+/** Reports whether an address is of a private network (RFC 1918, RFC 6598, RFC 4193) or of a link or host: one that a cluster may use inside. */
+export function isPrivate(address: Address): boolean {
+  if (isLinkOrHostLocal(address)) return true;
+  if (!isIPv4(address)) return address >> 121n === 0x7en;
+  const word = Number(address & LAST_32_BITS);
+  return word >>> 24 === 10 || word >>> 20 === 0xac1 || word >>> 16 === 0xc0a8 || word >>> 22 === 0x191;
+}
+
 /** Reports whether an address is meaningful on its own link or host only: 127/8, ::1, 169.254/16, fe80::/10, unspecified. */
 export function isLinkOrHostLocal(address: Address): boolean {
   if (!isIPv4(address)) return address <= 1n || address >> 118n === 0x3fan;

@@ -82,9 +82,9 @@ function matchesEndpoint(pattern: string | undefined, endpoint: Endpoint): boole
   if (pattern === undefined) return true;
   if (pattern === "external") return endpoint.type === "external";
   const prefix = pattern.includes("/") ? parsePrefix(pattern) : undefined;
-  const address = parseAddress(endpoint.ip);
+  const address = parseAddress(endpoint.ip ?? "");
   if (prefix !== undefined && address !== undefined && endpoint.type !== "pod") return prefixContains(prefix, address);
-  const texts = [endpointLabel(endpoint), endpoint.ip, ...(endpoint.names ?? [])];
+  const texts = [endpointLabel(endpoint), ...(endpoint.ip === undefined ? [] : [endpoint.ip]), ...(endpoint.names ?? [])];
   if (endpoint.name !== undefined)
     texts.push(`${endpoint.namespace ?? "node"}/${endpoint.name}`, `${endpoint.namespace ?? "node"}/${endpoint.type}/${endpoint.name}`);
   if (endpoint.workload !== undefined)

@@ -138,6 +138,8 @@ class Explainer {
       const both = [...new Set([...policiesOf(egress), ...policiesOf(ingress)])];
       return { deniedBy: listPolicies(both, "egress and ingress"), why: "every backend is denied, some at the source and some themselves" };
     }
+    if (verdict === "allow" && simulation.connections.isCloudDenied[i])
+      return { deniedBy: "", why: "a cloud's firewall (security group, network ACL) dropped it: no network policy is about that" };
     if (verdict !== "deny" || denied === undefined) {
       const open = egress.verdict === "unknown" ? "egress" : "ingress";
       return { deniedBy: "", why: decisionMessage(open === "egress" ? egress : ingress, open, ends) };

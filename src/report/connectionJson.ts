@@ -80,6 +80,7 @@ export class ConnectionWriter {
         ? `,"icmpType":${connections.icmpType(i)},"icmpCode":${connections.icmpCode(i)}`
         : ',"icmpType":null,"icmpCode":null';
     if (hint) text += `,"l7":${safeJson(shownRequest(hint))}`;
+    if (connections.isCloudDenied[i]) text += ',"droppedBy":"cloud-firewall"';
     text += `,"count":${connections.isTallied[i] ? connections.count[i] : null},"packets":${isCounted ? connections.packets[i] : null},"bytes":${isCounted ? connections.bytes[i] : null}`;
     text += `,"firstSeen":${timeJson(connections.firstSeconds[i], connections.firstNanoseconds[i])}`;
     text += `,"lastSeen":${timeJson(connections.lastSeconds[i], connections.lastNanoseconds[i])}`;

@@ -6,10 +6,11 @@ import { isCut, type LeftOut, type LeftOutReason } from "../generate/gather.ts";
 import type { Generation } from "../generate/generate.ts";
 import type { PlannedPolicy } from "../generate/plan.ts";
 import { labelOf, type SelectableWorkload } from "../generate/workloads.ts";
-import { grouped } from "../net/number.ts";
+import { grouped, plural } from "../net/number.ts";
 import { formatRfc3339 } from "../net/time.ts";
+import { confidenceOf } from "./confidence.ts";
 import { PLAIN_STYLE, type Style } from "./simulationTable.ts";
-import { plural, printable, safeJson, tableLines } from "./text.ts";
+import { printable, safeJson, tableLines } from "./text.ts";
 
 /** Everything that reports of a generation are made of. */
 export interface GenerationResult {
@@ -70,6 +71,7 @@ export function generationReport(result: GenerationResult, directory: string | u
       connections: generation.simulation.connections.size,
       learned: proof.learned,
       leftOut: gathered.leftOut.reduce((sum, { evidence }) => sum + evidence.connections, 0),
+      confidence: confidenceOf(inputs),
     },
     cni,
     warnings,
@@ -237,6 +239,8 @@ export function generationTable(result: GenerationResult, directory: string | un
       `${style.bold("NOT SEEN")}   no traffic data found for ${names.slice(0, 6).join(", ")}${names.length > 6 ? ` and ${names.length - 6} more` : ""}: ${closed ? "the default deny closes" : "no policy is written for"} ${names.length === 1 ? "it" : "them"}; capture for longer, or where ${names.length === 1 ? "its" : "their"} pods run`,
     );
   }
+  for (const text of confidenceOf(result.inputs).because)
+    lines.push(`${style.bold("INCOMPLETE")}   ${printable(text)}: what was not seen gets no rule`);
   for (const warning of warnings) lines.push(`${style.bold("NOTE")}   ${printable(warning)}`);
   return `${lines
     .map((line) => line.trimEnd())

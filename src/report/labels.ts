@@ -12,7 +12,7 @@ export function endpointLabel(endpoint: Endpoint): string {
     case "node":
       return endpoint.names?.[0] ?? `node/${endpoint.name}`;
     default:
-      return endpoint.names?.[0] ?? endpoint.ip;
+      return endpoint.names?.[0] ?? endpoint.ip ?? endpoint.type;
   }
 }
 

@@ -1,9 +1,9 @@
 import { shortWorkload } from "../cluster/workloads.ts";
-import { grouped } from "../net/number.ts";
+import { grouped, plural } from "../net/number.ts";
 import { findCauses } from "./causes.ts";
 import type { SimulationResult } from "./simulationResult.ts";
 import { header } from "./simulationTable.ts";
-import { plural, printable } from "./text.ts";
+import { printable } from "./text.ts";
 
 /** Rows of a pull-request comment before it is cut. */
 const ROWS = 50;
@@ -14,7 +14,9 @@ export function simulationMarkdown(result: SimulationResult): string {
   const verdict =
     summary.wouldDrop > 0
       ? `**${plural(summary.wouldDrop, "connection")} would be dropped**`
-      : "**Nothing that was observed would be dropped**";
+      : summary.confidence.level === "low"
+        ? "**Nothing that was observed would be dropped**, and not all that happened was observed"
+        : "**Nothing that was observed would be dropped**";
   const lines = ["## Network policy simulation", "", verdict, "", cell(header(result)), ""];
   const drops = findCauses(result, "would-drop");
   const open = drops.filter((cause) => cause.accepted === undefined);
@@ -50,6 +52,7 @@ export function simulationMarkdown(result: SimulationResult): string {
       "",
     );
   }
+  for (const text of summary.confidence.because) lines.push(`> Incomplete: ${cell(text)}`, "");
   for (const warning of result.warnings) lines.push(`> ${cell(warning)}`, "");
   return `${lines.join("\n").trimEnd()}\n`;
 }

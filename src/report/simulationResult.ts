@@ -5,9 +5,11 @@ import { peersOf } from "../evaluate/honoured.ts";
 import type { Ends, Simulation } from "../evaluate/simulation.ts";
 import { NOT_TOLD } from "../flow/flowTable.ts";
 import type { L7Hints } from "../flow/hints.ts";
+import { plural } from "../net/number.ts";
 import { hasPorts, isIcmp, protocolName } from "../net/protocol.ts";
+import type { Confidence } from "./confidence.ts";
 import { endpointLabel, placeLabel, policyLabel } from "./labels.ts";
-import { plural, printable } from "./text.ts";
+import { printable } from "./text.ts";
 
 /** The first and last moment of what was observed; undefined where no record had a time. */
 export interface Window {
@@ -31,6 +33,8 @@ export interface SimulationSummary {
   readonly window: Window | null;
   /** Workloads that candidate policies select and that had no traffic. */
   readonly unobserved: readonly Omit<Endpoint, "ip">[];
+  /** How far "was not seen" is evidence that it does not happen, as the inputs themselves tell. */
+  readonly confidence: Confidence;
 }
 
 /** Everything that reports of a simulation are made of. */
@@ -107,12 +111,14 @@ function openEnd({ matched }: Decision, { sourceEndpoint, destinationEndpoint }:
   const by = first === undefined ? "a rule" : matchLabel(first);
   const isByName = matched.some(({ policy }) => peersOf(policy).some(({ kind }) => kind === "names"));
   const outside = [destinationEndpoint, sourceEndpoint].find(({ type }) => type === "external");
-  if (isByName && outside !== undefined) return `${by} is for DNS names, and no answer that gave ${outside.ip} was seen (--dns tells more)`;
+  if (isByName && outside !== undefined)
+    return `${by} is for DNS names, and no answer that gave ${outside.ip ?? endpointLabel(outside)} was seen (--dns tells more)`;
   const isForApiServer = matched.some(({ policy }) =>
     peersOf(policy).some((term) => term.kind === "entities" && term.entities.includes("kube-apiserver")),
   );
   const possible = outside ?? (isForApiServer ? [destinationEndpoint, sourceEndpoint].find(({ type }) => type === "node") : undefined);
-  if (possible !== undefined) return `whether ${possible.ip} is the API server, for which ${by} is, is not known`;
+  if (possible !== undefined)
+    return `whether ${possible.ip ?? endpointLabel(possible)} is the API server, for which ${by} is, is not known`;
   return `${by} is for the pod's own node or for others, and which node the pod runs on is not known`;
 }
 
@@ -148,7 +154,7 @@ function sentence(decision: Decision, direction: "egress" | "ingress", subject: 
       return `the backends of ${subject === other ? subject : endpointLabel(ends.destinationEndpoint)} do not agree: which one was reached is not known`;
     case "unknown-endpoint": {
       if (decision.notes.includes("perhaps-a-reply"))
-        return `the broker may have stored a reply as a connection of its own: if ${endpointLabel(ends.sourceEndpoint)} began it, ${policies || "a policy"} would deny it`;
+        return `the log may have stored a reply as a connection of its own: if ${endpointLabel(ends.sourceEndpoint)} began it, ${policies || "a policy"} would deny it`;
       if (decision.notes.includes("judged-before-translation"))
         return `the plugin judges rules on addresses by the dialled address of ${other}, which this program does not`;
       const unknown = [ends.sourceEndpoint, ends.destinationEndpoint].find((endpoint) => endpoint.type === "unknown");
@@ -156,7 +162,8 @@ function sentence(decision: Decision, direction: "egress" | "ingress", subject: 
       if (unknown === undefined && ends.arrivesFrom !== undefined) {
         return `whether ${endpointLabel(ends.destinationEndpoint)} sees ${endpointLabel(ends.sourceEndpoint)} or a node that masquerades it is open (externalTrafficPolicy Cluster)`;
       }
-      if (unknown !== undefined) return `${unknown.ip} ${unknown.why ?? "is not known"}, so which rules apply is open`;
+      if (unknown !== undefined)
+        return `${unknown.ip ?? endpointLabel(unknown)} ${unknown.why ?? "is not known"}, so which rules apply is open`;
       return openEnd(decision, ends);
     }
     case "unknown-labels":

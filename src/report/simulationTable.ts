@@ -1,12 +1,12 @@
 import { shortWorkload } from "../cluster/workloads.ts";
 import type { Decision } from "../evaluate/decision.ts";
 import { OUTCOME_NAMES, type Outcome } from "../evaluate/simulation.ts";
-import { grouped } from "../net/number.ts";
+import { grouped, plural } from "../net/number.ts";
 import { formatDuration } from "../net/time.ts";
 import type { Policy } from "../policy/model.ts";
 import { type Cause, findCauses } from "./causes.ts";
 import type { SimulationResult, Window } from "./simulationResult.ts";
-import { type Column, formatBytes, plural, printable, tableLines } from "./text.ts";
+import { type Column, formatBytes, printable, tableLines } from "./text.ts";
 
 /** Colours of a terminal, or functions that leave text alone. */
 export interface Style {
@@ -35,7 +35,7 @@ export function simulationTable(result: SimulationResult, wide: boolean, style: 
   section(lines, style.bold("UNKNOWN"), summaryOf(unknown), unknown, wide, false);
   const rejected = wide ? findCauses(result, "rejected") : [];
   section(lines, "DENIED, AND FAILED ANYWAY", summaryOf(rejected), rejected, wide);
-  lines.push(...notSeen(result, style));
+  lines.push(...notSeen(result, style), ...incomplete(result, style));
   for (const warning of result.warnings) lines.push(`${style.bold("NOTE")}   ${printable(warning)}`);
   if (lines[lines.length - 1] !== "") lines.push("");
   lines.push(footer(result, style));
@@ -103,6 +103,11 @@ function notSeen({ summary, selectedWorkloads }: SimulationResult, style: Style)
   return [
     `${style.bold("NOT SEEN")}   ${unobserved.length} of ${plural(selectedWorkloads, "selected workload")} had no traffic${during}: ${shown}. ${they} untested.`,
   ];
+}
+
+/** What happened and is in no input: it is neither allowed nor denied above. */
+function incomplete({ summary: { confidence } }: SimulationResult, style: Style): string[] {
+  return confidence.because.map((text) => `${style.bold("INCOMPLETE")}   ${printable(text)}`);
 }
 
 function footer({ simulation, summary }: SimulationResult, style: Style): string {

@@ -5,6 +5,7 @@ import { OUTCOME_NAMES, type Simulation, VERDICTS } from "../evaluate/simulation
 import { formatRfc3339 } from "../net/time.ts";
 import type { Policy } from "../policy/model.ts";
 import { type AcceptedFinding, covers, hasEnded } from "./accepted.ts";
+import { confidenceOf } from "./confidence.ts";
 import { endpointLabel } from "./labels.ts";
 import type { SimulationResult, SimulationSummary, Window } from "./simulationResult.ts";
 
@@ -35,6 +36,7 @@ export function summarizeSimulation(input: SimulationInput): SimulationResult {
     policies: simulation.evaluator.policies.length,
     window: windowOf(simulation),
     unobserved: [],
+    confidence: confidenceOf(input.inputs),
   };
   const summary = counts as { -readonly [Key in keyof SimulationSummary]: SimulationSummary[Key] };
   const talked = new Set<string>();
@@ -86,7 +88,7 @@ function sortedOrder(simulation: Simulation): number[] {
   const { connections } = simulation;
   const named = [...new Set([...simulation.sources, ...simulation.destinations])].map((endpoint) => ({
     endpoint,
-    key: `${endpointLabel(endpoint)}\u0000${endpoint.ip}\u0000${endpoint.name ?? ""}`,
+    key: `${endpointLabel(endpoint)}\u0000${endpoint.ip ?? ""}\u0000${endpoint.name ?? ""}`,
   }));
   named.sort((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0));
   const rank = new Map(named.map(({ endpoint }, i) => [endpoint, i]));

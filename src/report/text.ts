@@ -1,5 +1,3 @@
-import { grouped } from "../net/number.ts";
-
 /**
  * Text from captures, logs, manifests and clusters is hostile: control characters move the cursor or rewrite what stands on the
  * screen, and direction marks make text read as another. They are shown as escapes.
@@ -39,11 +37,6 @@ export function tableLines(columns: readonly Column[], rows: readonly (readonly 
     );
     return indent + padded.join("   ").trimEnd();
   });
-}
-
-/** Returns a count with its noun: `1 policy`, `1,284 connections`. */
-export function plural(count: number, one: string, many = `${one}s`): string {
-  return `${grouped(count)} ${count === 1 ? one : many}`;
 }
 
 /** Returns bytes for people: 812 B, 1.4 KB, 10.4 MB (powers of 1000). */

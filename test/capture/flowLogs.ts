@@ -57,8 +57,10 @@ export async function readLog(path: string, options: FlowLogOptions = {}): Promi
 export function describe({ table, connections, parties, hints }: Awaited<ReturnType<typeof readLogs>>): string[] {
   const ipOf = (id: number) => formatAddress(table.addresses.addressOf(id));
   const end = (id: number) => {
-    const { pod, labels, workload, unaddressed } = parties.get(table.addresses.tagOf(id));
-    const words = [unaddressed, pod, workload, ...(labels ?? [])].filter((word) => word !== undefined);
+    const { pod, labels, workload, unaddressed, called } = parties.get(table.addresses.tagOf(id));
+    const words = [unaddressed, called, pod, workload, ...(labels ?? []).filter((label) => !label.startsWith("k8s:io."))].filter(
+      (word) => word !== undefined,
+    );
     const ip = unaddressed === undefined ? [ipOf(id)] : [];
     return [...ip, ...(words.length === 0 ? [] : [`[${words.join(" ")}]`])].join(" ");
   };

@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
-import { chooseProfile } from "../../src/cli/chooseProfile.ts";
+import { chooseProfile as chooseBy } from "../../src/cli/chooseProfile.ts";
 import { UsageError } from "../../src/cli/errors.ts";
 import type { CniGuess } from "../../src/cluster/cni.ts";
-import type { PolicyRef } from "../../src/policy/model.ts";
+import type { PolicyRef, PolicySet } from "../../src/policy/model.ts";
 import { ALL_KINDS } from "../evaluate/dialects.ts";
 import { policySetOf } from "../oracle/compiled.ts";
 
@@ -13,6 +13,8 @@ const guess = (name: CniGuess["name"], settings: CniGuess["settings"] = {}, warn
   settings,
 });
 const GENERIC = guess("generic");
+const chooseProfile = (flag: string, seen: CniGuess, set: PolicySet, refs: PolicyRef[], formats: string[] = []) =>
+  chooseBy(flag, { guess: seen, formats }, set, refs);
 const setOf = (...kinds: string[]) => policySetOf(kinds.map((kind) => ALL_KINDS[kind]).join("---\n"));
 const NOTHING = { policies: [], tiers: [], sets: [] };
 
@@ -57,6 +59,16 @@ describe("which plugin", () => {
     expect(chooseProfile("auto", seen, NOTHING, []).profile).toMatchObject({ blocksMatchNodes: true, enforcement: "always" });
     expect(chooseProfile("cilium", seen, NOTHING, []).profile).toMatchObject({ blocksMatchNodes: true, enforcement: "always" });
     expect(chooseProfile("antrea", seen, NOTHING, []).profile.enforcement).toBe("default");
+  });
+
+  test("a flow log that one plugin alone writes names it where the snapshot does not", () => {
+    expect(chooseProfile("auto", GENERIC, NOTHING, [], ["pcap", "hubble"])).toMatchObject({
+      profile: { name: "cilium" },
+      because: "the flow log is of Hubble",
+    });
+    expect(chooseProfile("auto", GENERIC, NOTHING, [], ["hubble", "calico-goldmane"]).profile.name).toBe("generic");
+    expect(chooseProfile("auto", guess("antrea"), NOTHING, [], ["hubble"]).profile.name).toBe("antrea");
+    expect(chooseProfile("generic", GENERIC, NOTHING, [], ["hubble"]).profile.name).toBe("generic");
   });
 
   test("what the snapshot warns of is handed on, unless the policies answer it", () => {

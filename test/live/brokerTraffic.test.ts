@@ -194,7 +194,7 @@ function endText({ type, namespace, name, ip, why }: Endpoint): string {
   if (type === "pod") return `${namespace}/${name}`;
   if (type === "service") return `svc:${namespace}/${name}`;
   if (type === "node") return `node:${name}`;
-  return type === "external" ? ip : `unknown:${ip} (${why})`;
+  return type === "external" ? (ip ?? "?") : `unknown:${ip} (${why})`;
 }
 
 const WEB = pod("shop/web-1", "10.0.0.1", { labels: { app: "web" } });

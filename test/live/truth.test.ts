@@ -71,7 +71,7 @@ function reportedOf({ simulation }: SimulationResult): Reported[] {
       port,
       via: via?.service === undefined ? null : `${via.service}:${via.port}`,
       attempts: connections.attempts[i],
-      sourceIp: sourceEndpoint.ip,
+      sourceIp: sourceEndpoint.ip ?? "?",
       dialled: via === undefined ? `${destinationEndpoint.ip}:${port}` : `${formatAddress(via.address)}:${via.port}`,
     };
   });

@@ -163,6 +163,10 @@ function add(values: Values, sink: LogSink): void {
   });
 }
 
+const PARQUET_COLUMNS =
+  "srcaddr dstaddr pkt_srcaddr pkt_dstaddr srcport dstport protocol packets bytes start end action log_status tcp_flags interface_id".split(
+    " ",
+  );
 const PARQUET_NEEDED = ["srcaddr", "dstaddr", "log_status"];
 
 /** The same from Parquet: names have underscores there. */
@@ -170,6 +174,7 @@ export const awsVpcParquet: ObjectFormat = {
   name: "aws-vpc",
   title: "AWS VPC flow log (Parquet)",
   unit: "object",
+  columns: PARQUET_COLUMNS,
   recognizes: ({ columns }: LogHead) => columns !== undefined && PARQUET_NEEDED.every((name) => columns.includes(name)),
   open: ({ sink }: LogContext) => ({
     read(row: Fields) {

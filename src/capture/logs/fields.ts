@@ -44,11 +44,26 @@ export function integerOf(value: unknown, name: string, most: number): number | 
       ? value
       : typeof value === "bigint"
         ? Number(value)
-        : typeof value === "string" && /^\d{1,16}$/.test(value)
-          ? Number(value)
+        : typeof value === "string"
+          ? numberOfDigits(value)
           : Number.NaN;
   if (!Number.isInteger(number) || number < 0 || number > most)
     throw new BadRecord(`${name} is not between 0 and ${most} \`${shown(typeof value === "bigint" ? String(value) : value)}\``);
+  return number;
+}
+
+/** Digits that a double holds exactly. */
+const MOST_DIGITS = 15;
+
+/** Returns the number that digits make; NaN for any other text. By hand: a regular expression took ten times as long. */
+function numberOfDigits(text: string): number {
+  if (text.length > MOST_DIGITS) return /^\d{16}$/.test(text) ? Number(text) : Number.NaN;
+  let number = 0;
+  for (let i = 0; i < text.length; i++) {
+    const digit = text.charCodeAt(i) - 0x30;
+    if (!(digit >= 0 && digit <= 9)) return Number.NaN;
+    number = number * 10 + digit;
+  }
   return number;
 }
 
@@ -107,7 +122,13 @@ export function rfc3339Of(value: unknown, name: string): Instant | undefined {
 /** Returns the moment of so many units since 1970 (`unitsPerSecond`: 1, 1e3, 1e6 or 1e9), a number or digits, fractions allowed. */
 export function epochOf(value: unknown, name: string, unitsPerSecond: number): Instant | undefined {
   if (isAbsent(value)) return undefined;
-  const text = typeof value === "string" ? value : String(value);
+  if (unitsPerSecond === 1) {
+    // As nearly all are written.
+    const seconds = typeof value === "string" ? numberOfDigits(value) : typeof value === "bigint" ? Number(value) : Number.NaN;
+    if (seconds >= 0 && seconds <= LATEST) return { seconds, nanoseconds: 0 };
+  }
+  // An object may have a toString of its own that is no function.
+  const text = typeof value === "string" ? value : typeof value === "object" ? shown(value) : String(value);
   if (!/^\d{1,20}(\.\d{1,18})?$/.test(text)) {
     const number = typeof value === "number" ? value : Number.NaN;
     if (!(Number.isFinite(number) && number >= 0)) throw new BadRecord(`${name} is no time \`${shown(text)}\``);

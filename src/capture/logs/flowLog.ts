@@ -25,6 +25,8 @@ export interface LogReader {
   read(record: never): void;
   /** Called after the last record. */
   finish?(): void;
+  /** Parses one line where that is faster than JSON.parse; undefined: as JSON.parse does. */
+  parse?(line: string): Readonly<Record<string, unknown>> | undefined;
 }
 
 /** What a format is told of the file and of the flags. */
@@ -53,7 +55,14 @@ export interface LineFormat extends FormatBase {
 /** A format of JSON objects, one a line or in whatever layout. */
 export interface ObjectFormat extends FormatBase {
   readonly unit: "object";
-  open(context: LogContext): { read(object: Readonly<Record<string, unknown>>): void; finish?(): void };
+  /** Columns that are read of Parquet files; all without it. */
+  readonly columns?: readonly string[];
+  open(context: LogContext): {
+    read(object: Readonly<Record<string, unknown>>): void;
+    finish?(): void;
+    /** Parses one line where that is faster than JSON.parse; undefined: as JSON.parse does. */
+    parse?(line: string): Readonly<Record<string, unknown>> | undefined;
+  };
 }
 
 export type FlowLogFormat = LineFormat | ObjectFormat;

@@ -9,16 +9,19 @@ import {
   STATED_ALLOWED,
   UNCOUNTED,
   UNJUDGED,
+  UNTALLIED,
 } from "../../flow/flowTable.ts";
 import type { L7Hint, L7Hints } from "../../flow/hints.ts";
 import { addHalf, addStated, bitsOfFlags } from "../../flow/logged.ts";
 import type { NameTable } from "../../flow/names.ts";
-import type { LoggedParties, LoggedParty } from "../../flow/parties.ts";
-import { type Address, addressFromWords, parseAddress, wordsOfAddress } from "../../net/address.ts";
-import { hasPorts, ICMP, ICMPV6, isIcmp } from "../../net/protocol.ts";
+import { type LoggedParties, type LoggedParty, standInFor } from "../../flow/parties.ts";
+import { type Address, parseAddress, wordsOfAddress } from "../../net/address.ts";
+import { hasPorts, ICMP, ICMPV6, IGMP, isIcmp } from "../../net/protocol.ts";
 import { type Instant, secondsOf } from "../../net/time.ts";
 import type { Gap, GapKind } from "../gaps.ts";
-import { shown } from "./fields.ts";
+import type { InputSummary } from "../observation.ts";
+import { ICMP_ERROR, SKIP_REASONS, UPKEEP } from "../skipReasons.ts";
+import { later, shown } from "./fields.ts";
 import { BadRecord } from "./flowLog.ts";
 
 /** Where flow logs go. */
@@ -32,8 +35,8 @@ export interface LogTarget {
   readonly until?: number | undefined;
   /** Whether a policy looks at requests, so that all of them count. */
   readonly everyRequest?: boolean | undefined;
-  /** Whether source ports are forgotten, so that memory is bounded by distinct connections (a stream without end). */
-  readonly isEndless?: boolean | undefined;
+  /** Takes records that are rows of a broker: who reads them must know the cluster. */
+  readonly handedOn?: unknown[] | undefined;
 }
 
 /** A connection of which the log says who began. */
@@ -54,6 +57,8 @@ export interface LoggedFlow {
   /** Sent by the responder, where it is counted apart. */
   readonly returnedPackets?: number | undefined;
   readonly returnedBytes?: number | undefined;
+  /** Whether the counters go back to the connection's beginning or the record before, so that one without any leaves out nothing. */
+  readonly countsTheRest?: boolean | undefined;
   /** What a network policy's enforcement point says. */
   readonly verdict?: "allow" | "deny" | undefined;
   /** Whether the log has several points along the way, so that a denial at one of them outweighs another's allowance. */
@@ -64,6 +69,8 @@ export interface LoggedFlow {
   readonly answer?: "accepted" | "refused" | "none" | undefined;
   /** How many connections the record stands for, where it has no source port. */
   readonly times?: number | undefined;
+  /** Whether the log keeps one record however often the connection was made. */
+  readonly isUntallied?: boolean | undefined;
   /** Whether the record is one whole connection. */
   readonly isWhole?: boolean | undefined;
   /** Who reported it, within the format; empty: one observer in all. */
@@ -89,9 +96,26 @@ export interface LoggedHalf {
   readonly tcpFlags?: number | undefined;
   /** Whether SYN and ACK in `tcpFlags` may come from two packets. */
   readonly areFlagsMerged?: boolean | undefined;
+  /** OPENED, ACCEPTED, SPOKE and the like, where the log tells packets apart; in place of `tcpFlags`. */
+  readonly sender?: number | undefined;
   readonly verdict?: "allow" | "deny" | undefined;
+  /** As of a stated flow. */
+  readonly denialDecides?: boolean | undefined;
+  /** Whether the log has no replies, so that none in it says nothing. */
+  readonly isOneSided?: boolean | undefined;
   readonly cloudDenied?: boolean | undefined;
   readonly reporter?: string | undefined;
+  /** The other direction, where the record has both; undefined: it has one. `packets` 0: nothing came back. */
+  readonly returned?: Returned | undefined;
+}
+
+/** What came back in a record of both directions. */
+export interface Returned {
+  readonly packets: number;
+  readonly bytes?: number | undefined;
+  readonly tcpFlags?: number | undefined;
+  /** Whether it is known to have come after what `source` sent; else which end the record names first says nothing. */
+  readonly isLater?: boolean | undefined;
 }
 
 /** An end of a record. */
@@ -101,12 +125,19 @@ export interface LogEnd {
   readonly id: number;
 }
 
+/** An end of which records say more than the address. */
+interface KnownEnd {
+  readonly key: string;
+  readonly end: LogEnd;
+  readonly tag: number;
+  /** Whether all that a record may say of it was said. */
+  isWhole: boolean;
+}
+
 /** Texts of addresses that are kept: the same few are in nearly every record, and parsing one takes longer than the rest of the line. */
 const KEPT_TEXTS = 1 << 16;
 /** Counters hold 32 bits. */
 const MOST_PACKETS = 0xffffffff;
-/** Addresses that stand for ends without one: 100::/64, which no packet may come from (RFC 6666). */
-const STAND_IN = 0x01000000;
 
 /** Thrown for a record that the user asked to leave out (--since, --until): counted, and nothing to warn of. */
 export class OutsideWindow extends Error {}
@@ -117,10 +148,16 @@ export class LogSink {
   readonly #target: LogTarget;
   readonly #plain = new Map<string, LogEnd>();
   /** What an address is called by its latest record that says anything. */
-  readonly #latest = new Map<string, { readonly key: string; readonly end: LogEnd; readonly tag: number }>();
-  readonly #named = new Map<string, { readonly end: LogEnd; readonly tag: number }>();
+  readonly #latest = new Map<string, KnownEnd>();
+  readonly #named = new Map<string, KnownEnd>();
   readonly #gaps = new Map<string, { kind: GapKind; count: number | null; message: (count: number) => string }>();
   readonly #skipped: Record<string, number> = {};
+  /** Numbers of the reporters that were met. */
+  readonly #origins = new Map<string, number>();
+  /** Takes what is wrong with one of several parts of a record. */
+  leaveOut: (error: unknown) => void = (error) => {
+    throw error;
+  };
   records = 0;
   packets = 0;
   bytes = 0;
@@ -128,6 +165,17 @@ export class LogSink {
   constructor(format: string, target: LogTarget) {
     this.format = format;
     this.#target = target;
+  }
+
+  /** Reads the parts of a record that are records of their own: a bad one costs no other. */
+  eachPart<Part>(parts: readonly Part[], read: (part: Part) => void): void {
+    for (const part of parts) {
+      try {
+        read(part);
+      } catch (error) {
+        this.leaveOut(error);
+      }
+    }
   }
 
   get everyRequest(): boolean {
@@ -139,37 +187,49 @@ export class LogSink {
    * A record that says nothing of an address that others of this log name is about the same end.
    */
   end(text: unknown, field: string, party?: LoggedParty): LogEnd {
+    return this.endBy(text, field, party === undefined ? "" : partyKey(party), () => party!);
+  }
+
+  /** The same where making the party takes time: `key` tells parties of one address apart; empty: the record says nothing. */
+  endBy(text: unknown, field: string, key: string, party: () => LoggedParty): LogEnd {
     if (typeof text !== "string") throw new BadRecord(`${field} is no address \`${shown(text)}\``);
-    const key = party === undefined ? "" : partyKey(party);
-    if (key === "") return this.#latest.get(text)?.end ?? this.plainEnd(text, field);
     const latest = this.#latest.get(text);
-    if (latest !== undefined && latest.key === key) {
-      this.#target.parties.learn(latest.tag, party!);
-      return latest.end;
-    }
+    if (key === "") return latest?.end ?? this.plainEnd(text, field);
+    if (latest === undefined || latest.key !== key) return this.#newEnd(text, field, key, party());
+    if (!latest.isWhole) this.#learn(latest, party());
+    return latest.end;
+  }
+
+  #newEnd(text: string, field: string, key: string, party: LoggedParty): LogEnd {
     const named = `${text} ${key}`;
     let known = this.#named.get(named);
     if (known === undefined) {
       const { address } = this.plainEnd(text, field);
-      const tag = this.#target.parties.intern(party!);
-      known = { end: { address, id: this.#intern(address, tag) }, tag };
+      const tag = this.#target.parties.intern(party);
+      known = { key, end: { address, id: this.#intern(address, tag) }, tag, isWhole: false };
       if (this.#named.size >= KEPT_TEXTS) this.#named.clear();
       this.#named.set(named, known);
     }
+    this.#learn(known, party);
     if (this.#latest.size >= KEPT_TEXTS) this.#latest.clear();
-    this.#latest.set(text, { key, ...known });
-    this.#target.parties.learn(known.tag, party!);
+    this.#latest.set(text, known);
     return known.end;
+  }
+
+  /** What was masked or not known yet in one record may stand in another. */
+  #learn(known: KnownEnd, party: LoggedParty): void {
+    this.#target.parties.learn(known.tag, party);
+    known.isWhole = party.labels !== undefined;
   }
 
   /** Returns the end that a log names without an address. */
   endWithoutAddress(party: LoggedParty): LogEnd {
-    const key = ` ${party.unaddressed} ${partyKey(party)}`;
+    const key = ` ${party.unaddressed} ${party.called} ${partyKey(party)}`;
     let known = this.#named.get(key);
     if (known === undefined) {
       const tag = this.#target.parties.intern(party);
-      const address = addressFromWords(STAND_IN, 0, 0, tag);
-      known = { end: { address, id: this.#intern(address, tag) }, tag };
+      const address = standInFor(tag);
+      known = { key, end: { address, id: this.#intern(address, tag) }, tag, isWhole: true };
       if (this.#named.size >= KEPT_TEXTS) this.#named.clear();
       this.#named.set(key, known);
     }
@@ -206,6 +266,16 @@ export class LogSink {
     return end;
   }
 
+  #originOf(reporter = ""): number {
+    let origin = this.#origins.get(reporter);
+    if (origin === undefined) {
+      origin = this.#target.table.origins.of(this.format, reporter);
+      if (this.#origins.size >= KEPT_TEXTS) this.#origins.clear();
+      this.#origins.set(reporter, origin);
+    }
+    return origin;
+  }
+
   #intern(address: Address, tag: number): number {
     const [w0, w1, w2, w3] = wordsOfAddress(address);
     return this.#target.table.addresses.intern(w0, w1, w2, w3, tag);
@@ -230,7 +300,7 @@ export class LogSink {
   /** Adds a connection. Throws BadRecord where a port is missing that policies judge by. */
   stated(flow: LoggedFlow): void {
     const { protocol, packets, bytes, returnedPackets, returnedBytes, start, hint } = flow;
-    const { table, hints, isEndless } = this.#target;
+    const { table, hints } = this.#target;
     if (hasPorts(protocol) && flow.destinationPort === undefined) throw new BadRecord("the destination port is missing");
     this.#window(start, flow.end);
     const isDenied = flow.verdict === "deny" || flow.cloudDenied === true;
@@ -239,29 +309,33 @@ export class LogSink {
       (flow.verdict === "deny" && flow.denialDecides === true ? DENIAL_DECIDES : 0) |
       (flow.cloudDenied === true ? CLOUD_DENIED : 0) |
       (flow.answer === "none" ? NO_ANSWER : 0) |
+      (flow.isUntallied === true ? UNTALLIED : 0) |
       (packets === undefined || bytes === undefined ? UNCOUNTED : 0);
     const row = addStated(table, {
       source: flow.source.id,
       destination: flow.destination.id,
       protocol,
-      sourcePort: isEndless === true ? undefined : flow.sourcePort,
+      sourcePort: flow.sourcePort,
       destinationPort: flow.destinationPort,
       icmpType: flow.icmpType,
       icmpCode: flow.icmpCode,
       start,
       end: flow.end,
-      origin: table.origins.of(this.format, flow.reporter ?? ""),
+      origin: this.#originOf(flow.reporter),
       bits,
       responder: flow.answer === "accepted" ? ACCEPTED : flow.answer === "refused" ? RESET : 0,
       packets: Math.min(packets ?? 0, MOST_PACKETS),
       bytes: bytes ?? 0,
       returnedPackets: returnedPackets === undefined ? undefined : Math.min(returnedPackets, MOST_PACKETS),
       returnedBytes,
-      times: isEndless === true && flow.sourcePort !== undefined ? 1 : flow.times,
+      times: flow.times,
       isWhole: flow.isWhole,
     });
+    if (flow.countsTheRest === true) table.clearState(row, UNCOUNTED);
     this.#counted((packets ?? 0) + (returnedPackets ?? 0), (bytes ?? 0) + (returnedBytes ?? 0));
-    if (hint !== undefined) hints.add(row, flow.verdict === "deny" ? { ...hint, refused: true } : hint);
+    // One is enough where nobody asks what was requested.
+    if (hint !== undefined && (this.#target.everyRequest === true || !hints.has(row)))
+      hints.add(row, flow.verdict === "deny" ? { ...hint, refused: true } : hint);
   }
 
   /** Adds one direction of a connection. Throws BadRecord where a port is missing that policies judge by. */
@@ -270,48 +344,75 @@ export class LogSink {
     const { table } = this.#target;
     if (hasPorts(protocol) && (flow.sourcePort === undefined || flow.destinationPort === undefined))
       throw new BadRecord("a port is missing");
+    const upkeep = flow.verdict === undefined && flow.cloudDenied !== true ? upkeepOf(protocol, icmpType) : -1;
+    if (upkeep >= 0) return this.skip(SKIP_REASONS[upkeep]);
     // An ICMP type says by itself who asked (RFC 792, RFC 4443 section 4): an echo reply belongs to its request.
-    if (isIcmp(protocol) && icmpType !== undefined) {
-      const request = REQUEST_OF.get(`${protocol}/${icmpType}`);
-      const verdict = flow.verdict ?? undefined;
-      if (request === undefined) this.stated({ ...flow, verdict });
-      else
-        this.stated({
-          source: flow.destination,
-          destination: flow.source,
-          protocol,
-          icmpType: request,
-          icmpCode: 0,
-          start,
-          end: flow.end,
-          packets: packets === undefined ? undefined : 0,
-          bytes: bytes === undefined ? undefined : 0,
-          returnedPackets: packets,
-          returnedBytes: bytes,
-          answer: "accepted",
-          reporter: flow.reporter,
-        });
-      return;
-    }
+    if (isIcmp(protocol) && icmpType !== undefined) return this.#message(flow, icmpType);
     this.#window(start, flow.end);
-    addHalf(table, {
-      source: flow.source.id,
-      destination: flow.destination.id,
+    const common = {
       protocol,
-      sourcePort: flow.sourcePort ?? 0,
-      destinationPort: flow.destinationPort ?? 0,
-      start,
       end: flow.end,
-      origin: table.origins.of(this.format, flow.reporter ?? ""),
+      origin: this.#originOf(flow.reporter),
       bits:
         (flow.verdict === "allow" ? STATED_ALLOWED : flow.verdict === "deny" ? PROHIBITED_BY_ERROR : 0) |
+        (flow.verdict === "deny" && flow.denialDecides === true ? DENIAL_DECIDES : 0) |
+        (flow.isOneSided === true ? UNJUDGED : 0) |
         (flow.cloudDenied === true ? CLOUD_DENIED : 0) |
         (packets === undefined || bytes === undefined ? UNCOUNTED : 0),
-      sender: bitsOfFlags(protocol, flow.tcpFlags, packets ?? 1, flow.areFlagsMerged === true),
+    };
+    const { sourcePort = 0, destinationPort = 0, returned } = flow;
+    const isMerged = flow.areFlagsMerged === true;
+    addHalf(table, {
+      ...common,
+      source: flow.source.id,
+      destination: flow.destination.id,
+      sourcePort,
+      destinationPort,
+      start,
+      sender: flow.sender ?? bitsOfFlags(protocol, flow.tcpFlags, packets ?? 1, isMerged),
       packets: Math.min(packets ?? 0, MOST_PACKETS),
       bytes: bytes ?? 0,
     });
-    this.#counted(packets ?? 0, bytes ?? 0);
+    if (returned !== undefined && returned.packets > 0)
+      addHalf(table, {
+        ...common,
+        source: flow.destination.id,
+        destination: flow.source.id,
+        sourcePort: destinationPort,
+        destinationPort: sourcePort,
+        // When it began is not told: a moment later.
+        start: start !== undefined && returned.isLater === true ? later(start, 1e-9) : start,
+        sender: bitsOfFlags(protocol, returned.tcpFlags, returned.packets, isMerged),
+        packets: Math.min(returned.packets, MOST_PACKETS),
+        bytes: returned.bytes ?? 0,
+      });
+    this.#counted((packets ?? 0) + (returned?.packets ?? 0), (bytes ?? 0) + (returned?.bytes ?? 0));
+  }
+
+  /** Adds ICMP messages of one type, and what came back. */
+  #message(flow: LoggedHalf, icmpType: number): void {
+    const { protocol, packets, bytes, returned } = flow;
+    const request = REQUEST_OF.get(`${protocol}/${icmpType}`);
+    if (request === undefined) {
+      const answer = returned !== undefined && returned.packets > 0 ? "accepted" : undefined;
+      this.stated({ ...flow, answer, returnedPackets: returned?.packets, returnedBytes: returned?.bytes });
+      return;
+    }
+    this.stated({
+      source: flow.destination,
+      destination: flow.source,
+      protocol,
+      icmpType: request,
+      icmpCode: 0,
+      start: flow.start,
+      end: flow.end,
+      packets: packets === undefined ? undefined : (returned?.packets ?? 0),
+      bytes: bytes === undefined ? undefined : (returned?.bytes ?? 0),
+      returnedPackets: packets,
+      returnedBytes: bytes,
+      answer: "accepted",
+      reporter: flow.reporter,
+    });
   }
 
   #window(start: Instant | undefined, end: Instant | undefined): void {
@@ -327,6 +428,12 @@ export class LogSink {
     this.bytes += bytes;
   }
 
+  /** Hands a record on to who knows the cluster. */
+  handOn(record: unknown): void {
+    this.#target.handedOn?.push(record);
+    this.records++;
+  }
+
   /** Counts a record that is no connection, and no fault either: a summary line, an event of another kind. */
   skip(reason: string, count = 1): void {
     this.#skipped[reason] = (this.#skipped[reason] ?? 0) + count;
@@ -340,13 +447,29 @@ export class LogSink {
     else if (count !== null) known.count = (known.count ?? 0) + count;
   }
 
-  get skipped(): Readonly<Record<string, number>> {
-    return this.#skipped;
+  /** Returns what was read so far; `name`: the log's. */
+  summary(name: string): InputSummary {
+    const { format, records, packets, bytes } = this;
+    return { name, format, records, packets, bytes, skipped: this.#skipped, warnings: [], gaps: this.gaps };
   }
 
   get gaps(): readonly Gap[] {
     return [...this.#gaps.values()].map(({ kind, count, message }) => ({ kind, count, message: message(count ?? 0) }));
   }
+}
+
+/**
+ * Returns why messages are in no connection, a place in SKIP_REASONS, or -1: the same that are none in a capture. An ICMP error
+ * answers a connection (RFC 792; RFC 4443 section 2.1: types below 128), and a log does not tell which.
+ */
+function upkeepOf(protocol: number, icmpType: number | undefined): number {
+  if (protocol === IGMP) return UPKEEP;
+  if (icmpType === undefined) return -1;
+  if (protocol === ICMP) return [3, 4, 5, 11, 12].includes(icmpType) ? ICMP_ERROR : icmpType === 9 || icmpType === 10 ? UPKEEP : -1;
+  if (protocol !== ICMPV6) return -1;
+  if (icmpType > 0 && icmpType < 128) return ICMP_ERROR;
+  // MLD, neighbour and router discovery.
+  return (icmpType >= 130 && icmpType <= 137) || (icmpType >= 141 && icmpType <= 143) || (icmpType >= 148 && icmpType <= 153) ? UPKEEP : -1;
 }
 
 /** Requests by their replies (IANA ICMP and ICMPv6 parameters). */

@@ -3,10 +3,11 @@ import { CaptureError } from "../captureError.ts";
 import { readLines } from "../lines.ts";
 import type { InputSummary } from "../observation.ts";
 import { OUTSIDE_WINDOW, SKIP_REASONS } from "../skipReasons.ts";
-import { BadRecord, type FlowLogFormat, type LogHead } from "./flowLog.ts";
+import { BadRecord, type FlowLogFormat, type LogHead, type LogReader } from "./flowLog.ts";
 import { FORMATS } from "./formats.ts";
 import { isWrapper, JsonItems } from "./jsonItems.ts";
 import { LogSink, type LogTarget, OutsideWindow } from "./logSink.ts";
+import { PARQUET_MAGIC, ParquetFile } from "./parquet.ts";
 
 /** How a log is to be read. */
 export interface FlowLogOptions {
@@ -32,21 +33,57 @@ const MOST_REASONS = 64;
 export async function readFlowLog(path: string, target: LogTarget, options: FlowLogOptions = {}): Promise<InputSummary> {
   const name = path === "-" ? "standard input" : path;
   const source = new HeadedSource(await openBytes(path));
+  options.signal?.addEventListener("abort", () => source.close(), { once: true });
   try {
     const { format: forced } = options;
     const isEnough = (bytes: Buffer) => (forced === undefined ? candidates(headOf(bytes, false)).length > 0 : bytes.includes(10));
-    const beginning = headOf(await source.head(isEnough), source.isWhole);
+    const bytes = await source.head(isEnough);
+    if (bytes.toString("latin1", 0, 4) === PARQUET_MAGIC) return await readParquet(path, name, target, options);
+    const beginning = headOf(bytes, source.isWhole);
     const format = forced === undefined ? formatOf(name, beginning) : formatNamed(forced, beginning);
     const sink = new LogSink(format.name, target);
-    const reader = format.open({ sink, head: beginning, fields: options.fields });
-    const run = new Run(format, sink);
+    const reader: LogReader = format.open({ sink, head: beginning, fields: options.fields });
+    const run = new Run(sink);
     const read = reader.read as (record: unknown) => void;
-    if (format.unit === "line" || beginning.isLineByLine) await readByLine(source, format, read, run, options);
+    if (format.unit === "line" || beginning.isLineByLine) await readByLine(source, readerOfLines(format, reader), run, options);
     else await readByObject(source, read, run, options);
     if (reader.finish !== undefined) run.attempt(() => reader.finish!());
     return run.summary(name, source);
   } finally {
     source.close();
+  }
+}
+
+/** Reads a Parquet file, which is read from its end: it cannot come through a pipe. */
+async function readParquet(path: string, name: string, target: LogTarget, options: FlowLogOptions): Promise<InputSummary> {
+  if (path === "-")
+    throw new CaptureError("unsupported", `${name}: Parquet is read from its end and cannot come through a pipe: give the file`);
+  const file = await ParquetFile.open(path);
+  try {
+    const head: LogHead = { lines: [], objects: [], isLineByLine: true, columns: file.columns };
+    const format = options.format === undefined ? formatOf(name, head) : formatNamed(options.format, head);
+    if (format.unit !== "object" || !format.recognizes(head))
+      throw new CaptureError(
+        "unsupported",
+        `${name}: its columns are not those of ${format.name}: ${file.columns.slice(0, 20).join(", ")}`,
+      );
+    const sink = new LogSink(format.name, target);
+    const reader = format.open({ sink, head, fields: options.fields });
+    const run = new Run(sink);
+    run.unit = "row";
+    for await (const { count, columns, constants } of file.groups(path, (column) => format.columns?.includes(column) ?? true)) {
+      // One object for all rows: readers keep none of it.
+      const row: Record<string, unknown> = Object.fromEntries([...constants, ...[...columns.keys()].map((name) => [name, undefined])]);
+      const cells = [...columns];
+      for (let at = 0; at < count; at++) {
+        for (let k = 0; k < cells.length; k++) row[cells[k][0]] = cells[k][1][at];
+        run.number++;
+        run.record(reader.read, row);
+      }
+    }
+    return run.summary(name, undefined);
+  } finally {
+    file.close();
   }
 }
 
@@ -76,6 +113,11 @@ function formatOf(name: string, head: LogHead): FlowLogFormat {
       `${name}: looks like several flow-log formats (${formatNames(found).join(", ")}): say which with --flow-format`,
     );
   const [first] = head.lines;
+  if (head.columns !== undefined)
+    throw new CaptureError(
+      "unsupported",
+      `${name}: Parquet of no flow-log format that is known (looked for aws-vpc, records); its columns are ${head.columns.slice(0, 20).join(", ")}`,
+    );
   if (first === undefined) throw new CaptureError("empty", `${name}: no flow record in it`);
   throw new CaptureError(
     "unsupported",
@@ -85,7 +127,9 @@ function formatOf(name: string, head: LogHead): FlowLogFormat {
 
 /** Looks at the first bytes of a log as lines and as JSON. A last line without its end counts only where the log ends there. */
 export function headOf(bytes: Buffer, isWhole: boolean): LogHead {
-  const end = isWhole ? bytes.length : bytes.lastIndexOf(10) + 1;
+  // A document on one line may be longer than what is looked at: its beginning has to do.
+  const isOneLine = !isWhole && bytes.length >= HEAD_BYTES && !bytes.includes(10);
+  const end = isWhole || isOneLine ? bytes.length : bytes.lastIndexOf(10) + 1;
   const text = bytes.toString("utf8", 0, end);
   const lines = text
     .replace(/^\ufeff/, "")
@@ -97,16 +141,19 @@ export function headOf(bytes: Buffer, isWhole: boolean): LogHead {
     const object = line.includes("{") ? parseObject(line) : undefined;
     if (object !== undefined && objects.length < HEAD_OBJECTS) objects.push(object);
   }
-  const isLineByLine = objects.length > 1 || (objects.length === 1 && !isWrapper(objects[0]));
-  if (!isLineByLine && /^[\s\ufeff]*[[{]/.test(text)) {
-    objects.length = 0;
-    const items = new JsonItems((item) => {
-      const object = item === undefined || objects.length >= HEAD_OBJECTS ? undefined : parseObject(item);
-      if (object !== undefined) objects.push(object);
-    });
-    items.feed(bytes);
-  }
-  return { lines, objects, isLineByLine: isLineByLine || objects.length === 0, columns: undefined };
+  // A list with an item a line has a last line that is an object by itself; a first line that only opens is no record.
+  const isDocument = isOneLine || /^[\s\ufeff]*(\[\s*\{|\{[ \t]*\r?\n)/.test(text);
+  const isLineByLine = !isDocument && (objects.length > 1 || (objects.length === 1 && !isWrapper(objects[0])));
+  if (isLineByLine || !/^[\s\ufeff]*[[{]/.test(text)) return { lines, objects, isLineByLine: true, columns: undefined };
+  const items: Record<string, unknown>[] = [];
+  const splitter = new JsonItems((item) => {
+    const object = item === undefined || items.length >= HEAD_OBJECTS ? undefined : parseObject(item);
+    if (object !== undefined) items.push(object);
+  });
+  splitter.feed(bytes);
+  // Broken lines may look like the beginning of a document; then there are whole ones beside them.
+  const areLines = items.length === 0 && (objects.length > 0 || !isDocument);
+  return { lines, objects: areLines ? objects : items, isLineByLine: areLines, columns: undefined };
 }
 
 function parseObject(text: string): Record<string, unknown> | undefined {
@@ -118,15 +165,20 @@ function parseObject(text: string): Record<string, unknown> | undefined {
   }
 }
 
+/** Returns what reads one line: as the format has it, or as the object that it is. */
+function readerOfLines(format: FlowLogFormat, reader: LogReader): (line: string) => void {
+  const read = reader.read as (record: unknown) => void;
+  if (format.unit === "line") return read;
+  const parse = reader.parse ?? (() => undefined);
+  return (line) => read(parse(line) ?? objectOf(line));
+}
+
 async function readByLine(
   source: ByteSource,
-  format: FlowLogFormat,
-  read: (record: unknown) => void,
+  readOne: (line: string) => void,
   run: Run,
   { afterBatch, signal }: FlowLogOptions,
 ): Promise<void> {
-  const isObject = format.unit === "object";
-  const readOne = (line: string) => read(isObject ? objectOf(line) : line);
   for await (const lines of readLines(source)) {
     for (const line of lines) {
       run.number++;
@@ -179,30 +231,33 @@ async function readByObject(
 /** What became of the records of one log. */
 class Run {
   readonly sink: LogSink;
-  readonly #format: FlowLogFormat;
   readonly warnings: string[] = [];
   readonly #bad: Record<string, number> = {};
   #outside = 0;
   number = 0;
-  unit: "line" | "record" = "line";
+  unit: "line" | "record" | "row" = "line";
 
-  constructor(format: FlowLogFormat, sink: LogSink) {
-    this.#format = format;
+  constructor(sink: LogSink) {
     this.sink = sink;
+    sink.leaveOut = (error) => this.#leaveOut(error);
   }
 
-  record(read: (text: string) => void, text: string): void {
+  record<Item>(read: (item: Item) => void, item: Item): void {
     try {
-      read(text);
+      read(item);
     } catch (error) {
-      if (error instanceof OutsideWindow) this.#outside++;
-      else if (error instanceof BadRecord) this.skip(error.message.split(" `")[0], error.message);
-      else throw error;
+      this.#leaveOut(error);
     }
   }
 
+  #leaveOut(error: unknown): void {
+    if (error instanceof OutsideWindow) this.#outside++;
+    else if (error instanceof BadRecord) this.skip(error.message.split(" `")[0], error.message);
+    else throw error;
+  }
+
   attempt(finish: () => void): void {
-    this.record(finish, "");
+    this.record(finish, undefined);
   }
 
   /** Counts a record that cannot be used; the first of each reason is named. */
@@ -212,22 +267,18 @@ class Run {
     this.#bad[known] = (this.#bad[known] ?? 0) + 1;
   }
 
-  summary(name: string, source: ByteSource): InputSummary {
+  summary(name: string, source: ByteSource | undefined): InputSummary {
     const { sink, warnings } = this;
-    if (source.damage !== undefined)
+    if (source?.damage !== undefined)
       warnings.push(`the compressed data is damaged (${source.damage}): nothing after ${this.unit} ${this.number} was read`);
     for (const [reason, count] of Object.entries(this.#bad))
       if (count > 1) warnings.push(`${count} ${this.unit}s were left out: ${reason}`);
     const outside = this.#outside > 0 ? { [SKIP_REASONS[OUTSIDE_WINDOW]]: this.#outside } : {};
+    const read = sink.summary(name);
     return {
-      name,
-      format: this.#format.name,
-      records: sink.records,
-      packets: sink.packets,
-      bytes: sink.bytes,
-      skipped: { ...this.#bad, ...sink.skipped, ...outside },
+      ...read,
+      skipped: { ...this.#bad, ...read.skipped, ...outside },
       warnings,
-      gaps: sink.gaps,
       faults: Object.values(this.#bad).reduce((sum, count) => sum + count, 0),
     };
   }

@@ -1,7 +1,8 @@
 import type { L7Hint } from "../../flow/hints.ts";
 import { hasPorts, isIcmp } from "../../net/protocol.ts";
+import { splitCsv } from "./csv.ts";
 import { type Fields, integerOf, isAbsent, portOf, protocolOf, rfc3339Of, shown } from "./fields.ts";
-import { BadRecord, type LogContext, type LogHead, type ObjectFormat } from "./flowLog.ts";
+import { BadRecord, type LineFormat, type LogContext, type LogHead, type ObjectFormat } from "./flowLog.ts";
 import type { LogEnd, LogSink } from "./logSink.ts";
 
 const MOST = 0xffffffff;
@@ -14,9 +15,67 @@ export const records: ObjectFormat = {
   name: "records",
   title: "kguardian flow records",
   unit: "object",
-  recognizes: ({ objects }: LogHead) => objects.some((object) => "srcIp" in object && "dstIp" in object && "protocol" in object),
+  recognizes: ({ objects, columns }: LogHead) =>
+    columns === undefined && objects.some((object) => "srcIp" in object && "dstIp" in object && "protocol" in object),
   open: ({ sink }: LogContext) => ({ read: (record) => addRecord(record, sink) }),
 };
+
+/** Columns that hold lists: in CSV their items stand apart by spaces. */
+const LISTS = ["srcLabels", "dstLabels", "dstNames"];
+
+/** The same as CSV with a header line: columns are named as the fields, empty cells are fields left out, `l7` is JSON. */
+export const recordsCsv: LineFormat = {
+  name: "records",
+  title: "kguardian flow records (CSV)",
+  unit: "line",
+  recognizes: ({ lines }: LogHead) => lines.length > 0 && isHeader(splitCsv(lines[0])),
+  open: ({ sink }: LogContext) => {
+    let header: readonly string[] | undefined;
+    return {
+      read(line) {
+        const cells = splitCsv(line);
+        // Files that were joined have their headers within.
+        if (isHeader(cells)) {
+          header = cells.map((cell) => cell.trim());
+          return;
+        }
+        if (header === undefined) throw new BadRecord("the first line does not name the columns (srcIp, dstIp, protocol)");
+        if (cells.length !== header.length)
+          throw new BadRecord(`the line has not as many cells as the header \`${cells.length}, not ${header.length}\``);
+        addRecord(fromColumns(Object.fromEntries(header.map((name, i) => [name, cells[i] === "" ? undefined : cells[i]]))), sink);
+      },
+    };
+  },
+};
+
+/** The same as Parquet: columns are named as the fields; lists are lists of texts or texts with spaces. */
+export const recordsParquet: ObjectFormat = {
+  name: "records",
+  title: "kguardian flow records (Parquet)",
+  unit: "object",
+  recognizes: ({ columns }: LogHead) => columns !== undefined && isHeader(columns),
+  open: ({ sink }: LogContext) => ({ read: (row) => addRecord(fromColumns(row), sink) }),
+};
+
+function isHeader(names: readonly string[]): boolean {
+  return ["srcIp", "dstIp", "protocol"].every((name) => names.some((each) => each.trim() === name));
+}
+
+function fromColumns(row: Fields): Fields {
+  const record: Record<string, unknown> = { ...row };
+  for (const name of LISTS) {
+    const value = record[name];
+    if (typeof value === "string") record[name] = value.split(/\s+/).filter((item) => item !== "");
+  }
+  if (record.time instanceof Date) record.time = record.time.toISOString();
+  if (typeof record.l7 !== "string") return record;
+  try {
+    record.l7 = JSON.parse(record.l7);
+  } catch {
+    throw new BadRecord("l7 is not JSON");
+  }
+  return record;
+}
 
 /** Reads all of a record before any of it is kept: a refused line leaves nothing behind. */
 export function addRecord(record: Fields, sink: LogSink): void {

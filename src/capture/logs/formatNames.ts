@@ -1,0 +1,23 @@
+/** Names of the flow-log formats (`--flow-format`), apart from the readers: help must not wait for those. */
+export const FORMAT_NAMES = [
+  "antrea",
+  "argus",
+  "aws-vpc",
+  "azure-nsg",
+  "azure-vnet",
+  "broker",
+  "calico-flowlog",
+  "calico-goldmane",
+  "calico-whisker",
+  "conntrack",
+  "eks",
+  "envoy",
+  "gcp-vpc",
+  "hubble",
+  "netobserv",
+  "nfdump",
+  "ovn",
+  "records",
+  "suricata",
+  "zeek",
+] as const;
