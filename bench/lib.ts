@@ -158,7 +158,7 @@ export function renderResults(results: readonly Result[], yardstick: string): st
   const failed = results
     .filter(({ failure }) => failure !== undefined)
     .map((each) => `  left out: ${each.contestant.name}: ${each.failure}\n`);
-  return renderTable([["", "cpu s", "wall s", "peak MB", "ratio to C", "target"], ...rows]) + told.join("") + failed.join("");
+  return renderTable([["", "cpu s", "wall s", "peak MB", "ratio", "target"], ...rows]) + told.join("") + failed.join("");
 }
 
 function judge(what: string, value: number | undefined, target: number | undefined): string {

@@ -17,11 +17,12 @@ import {
   warm,
 } from "./lib.ts";
 import { type CapturePaths, makeCaptures, mixedPackets, samplePackets } from "./makeCaptures.ts";
+import { DUCKDB_PROGRAM, makeFlowLogs } from "./makeFlowLogs.ts";
 
 /*
  * Compares us with a plain C libpcap loop and with other readers, on captures that it makes itself.
  *
- *   npm run bench [-- NAME…] [--rounds N]     NAME: read, simulate, generate, startup, decide (bench/decide.ts); all if none is given
+ *   npm run bench [-- NAME…] [--rounds N]     NAME: read, simulate, generate, flowlogs, startup, decide (bench/decide.ts); all if none is given
  *
  * A peer that is not installed is named and left out. Exit code 1: one of our own programs failed. Targets missed are shown in
  * the table and do not change the exit code: a busy machine misses them too.
@@ -42,6 +43,7 @@ const benches: Readonly<Record<string, Bench>> = {
   read: { rounds: 5, run: benchRead },
   simulate: { rounds: 5, run: benchSimulate },
   generate: { rounds: 3, run: benchGenerate },
+  flowlogs: { rounds: 5, run: benchFlowLogs },
   startup: { rounds: 21, run: benchStartup },
   decide: { rounds: 5, run: benchDecide },
 };
@@ -83,21 +85,30 @@ function peer(program: string, contestant: (path: string) => Contestant): Contes
   return [];
 }
 
-/** The reader alone, bundled as it is shipped: Node would otherwise spend time on the types in every file. */
-function readerContestant(path: string): Contestant[] {
-  const program = join(build, "readOnly.mjs");
+/** Bundles one of our programs as it is shipped: Node would otherwise spend time on the types in every file. */
+function bundled(source: string): string | undefined {
+  const program = join(build, source.replace(/\.ts$/, ".mjs"));
   const banner = 'import { createRequire } from "node:module"; const require = createRequire(import.meta.url);';
   try {
-    const entryPoints = [join(here, "readOnly.ts")];
+    const entryPoints = [join(here, source)];
     buildSync({ entryPoints, outfile: program, bundle: true, platform: "node", format: "esm", banner: { js: banner }, logLevel: "silent" });
   } catch (error) {
     fail(`our reader does not build: ${(error as Error).message.split("\n").slice(0, 2).join(" ")}`);
-    return [];
+    return undefined;
   }
+  return program;
+}
+
+const OWN_NODE = [process.execPath, "--single-threaded-gc", "--min-semi-space-size=4"];
+
+/** The reader alone. */
+function readerContestant(path: string): Contestant[] {
+  const program = bundled("readOnly.ts");
+  if (program === undefined) return [];
   return [
     {
       name: "ours, reader alone",
-      command: [process.execPath, "--single-threaded-gc", "--min-semi-space-size=4", program, path],
+      command: [...OWN_NODE, program, path],
       ratioTarget: 1.2,
       peakTarget: 200,
       tells: true,
@@ -180,6 +191,49 @@ function benchGenerate(rounds: number): void {
   ];
   const title = "generate, 5,000 pods, 1,000,000 distinct connections (goal: 10 s)";
   compare(title, contestants, rounds, contestants[0].name);
+}
+
+/** Flow logs into the flow table, beside a bare JSON.parse of the same lines and DuckDB on one thread, which groups the same files. */
+function benchFlowLogs(rounds: number): void {
+  const program = bundled("readLogs.ts");
+  if (program === undefined) return;
+  say("flow logs: bench/build (made once)");
+  const { vpc, vpcGzip, vpcParquet, hubble, duckdb } = makeFlowLogs(build);
+  const ours = (name: string, path: string, more: Partial<Contestant> = {}): Contestant => {
+    warm(path);
+    return { name, command: [...OWN_NODE, program, path], tells: true, ours: true, ...more };
+  };
+  const peerQuery = (name: string, query: string): Contestant[] => {
+    if (duckdb === undefined) return [];
+    return [
+      {
+        name: `DuckDB, ${name}`,
+        command: ["sh", "-c", 'cd "$0" && exec "$@"', duckdb, process.execPath, "-e", DUCKDB_PROGRAM, query],
+        tells: true,
+      },
+    ];
+  };
+  if (duckdb === undefined) say("left out: DuckDB, and with it the Parquet file: npm cannot install it");
+  const grouped = (from: string) =>
+    `SELECT count(*) FROM (SELECT srcaddr, dstaddr, srcport, dstport, protocol, sum(packets), sum(bytes), min(start), max("end") FROM ${from} GROUP BY ALL)`;
+  const contestants = [
+    ours("ours, text", vpc),
+    ours("ours, text in gzip", vpcGzip),
+    ...(vpcParquet === undefined ? [] : [ours("ours, Parquet", vpcParquet)]),
+    ...peerQuery("text", grouped(`read_csv('${vpc}', delim=' ', header=true)`)),
+    ...peerQuery("Parquet", grouped(`'${vpcParquet}'`)),
+  ];
+  compare("AWS VPC flow logs, 1,000,000 lines (goal: text in 2 s, Parquet faster)", contestants, rounds, contestants[0].name);
+  const parse: Contestant = { name: "JSON.parse each line", command: [...OWN_NODE, program, hubble, "parse"], tells: true };
+  const events = [
+    parse,
+    ours("ours, Hubble", hubble, { ratioTarget: 1.5 }),
+    ...peerQuery(
+      "Hubble",
+      `SELECT count(*) FROM (SELECT flow.IP.source, flow.IP.destination, flow.l4, count(*) FROM read_json('${hubble}', format='newline_delimited') GROUP BY ALL)`,
+    ),
+  ];
+  compare("Hubble, 340,000 events", events, rounds, parse.name);
 }
 
 function benchStartup(rounds: number): void {

@@ -23,7 +23,7 @@ import {
 import { L7Hints } from "./hints.ts";
 import { NatViews } from "./natViews.ts";
 import { classify, Evidence, OUTCOMES } from "./outcome.ts";
-import { LoggedParties } from "./parties.ts";
+import { LoggedParties, type LoggedParty } from "./parties.ts";
 import { TupleTable } from "./tupleTable.ts";
 
 const SOURCE = 0;
@@ -374,7 +374,7 @@ class ConnectionAdder {
     }
     if (sourceRow < 0) sourceRow = rows[0];
     if (endRow < 0) endRow = rows[0];
-    const i = this.#intern(sourceRow, endRow, viaRow);
+    const i = this.#intern(sourceRow, endRow, viaRow, rows);
     const arrived = rows.find((row) => this.#views.isFromNode(row) && !this.#views.isDialled(row));
     if (viaRow >= 0 && arrived !== undefined && arrived !== sourceRow)
       connections.arrivesFrom[i] = table.addressId(arrived, initiator[arrived]);
@@ -450,7 +450,8 @@ class ConnectionAdder {
     else if (connections.sourcePort[i] !== port) connections.sourcePort[i] = SEVERAL_PORTS;
   }
 
-  #intern(sourceRow: number, endRow: number, viaRow: number): number {
+  /** `rows`: where there are several views, all of them. */
+  #intern(sourceRow: number, endRow: number, viaRow: number, rows: readonly number[] = [endRow]): number {
     const table = this.#table;
     const kind = table.get(sourceRow, KIND);
     const protocol = kind & 255;
@@ -459,7 +460,7 @@ class ConnectionAdder {
     const end = 1 - initiator[endRow];
     const viaSide = viaRow < 0 ? 0 : 1 - initiator[viaRow];
     const destination = table.addressId(endRow, end);
-    const stated = viaRow < 0 ? this.#parties.get(table.addresses.tagOf(destination)).via : undefined;
+    const stated = viaRow < 0 ? this.#statedVia(rows) : undefined;
     return this.#connections.intern(
       this.#standing(table.addressId(sourceRow, start)),
       epochOf(table, sourceRow, start),
@@ -470,6 +471,16 @@ class ConnectionAdder {
       protocol,
       isIcmp(protocol) ? (icmpTypeOf(kind) << 8) | icmpCodeOf(kind) : table.portOf(endRow, end),
     );
+  }
+
+  /** Returns what was dialled, where a log tells it of the destination. */
+  #statedVia(rows: readonly number[]): LoggedParty["via"] {
+    if (this.#parties.size === 1) return undefined;
+    for (const row of rows) {
+      const { via } = this.#parties.get(this.#table.addresses.tagOf(this.#table.addressId(row, 1 - this.#directions.initiator[row])));
+      if (via !== undefined) return via;
+    }
+    return undefined;
   }
 
   /** What no reporter of a connection counts is missing in its sums. */

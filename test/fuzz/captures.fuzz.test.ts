@@ -63,14 +63,14 @@ describe("captures of any bytes", () => {
       bytes(0x1f, 0x8b, 8),
       bytes(0x28, 0xb5, 0x2f, 0xfd),
     ];
-    await fuzz(10, fc.tuple(fc.constantFrom(...heads), fc.uint8Array({ maxLength: 2000 })), async ([head, rest]) => {
+    await fuzz(7, fc.tuple(fc.constantFrom(...heads), fc.uint8Array({ maxLength: 2000 })), async ([head, rest]) => {
       await readCapture(bytes(head, rest));
     });
   });
 
   test("arbitrary frames of every link type", async () => {
     const links = fc.constantFrom(0, 1, 12, 14, 101, 108, 113, 228, 229, 276);
-    await fuzz(12, fc.tuple(links, fc.array(payload, { maxLength: 30 })), async ([link, frames]) => {
+    await fuzz(8, fc.tuple(links, fc.array(payload, { maxLength: 30 })), async ([link, frames]) => {
       await readCapture(
         pcap(
           frames.map((frame, i) => record(i, frame)),
@@ -95,7 +95,7 @@ describe("captures of any bytes", () => {
       ipv6,
       fc.tuple(type, payload).map(([ether, rest]) => ({ type: ether, bytes: rest })),
     );
-    await fuzz(16, fc.array(fc.tuple(packet, fc.nat(2)), { maxLength: 25 }), async (packets) => {
+    await fuzz(11, fc.array(fc.tuple(packet, fc.nat(2)), { maxLength: 25 }), async (packets) => {
       for (const [link, wrap] of [
         [1, ethernet],
         [113, sll],
@@ -113,21 +113,21 @@ describe("captures of any bytes", () => {
   });
 
   test("pcapng blocks of arbitrary content", async () => {
-    await fuzz(12, fc.tuple(fc.boolean(), fc.array(block, { maxLength: 20 })), async ([big, blocks]) => {
+    await fuzz(8, fc.tuple(fc.boolean(), fc.array(block, { maxLength: 20 })), async ([big, blocks]) => {
       const maker = new PcapngBlocks(big);
       await readCapture(bytes(maker.section(), maker.interface(), ...blocks.map(({ type, content }) => maker.block(type, content))));
     });
   });
 
   test.skipIf(fixtures.length === 0)("captures of real programs, changed", async () => {
-    await fuzz(20, fc.tuple(fc.nat(fixtures.length - 1), fc.array(change, { minLength: 1, maxLength: 8 })), async ([index, changes]) => {
+    await fuzz(13, fc.tuple(fc.nat(fixtures.length - 1), fc.array(change, { minLength: 1, maxLength: 8 })), async ([index, changes]) => {
       await readCapture(apply(fixtures[index], changes));
     });
   });
 
   test("made captures, changed, compressed and cut, several at once", async () => {
     const changes = fc.array(change, { maxLength: 4 });
-    await fuzz(12, fc.tuple(traffic(20), traffic(20), changes, changes, fc.nat(3)), async ([one, two, changesOne, changesTwo, form]) => {
+    await fuzz(9, fc.tuple(traffic(20), traffic(20), changes, changes, fc.nat(3)), async ([one, two, changesOne, changesTwo, form]) => {
       const wrap = [(file: Uint8Array) => file, gzipSync, zstdCompressSync, (file: Uint8Array) => file][form];
       await readCapture(apply(wrap(pcap(one)), changesOne), apply(pcapng(two, { big: form === 3 }), changesTwo));
     });

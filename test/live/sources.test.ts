@@ -51,8 +51,15 @@ test("files at hand, the environment alone does not call for a broker; the flag 
 
 test.each([
   ["traffic", { snapshot: ["x"] }, /no traffic: give --pcap FILE or --flows FILE, or --broker-url URL/],
-  ["cluster", { flows: ["x"] }, /no --snapshot, and no cluster to ask/],
+  ["cluster", { pcap: ["x"] }, /no --snapshot, and no cluster to ask/],
+  ["a snapshot, offline", { pcap: ["x"], offline: true }, /--offline, and no --snapshot: captures do not say/],
+  ["files, offline", { offline: true }, /--offline: traffic comes from files then/],
   ["anything", {}, /no --snapshot, and no cluster to ask/],
 ])("without %s it is said what to give", async (_what, flags, message) => {
   await expect(openSources({ ...none, ...flags })).rejects.toThrow(message);
+});
+
+test("flow logs may name pods themselves: without a cluster, and offline whatever cluster there is", async () => {
+  expect(await openSources({ ...none, flows: ["x"] })).toMatchObject({ hasNoCluster: true, broker: undefined, live: undefined });
+  expect(await openSources({ ...none, flows: ["x"], offline: true, kubeconfig: "/nowhere" })).toMatchObject({ hasNoCluster: true });
 });

@@ -84,13 +84,15 @@ function labelsOf(text: string): { readonly labels?: readonly string[] } {
     throw new BadRecord(`pod labels are no JSON \`${shown(text)}\``);
   }
   if (typeof value !== "object" || value === null) return {};
-  const labels = Object.entries(value).map(([key, of]) => `k8s:${key}=${String(of)}`);
+  const labels = Object.entries(value).flatMap(([key, of]) => (typeof of === "string" ? [`k8s:${key}=${of}`] : []));
   return labels.length === 0 ? {} : { labels: labels.sort() };
 }
 
 /** The Service that was dialled; the source's node alone knows it. */
 function dialled(record: Record, destination: LogEnd, sink: LogSink): LogEnd {
-  const address = DIALLED.map((name) => record[name]).find((value) => !isAbsent(value) && !NO_ADDRESS.has(String(value)));
+  const address = DIALLED.map((name) => record[name]).find(
+    (value) => typeof value === "string" && !isAbsent(value) && !NO_ADDRESS.has(value),
+  );
   const port = portOf(record.destinationServicePort, "destinationServicePort") ?? 0;
   return address === undefined || port === 0 ? destination : sink.dialledAt(destination, sink.plainEnd(address, DIALLED[0]), port);
 }

@@ -1,3 +1,4 @@
+import { plural } from "../../net/number.ts";
 import { countOf, epochOf, type Fields, integerOf, isAbsent, portOf, protocolOf } from "./fields.ts";
 import { BadRecord, type LineFormat, type LogContext, type LogHead, type ObjectFormat } from "./flowLog.ts";
 import type { LogSink } from "./logSink.ts";
@@ -76,12 +77,15 @@ export const awsVpc: LineFormat = {
   recognizes: ({ lines }: LogHead) => lines.length > 0 && (isHeader(lines[0]) || DEFAULT_LINE.test(lines[0].replace(TAKEN_IN, ""))),
   open: ({ sink, fields }: LogContext) => {
     let layout = layoutOf(fields ?? DEFAULT_FIELDS);
+    let quick = new QuickLines(layout, sink);
     return {
       read(line) {
         if (line.charCodeAt(0) >= 0x61 && isHeader(line)) {
           layout = layoutOf(line.trim().split(/\s+/));
+          quick = new QuickLines(layout, sink);
           return;
         }
+        if (quick.add(line)) return;
         const cells = (line.charCodeAt(4) === 0x2d ? line.replace(TAKEN_IN, "") : line).split(" ");
         if (cells.length !== layout.width)
           throw new BadRecord(
@@ -92,6 +96,105 @@ export const awsVpc: LineFormat = {
     };
   },
 };
+
+const [SPACE, ZERO, LETTER_O, LETTER_K] = [0x20, 0x30, 0x4f, 0x4b];
+const ACCEPT = "ACCEPT";
+const REJECT = "REJECT";
+/** Seconds and counts of nearly all lines have fewer digits. */
+const MOST_DIGITS = 15;
+
+/**
+ * Reads lines on which all is as nearly always: read in place, which takes half the time of splitting them. Any other line is left to
+ * who looks at it cell by cell.
+ */
+class QuickLines {
+  readonly #layout: Layout;
+  readonly #sink: LogSink;
+  /** Where each cell begins, and one past the line's end and the space that would stand there. */
+  readonly #starts: Int32Array;
+
+  constructor(layout: Layout, sink: LogSink) {
+    this.#layout = layout;
+    this.#sink = sink;
+    this.#starts = new Int32Array(layout.width + 1);
+  }
+
+  /** Reports whether the line was one to read here. */
+  add(line: string): boolean {
+    const layout = this.#layout;
+    if (!this.#find(line) || !this.#isOk(line)) return false;
+    const number = (place: number) => (place < 0 ? 0 : this.#number(line, place));
+    const [protocol, sourcePort, destinationPort] = [number(layout.protocol), number(layout.sourcePort), number(layout.destinationPort)];
+    const [packets, bytes, start, end] = [number(layout.packets), number(layout.bytes), number(layout.start), number(layout.end)];
+    const flags = number(layout.flags);
+    // NaN is no digit; layouts without one of these are left to the others.
+    if (!(protocol <= 255 && sourcePort <= 65535 && destinationPort <= 65535 && start <= 0xffffffff && end <= 0xffffffff)) return false;
+    if (!(packets >= 0 && bytes >= 0 && flags <= 255) || layout.start < 0 || layout.end < 0 || layout.packets < 0 || layout.bytes < 0)
+      return false;
+    const action = layout.action < 0 ? ACCEPT : this.#text(line, layout.action);
+    if (action !== ACCEPT && action !== REJECT) return false;
+    const [source, destination] = [
+      this.#address(line, layout.packetSource, layout.source),
+      this.#address(line, layout.packetDestination, layout.destination),
+    ];
+    this.#sink.half({
+      source: this.#sink.end(source, "srcaddr"),
+      destination: this.#sink.end(destination, "dstaddr"),
+      protocol,
+      sourcePort: layout.sourcePort < 0 ? undefined : sourcePort,
+      destinationPort: layout.destinationPort < 0 ? undefined : destinationPort,
+      start: { seconds: start, nanoseconds: 0 },
+      end: { seconds: end, nanoseconds: 0 },
+      packets,
+      bytes,
+      tcpFlags: layout.flags < 0 ? undefined : flags,
+      cloudDenied: action === REJECT,
+      reporter: layout.interface < 0 ? "" : this.#text(line, layout.interface),
+    });
+    return true;
+  }
+
+  #find(line: string): boolean {
+    const starts = this.#starts;
+    let cells = 1;
+    for (let at = 0; at < line.length; at++) {
+      if (line.charCodeAt(at) !== SPACE) continue;
+      if (cells >= starts.length - 1) return false;
+      starts[cells++] = at + 1;
+    }
+    starts[cells] = line.length + 1;
+    return cells === starts.length - 1;
+  }
+
+  #isOk(line: string): boolean {
+    const { status } = this.#layout;
+    if (status < 0) return true;
+    const start = this.#starts[status];
+    return this.#starts[status + 1] - start === 3 && line.charCodeAt(start) === LETTER_O && line.charCodeAt(start + 1) === LETTER_K;
+  }
+
+  /** Returns the number of a cell; NaN where it is none. */
+  #number(line: string, place: number): number {
+    const [start, end] = [this.#starts[place], this.#starts[place + 1] - 1];
+    if (end <= start || end - start > MOST_DIGITS) return Number.NaN;
+    let number = 0;
+    for (let at = start; at < end; at++) {
+      const digit = line.charCodeAt(at) - ZERO;
+      if (!(digit >= 0 && digit <= 9)) return Number.NaN;
+      number = number * 10 + digit;
+    }
+    return number;
+  }
+
+  #text(line: string, place: number): string {
+    return line.slice(this.#starts[place], this.#starts[place + 1] - 1);
+  }
+
+  #address(line: string, packetPlace: number, place: number): string | undefined {
+    const text = packetPlace < 0 ? "-" : this.#text(line, packetPlace);
+    return isAbsent(text) && place >= 0 ? this.#text(line, place) : text;
+  }
+}
 
 function addCells(cells: readonly string[], layout: Layout, sink: LogSink): void {
   const status = layout.status < 0 ? "OK" : cells[layout.status];
@@ -122,7 +225,7 @@ function addCells(cells: readonly string[], layout: Layout, sink: LogSink): void
 function skip(status: string, sink: LogSink): void {
   if (status === "SKIPDATA") {
     sink.skip("SKIPDATA (records that AWS could not capture)");
-    sink.gap("lost", 1, (count) => `${count} intervals of an interface have records that AWS could not capture (SKIPDATA)`);
+    sink.gap("lost", 1, (count) => `${plural(count, "interval")} of an interface had records that AWS could not capture (SKIPDATA)`);
   } else if (status === "NODATA") sink.skip("NODATA (an interval without traffic)");
   else throw new BadRecord(`log-status is not OK, NODATA or SKIPDATA \`${status.slice(0, 40)}\``);
 }

@@ -121,7 +121,7 @@ function formatOf(name: string, head: LogHead): FlowLogFormat {
   if (first === undefined) throw new CaptureError("empty", `${name}: no flow record in it`);
   throw new CaptureError(
     "unsupported",
-    `${name}: no flow-log format that is known (looked for ${formatNames().join(", ")}); it begins ${JSON.stringify(first.slice(0, 120))}; say with --flow-format which one it is`,
+    `${name}: is no flow log of a format that is known (looked for ${formatNames().join(", ")}); it begins ${JSON.stringify(first.slice(0, 120))}; --flow-format NAME reads it as one`,
   );
 }
 
