@@ -7,6 +7,7 @@ import { afterAll } from "vitest";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 export const SHOP = join(ROOT, "fixtures/shop");
+const CACHE = join(tmpdir(), "kguardian-test-compiled");
 const folder = mkdtempSync(join(tmpdir(), "kguardian-cli-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
@@ -23,8 +24,16 @@ export function run(args: readonly string[], input: string | Buffer = "", enviro
     input,
     encoding: "utf8",
     maxBuffer: 1 << 28,
-    // No cluster and no broker of whoever runs the tests.
-    env: { ...process.env, NO_COLOR: "1", HOME: folder, KUBECONFIG: "", KGUARDIAN_BROKER_URL: "", ...environment },
+    // No cluster and no broker of whoever runs the tests. Hundreds of runs compile the same program: V8 keeps what it compiled.
+    env: {
+      ...process.env,
+      NODE_COMPILE_CACHE: CACHE,
+      NO_COLOR: "1",
+      HOME: folder,
+      KUBECONFIG: "",
+      KGUARDIAN_BROKER_URL: "",
+      ...environment,
+    },
   });
   return { code: status, out: stdout, err: stderr };
 }

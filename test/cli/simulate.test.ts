@@ -127,7 +127,11 @@ describe("a mistake is one line on standard error with what to do, nothing on st
       ["simulate", "--pcap", file("short.pcapng", readFileSync(`${SHOP}/monday.pcapng`).subarray(0, 10)), ...sound.slice(2)],
       /nothing of it could be read/,
     ],
-    ["records that are YAML", ["simulate", "--flows", `${SHOP}/cluster.yaml`, ...sound.slice(2)], /no flow log of a format that is known .*it begins "apiVersion: v1"/],
+    [
+      "records that are YAML",
+      ["simulate", "--flows", `${SHOP}/cluster.yaml`, ...sound.slice(2)],
+      /no flow log of a format that is known .*it begins "apiVersion: v1"/,
+    ],
     ["empty records", ["simulate", "--flows", file("empty.jsonl", ""), ...sound.slice(2)], /no flow record in it/],
     [
       "a snapshot that is a capture",

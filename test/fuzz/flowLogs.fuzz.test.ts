@@ -121,13 +121,40 @@ async function readText(text: string, options: FlowLogOptions = {}): Promise<voi
   expect(accounted, "every line is a record, a fault, or skipped for a reason").toBeGreaterThanOrEqual(lines.length - names);
 }
 
-const ODD_TEXTS = ["", "-", "-1", "0", "1", "255", "65535", "65536", "4294967296", "9007199254740993", "99999999999999999999"].concat(
+const ODD_TEXTS = [
+  "",
+  "-",
+  "-1",
+  "0",
+  "1",
+  "255",
+  "65535",
+  "65536",
+  "4294967295",
+  "4294967296",
+  "4294967295.9999999999",
+  "999999999",
+  "9007199254740991",
+  "9007199254740993",
+  "99999999999999999999",
+].concat(
   ["1e308", "0.5", "NaN", "Infinity", "null", "true", "__proto__", "constructor", "toString", "\u0000", "\u001b[31m", "\u009b2J"],
   ["🙂", "\ud800", "\u202e", '"', "'", "\\", "{}", "[]", ",,,,", ";", "=", "|", "10.0.0.1", "::1", "TCP", "x".repeat(5000)],
 );
 /** JSON of values that no field means. An object's own `toString` is what a text is made by. */
-const ODD_JSON = ["null", "true", '""', '"-"', "[]", "{}", "-1", "0.5", "1e308", "65536", "4294967296", "99999999999999999999"].concat(
-  ["[[]]", "[null]", '[{"toString":0,"valueOf":0}]', '{"toString":0,"valueOf":0}', '{"__proto__":{"a":1}}', '{"length":3}', '"__proto__"'],
+const ODD_JSON = ["null", "true", '""', '"-"', "[]", "{}", "-1", "0.5", "1e308", "65536", "4294967295", "99999999999999999999"].concat(
+  [
+    "9007199254740991",
+    '"4294967295.9999999999"',
+    '"2106-02-07T06:28:15.999999999Z"',
+    "[[]]",
+    "[null]",
+    '[{"toString":0,"valueOf":0}]',
+    '{"toString":0,"valueOf":0}',
+    '{"__proto__":{"a":1}}',
+    '{"length":3}',
+    '"__proto__"',
+  ],
   ['"\\u0000"', '"\\u001b[2J"', '"\\ud800"', '"9007199254740993"', '"-1"', '"1.5"', '"0x10"', '"10.0.0.1"', '"2262-04-12T00:00:00Z"'],
   ['"1969-12-31T23:59:59Z"', `"${"x".repeat(3000)}"`, "[1,2,3]", '["a"]', '{"a":{"a":{"a":1}}}'],
 );
@@ -234,7 +261,9 @@ describe("flow logs", () => {
   });
 
   test("JSON values of wrong types, at every place of every object", async () => {
-    const place = fc.nat(objects.length - 1).map((index) => ({ index, of: `${objects[index].fixture.name} ${objects[index].path.join(".")}` }));
+    const place = fc
+      .nat(objects.length - 1)
+      .map((index) => ({ index, of: `${objects[index].fixture.name} ${objects[index].path.join(".")}` }));
     await fuzz(9, place, async ({ index }) => {
       const { fixture, object, path } = objects[index];
       const odd = [undefined, ...ODD_JSON].map((json) => withJson(object, path, json));
