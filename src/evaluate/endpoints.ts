@@ -122,7 +122,7 @@ export class EndpointResolver {
   }
 
   #intern(endpoint: Endpoint): Endpoint {
-    const key = `${endpoint.type} ${endpoint.namespace} ${endpoint.name} ${endpoint.ip} ${endpoint.why}`;
+    const key = `${endpoint.type} ${endpoint.namespace} ${endpoint.name} ${endpoint.ip} ${endpoint.why} ${endpoint.names?.join()}`;
     let known = this.#interned.get(key);
     if (known === undefined) this.#interned.set(key, (known = endpoint));
     return known;
@@ -193,7 +193,8 @@ export class EndpointResolver {
       case "pods": {
         const pods = podsNamed(this.#cluster.pods, party.pod ?? "");
         const [first] = pods;
-        if (pods.some(({ workload }) => workload !== first.workload)) return this.#canonical(party, standIn, () => ({ type: "unknown" }));
+        const isOfSeveral = pods.some(({ workload: { kind, name } }) => kind !== first.workload.kind || name !== first.workload.name);
+        if (isOfSeveral) return this.#canonical(party, standIn, () => ({ type: "unknown" }));
         const logged = this.#logged.get(party);
         if (first !== undefined) return this.#canonical(first, standIn, () => ({ type: "pod", pod: first, address: first.addresses[0] }));
         if (logged !== undefined) return this.#canonical(logged, standIn, () => ({ type: "pod", pod: logged, address: undefined }));
@@ -209,6 +210,10 @@ export class EndpointResolver {
           node,
           address: node.addresses[0] === standIn ? undefined : node.addresses[0],
         }));
+      }
+      case "host": {
+        const node = nodeOfRecord(standIn);
+        return this.#canonical(party, standIn, () => ({ type: "node", node, address: undefined, relation: "unsure" }));
       }
       case "outside":
         return this.#canonical(party, standIn, () => ({ type: "external", address: undefined }));
@@ -259,7 +264,7 @@ function podsNamed(pods: readonly Pod[], called: string): readonly Pod[] {
 }
 
 /** How reports show whom a log tells by name alone. */
-function describeUnaddressed(participant: Participant, { pod: called = "", called: other }: LoggedParty): Endpoint {
+function describeUnaddressed(participant: Participant, { pod: called = "", called: other, unaddressed }: LoggedParty): Endpoint {
   switch (participant.type) {
     case "pod": {
       const { pod } = participant;
@@ -271,7 +276,9 @@ function describeUnaddressed(participant: Participant, { pod: called = "", calle
       };
     }
     case "node":
-      return { type: "node", name: participant.node.name };
+      return unaddressed === "host"
+        ? { type: "unknown", names: [other ?? "a host"], why: "is a node's or a host's outside" }
+        : { type: "node", name: participant.node.name };
     case "external":
       return { type: "external", names: [other ?? "outside"] };
     default:

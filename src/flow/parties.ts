@@ -10,8 +10,8 @@ export interface LoggedParty {
   readonly workload?: string;
   /** Whether the log is sure of the pod: where no object has that name, the address says nothing of who it was. */
   readonly isSure?: boolean;
-  /** Of an end without an address (`standInFor`): what it is. */
-  readonly unaddressed?: "pods" | "node" | "outside" | "unknown";
+  /** Of an end without an address (`standInFor`): what it is; `host`: a node, or a host outside. */
+  readonly unaddressed?: "pods" | "node" | "host" | "outside" | "unknown";
   /** Of such an end that is no pod: what the log calls it. */
   readonly called?: string;
   /** Of a destination: what was dialled, where the log says that a Service or NAT stands between. */

@@ -105,6 +105,13 @@ export function messageAround(decision: Decision, direction: "egress" | "ingress
   }
 }
 
+/** A log may tell an end by name alone: then rules on addresses stay open for it. */
+function withoutAddress({ matched }: Decision, peer: Endpoint): string | undefined {
+  const rule = matched.find(({ policy }) => peersOf(policy).some(({ kind }) => kind === "prefix"));
+  if (peer.ip !== undefined || rule === undefined) return undefined;
+  return `${matchLabel(rule)} is for addresses, and the log does not tell the one of ${endpointLabel(peer)}`;
+}
+
 /** What is not known of ends that are known themselves. */
 function openEnd({ matched }: Decision, { sourceEndpoint, destinationEndpoint }: Ends): string {
   const [first] = matched;
@@ -132,6 +139,10 @@ export function matchLabel({ policy, rule }: Match): string {
 function sentence(decision: Decision, direction: "egress" | "ingress", subject: string, other: string, ends: Ends): string {
   const policies = policiesOf(decision);
   const [first] = decision.matched;
+  if (decision.verdict === "unknown") {
+    const hidden = withoutAddress(decision, direction === "ingress" ? ends.sourceEndpoint : ends.destinationEndpoint);
+    if (hidden !== undefined) return hidden;
+  }
   switch (decision.reason) {
     case "rule-deny":
       return first === undefined ? `a rule denies this ${direction}` : `${matchLabel(first)} denies it`;

@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { FORMAT_NAMES } from "../../src/capture/logs/formatNames.ts";
 import { FORMATS } from "../../src/capture/logs/formats.ts";
 import { headOf } from "../../src/capture/logs/readFlowLog.ts";
 import { readLog } from "./flowLogs.ts";
@@ -34,4 +35,11 @@ describe.each(fixtures.map((path) => [path.slice(ROOT.length), path]))("%s", (na
 test("every format has fixtures", () => {
   const folders = new Set(fixtures.map((path) => path.slice(ROOT.length).split("/")[0]));
   expect([...new Set(FORMATS.map(({ name }) => name))].filter((name) => !folders.has(name))).toEqual([]);
+});
+
+test("every format can be forced by its name, and is in the documentation", () => {
+  const names = [...new Set(FORMATS.map(({ name }) => name))].sort();
+  expect([...FORMAT_NAMES].sort()).toEqual(names);
+  const documentation = readFileSync(new URL("../../docs/flow-logs.md", import.meta.url), "utf8");
+  expect(names.filter((name) => !documentation.includes(`\`${name}\``))).toEqual([]);
 });

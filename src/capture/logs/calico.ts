@@ -265,7 +265,7 @@ function endOf(end: CalicoEnd, field: string, sink: LogSink): LogEnd {
       // A private address that is no endpoint of Calico's may be a node's.
       return name === PUBLIC
         ? sink.endWithoutAddress({ unaddressed: "outside", called: "public network" })
-        : sink.endWithoutAddress({ unaddressed: "unknown", called: name === PRIVATE ? "private network" : name });
+        : sink.endWithoutAddress({ unaddressed: "host", called: name === PRIVATE ? "private network" : name });
     default: {
       const hostname = hostnameOf(labels);
       return hostname === undefined
