@@ -1,5 +1,5 @@
 import { TCP } from "../../net/protocol.ts";
-import { countOf, epochOf, type Fields, objectIn, portOf, protocolOf, shown, textIn } from "./fields.ts";
+import { countOf, epochOf, type Fields, isObject, objectIn, portOf, protocolOf, shown, textIn } from "./fields.ts";
 import { BadRecord, type LogContext, type LogHead, type ObjectFormat } from "./flowLog.ts";
 import type { LogSink } from "./logSink.ts";
 
@@ -15,10 +15,6 @@ import type { LogSink } from "./logSink.ts";
 /** A document is either its records, one by one, or an object around them where several documents stand one a line. */
 function recordsOf(object: Fields): readonly Fields[] {
   return Array.isArray(object.records) ? object.records.filter(isObject) : [object];
-}
-
-function isObject(value: unknown): value is Fields {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 function listIn(fields: Fields, name: string): readonly Fields[] {

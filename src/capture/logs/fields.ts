@@ -18,10 +18,15 @@ export function isAbsent(value: unknown): boolean {
   return value === undefined || value === null || value === "" || value === "-";
 }
 
+/** Reports whether a value is a JSON object. */
+export function isObject(value: unknown): value is Fields {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
 /** Returns the object of a field, or an empty one where there is none. */
 export function objectIn(fields: Fields, name: string): Fields {
   const value = fields[name];
-  return typeof value === "object" && value !== null && !Array.isArray(value) ? (value as Fields) : {};
+  return isObject(value) ? value : {};
 }
 
 /** Returns the text of a field; undefined where there is none. */

@@ -1,4 +1,4 @@
-import { countOf, type Fields, isAbsent, objectIn, portOf, protocolOf, rfc3339Of, shown, textIn } from "./fields.ts";
+import { countOf, type Fields, isAbsent, isObject, objectIn, portOf, protocolOf, rfc3339Of, shown, textIn } from "./fields.ts";
 import { BadRecord, type LogContext, type LogHead, type ObjectFormat } from "./flowLog.ts";
 import type { LogEnd, LogSink } from "./logSink.ts";
 
@@ -16,10 +16,6 @@ import type { LogEnd, LogSink } from "./logSink.ts";
 function payloadOf(entry: Fields): Fields {
   for (const name of ["jsonPayload", "json_payload"]) if (isObject(entry[name])) return entry[name];
   return entry;
-}
-
-function isObject(value: unknown): value is Fields {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 function isFlow(payload: Fields): boolean {

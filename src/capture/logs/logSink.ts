@@ -39,32 +39,39 @@ export interface LogTarget {
   readonly handedOn?: unknown[] | undefined;
 }
 
-/** A connection of which the log says who began. */
-export interface LoggedFlow {
+/** What a connection and one direction of it have in common. */
+interface LoggedRecord {
   /** Ends as `LogSink.end` gives them. */
   readonly source: LogEnd;
   readonly destination: LogEnd;
   readonly protocol: number;
   readonly sourcePort?: number | undefined;
   readonly destinationPort?: number | undefined;
+  /** ICMP alone; undefined: not told. */
   readonly icmpType?: number | undefined;
   readonly icmpCode?: number | undefined;
   readonly start?: Instant | undefined;
   readonly end?: Instant | undefined;
-  /** Sent by the initiator; undefined: not counted. */
+  /** Sent by the source; undefined: not counted. */
   readonly packets?: number | undefined;
   readonly bytes?: number | undefined;
-  /** Sent by the responder, where it is counted apart. */
-  readonly returnedPackets?: number | undefined;
-  readonly returnedBytes?: number | undefined;
-  /** Whether the counters go back to the connection's beginning or the record before, so that one without any leaves out nothing. */
-  readonly countsTheRest?: boolean | undefined;
   /** What a network policy's enforcement point says. */
   readonly verdict?: "allow" | "deny" | undefined;
   /** Whether the log has several points along the way, so that a denial at one of them outweighs another's allowance. */
   readonly denialDecides?: boolean | undefined;
   /** Whether a cloud's own firewall denied it: no network policy did. */
   readonly cloudDenied?: boolean | undefined;
+  /** Who reported it, within the format; empty: one observer in all. */
+  readonly reporter?: string | undefined;
+}
+
+/** A connection of which the log says who began: the source. */
+export interface LoggedFlow extends LoggedRecord {
+  /** Sent by the responder, where it is counted apart. */
+  readonly returnedPackets?: number | undefined;
+  readonly returnedBytes?: number | undefined;
+  /** Whether the counters go back to the connection's beginning or the record before, so that one without any leaves out nothing. */
+  readonly countsTheRest?: boolean | undefined;
   /** What the responder did: answered so that the connection came about, refused it, or nothing (where the log sees both directions). */
   readonly answer?: "accepted" | "refused" | "none" | undefined;
   /** How many connections the record stands for, where it has no source port. */
@@ -73,38 +80,20 @@ export interface LoggedFlow {
   readonly isUntallied?: boolean | undefined;
   /** Whether the record is one whole connection. */
   readonly isWhole?: boolean | undefined;
-  /** Who reported it, within the format; empty: one observer in all. */
-  readonly reporter?: string | undefined;
-  /** What was seen above the transport; `isFurther`: of a connection whose first request was told. */
+  /** What was seen above the transport. */
   readonly hint?: L7Hint | undefined;
 }
 
 /** One direction of a connection: who began is not said. */
-export interface LoggedHalf {
-  readonly source: LogEnd;
-  readonly destination: LogEnd;
-  readonly protocol: number;
-  readonly sourcePort?: number | undefined;
-  readonly destinationPort?: number | undefined;
-  readonly icmpType?: number | undefined;
-  readonly icmpCode?: number | undefined;
-  readonly start?: Instant | undefined;
-  readonly end?: Instant | undefined;
-  readonly packets?: number | undefined;
-  readonly bytes?: number | undefined;
+export interface LoggedHalf extends LoggedRecord {
   /** TCP control bits of all packets together, as in the header (RFC 9293 section 3.1); undefined: not told. */
   readonly tcpFlags?: number | undefined;
   /** Whether SYN and ACK in `tcpFlags` may come from two packets. */
   readonly areFlagsMerged?: boolean | undefined;
   /** OPENED, ACCEPTED, SPOKE and the like, where the log tells packets apart; in place of `tcpFlags`. */
   readonly sender?: number | undefined;
-  readonly verdict?: "allow" | "deny" | undefined;
-  /** As of a stated flow. */
-  readonly denialDecides?: boolean | undefined;
   /** Whether the log has no replies, so that none in it says nothing. */
   readonly isOneSided?: boolean | undefined;
-  readonly cloudDenied?: boolean | undefined;
-  readonly reporter?: string | undefined;
   /** The other direction, where the record has both; undefined: it has one. `packets` 0: nothing came back. */
   readonly returned?: Returned | undefined;
 }

@@ -3,6 +3,7 @@ import { CaptureError } from "../captureError.ts";
 import { readLines } from "../lines.ts";
 import type { InputSummary } from "../observation.ts";
 import { OUTSIDE_WINDOW, SKIP_REASONS } from "../skipReasons.ts";
+import { type Fields, isObject } from "./fields.ts";
 import { BadRecord, type FlowLogFormat, type LogHead, type LogReader } from "./flowLog.ts";
 import { FORMATS } from "./formats.ts";
 import { isWrapper, JsonItems } from "./jsonItems.ts";
@@ -136,7 +137,7 @@ export function headOf(bytes: Buffer, isWhole: boolean): LogHead {
     .split(/\r?\n/)
     .filter((line) => line.trim() !== "")
     .slice(0, HEAD_LINES);
-  const objects: Record<string, unknown>[] = [];
+  const objects: Fields[] = [];
   for (const line of lines) {
     const object = line.includes("{") ? parseObject(line) : undefined;
     if (object !== undefined && objects.length < HEAD_OBJECTS) objects.push(object);
@@ -145,7 +146,7 @@ export function headOf(bytes: Buffer, isWhole: boolean): LogHead {
   const isDocument = isOneLine || /^[\s\ufeff]*(\[\s*\{|\{[ \t]*\r?\n)/.test(text);
   const isLineByLine = !isDocument && (objects.length > 1 || (objects.length === 1 && !isWrapper(objects[0])));
   if (isLineByLine || !/^[\s\ufeff]*[[{]/.test(text)) return { lines, objects, isLineByLine: true, columns: undefined };
-  const items: Record<string, unknown>[] = [];
+  const items: Fields[] = [];
   const splitter = new JsonItems((item) => {
     const object = item === undefined || items.length >= HEAD_OBJECTS ? undefined : parseObject(item);
     if (object !== undefined) items.push(object);
@@ -156,10 +157,10 @@ export function headOf(bytes: Buffer, isWhole: boolean): LogHead {
   return { lines, objects: areLines ? objects : items, isLineByLine: areLines, columns: undefined };
 }
 
-function parseObject(text: string): Record<string, unknown> | undefined {
+function parseObject(text: string): Fields | undefined {
   try {
     const value: unknown = JSON.parse(text);
-    return typeof value === "object" && value !== null && !Array.isArray(value) ? (value as Record<string, unknown>) : undefined;
+    return isObject(value) ? value : undefined;
   } catch {
     return undefined;
   }
@@ -190,15 +191,15 @@ async function readByLine(
   }
 }
 
-function objectOf(line: string): Record<string, unknown> {
+function objectOf(line: string): Fields {
   let value: unknown;
   try {
     value = JSON.parse(line);
   } catch {
     throw new BadRecord("not JSON");
   }
-  if (typeof value !== "object" || value === null || Array.isArray(value)) throw new BadRecord("not a JSON object");
-  return value as Record<string, unknown>;
+  if (!isObject(value)) throw new BadRecord("not a JSON object");
+  return value;
 }
 
 async function readByObject(
