@@ -25,6 +25,7 @@ export type Note =
   | "self-through-service"
   | "judged-before-translation"
   | "perhaps-a-reply"
+  | "initiator-unsure"
   | "policies-unread"
   | "enforcement-always"
   | "dropped-to-own-node"

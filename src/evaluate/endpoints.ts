@@ -182,20 +182,22 @@ export class EndpointResolver {
     const named = party.pod === undefined ? undefined : this.#podsByName.get(party.pod);
     const pod = named === undefined ? this.#logged.get(party) : podAt(named, address, seconds);
     if (pod !== undefined) return this.#canonical(pod, address, () => ({ type: "pod", pod, address }));
-    if (party.isSure === true && party.pod !== undefined) return this.#lostPod(party, party.pod, address);
-    return this.#reservedOf(party, address);
+    const reserved = this.#reservedOf(party, address);
+    if (reserved !== undefined || party.pod === undefined) return reserved;
+    return this.#lostPod(party, party.pod, address);
   }
 
   /** Whom a log means that tells no address. What rules on addresses would say of them stays open, but for pods that objects hold. */
   #unaddressed(party: LoggedParty, standIn: Address): Participant {
     this.#standIns.set(standIn, party);
     switch (party.unaddressed) {
-      case "pods": {
-        const pods = podsNamed(this.#cluster.pods, party.pod ?? "");
+      case "pods":
+      case "perhaps-pods": {
+        const pods = podsNamed(this.#cluster.pods, party);
         const [first] = pods;
         const isOfSeveral = pods.some(({ workload: { kind, name } }) => kind !== first.workload.kind || name !== first.workload.name);
         if (isOfSeveral) return this.#canonical(party, standIn, () => ({ type: "unknown" }));
-        const logged = this.#logged.get(party);
+        const logged = party.unaddressed === "pods" ? this.#logged.get(party) : undefined;
         if (first !== undefined) return this.#canonical(first, standIn, () => ({ type: "pod", pod: first, address: first.addresses[0] }));
         if (logged !== undefined) return this.#canonical(logged, standIn, () => ({ type: "pod", pod: logged, address: undefined }));
         return this.#canonical(party, standIn, () => ({ type: "unknown" }));
@@ -254,13 +256,23 @@ export class EndpointResolver {
 }
 
 /** Returns the pods that a log calls `namespace/name` or, of several that one owner made, `namespace/prefix*`; by name. */
-function podsNamed(pods: readonly Pod[], called: string): readonly Pod[] {
+function podsNamed(pods: readonly Pod[], { pod: called = "", labels = [] }: LoggedParty): readonly Pod[] {
+  const own = labels.filter((label) => label.startsWith("k8s:")).map((label) => splitLabel(label.slice(4)));
   const slash = called.indexOf("/");
   const [namespace, name] = [called.slice(0, slash), called.slice(slash + 1)];
   const prefix = name.endsWith("*") ? name.slice(0, -1) : undefined;
-  return pods
-    .filter((pod) => pod.namespace === namespace && (prefix === undefined ? pod.name === name : pod.name.startsWith(prefix)))
-    .toSorted((a, b) => (a.name < b.name ? -1 : 1));
+  return (
+    pods
+      .filter((pod) => pod.namespace === namespace && isNamed(pod.name, name, prefix))
+      // The labels that all pods behind the name have, this one must have too: another workload's name may begin alike.
+      .filter((pod) => own.every(([key, value]) => pod.labels[key] === value))
+      .toSorted((a, b) => (a.name < b.name ? -1 : 1))
+  );
+}
+
+/** Whoever makes pods puts one more part behind its own name. */
+function isNamed(pod: string, name: string, prefix: string | undefined): boolean {
+  return prefix === undefined ? pod === name : pod.startsWith(prefix) && !pod.includes("-", prefix.length);
 }
 
 /** How reports show whom a log tells by name alone. */

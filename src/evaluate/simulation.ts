@@ -2,7 +2,7 @@ import type { AddressTable } from "../flow/addressTable.ts";
 import type { Connections } from "../flow/connections.ts";
 import { ESTABLISHED, type ObservedOutcome, OUTCOMES, UNKNOWN } from "../flow/outcome.ts";
 import type { Address } from "../net/address.ts";
-import { isIcmp } from "../net/protocol.ts";
+import { hasPorts, isIcmp } from "../net/protocol.ts";
 import { combine, type Decision, type Note, type UnknownReason, type Verdict } from "./decision.ts";
 import type { Endpoint, EndpointResolver } from "./endpoints.ts";
 import type { Evaluator, Participant } from "./evaluator.ts";
@@ -150,7 +150,8 @@ export class Simulation {
     const address = this.#addresses.addressOf(connections.destination(i));
     const port = connections.port(i);
     const viaId = connections.via(i);
-    const isJoined = viaId >= 0 && !(viaId === connections.destination(i) && connections.viaPort(i) === port);
+    // By address: a log may say more of one of the two.
+    const isJoined = viaId >= 0 && !(this.#addresses.addressOf(viaId) === address && connections.viaPort(i) === port);
     if (viaId >= 0 && !isJoined) {
       const dialled = this.#dialledEnds(i, source, sourceAddress, sourceEndpoint, address, port);
       if (dialled !== undefined) return dialled;
@@ -242,8 +243,25 @@ export class Simulation {
   /** Judges connection `i` with an evaluator. Replies are never judged: what may be one is denied by no policy for certain. */
   judge(i: number, evaluator: Evaluator, ends: Ends = this.ends(i)): Judgement {
     const judgement = this.#besideUnread(this.#judgeEnds(i, evaluator, ends), ends, evaluator);
-    if (!this.connections.isDoubtful(i) || judgement.verdict !== "deny") return judgement;
+    if (!this.connections.isDoubtful(i)) return judgement;
+    const turned = this.#judgeTurned(i, evaluator, ends);
+    if (turned === judgement.verdict) return judgement;
+    if (turned !== undefined)
+      return { egress: unsureInitiator(judgement.egress), ingress: unsureInitiator(judgement.ingress), verdict: "unknown" };
+    if (judgement.verdict !== "deny") return judgement;
     return { egress: inDoubt(judgement.egress), ingress: inDoubt(judgement.ingress), verdict: "unknown" };
+  }
+
+  /** Returns the verdict had the destination begun; undefined where the port that it would have dialled is not known. */
+  #judgeTurned(i: number, evaluator: Evaluator, { source, targets, via }: Ends): Verdict | undefined {
+    const { connections } = this;
+    const port = connections.sourcePort[i];
+    if (via !== undefined || targets.length !== 1 || !(port >= 0) || !hasPorts(connections.protocol(i))) return undefined;
+    const [from, to] = [evaluator.classify(targets[0].participant), evaluator.classify(source)];
+    const portClass = evaluator.ports.classOf(connections.protocol(i), port);
+    const decisions = [evaluator.decideEgress(from, to, portClass), evaluator.decideIngress(from, to, portClass)];
+    const [egress, ingress] = decisions.map((id) => evaluator.decisions[id].verdict);
+    return combine(egress, ingress);
   }
 
   /** Leaves open what is allowed of pods whose policies nobody could read. */
@@ -315,6 +333,7 @@ function leftOpen(reason: UnknownReason, note: Note): (decision: Decision) => De
 
 const unread = leftOpen("policy-error", "policies-unread");
 const perhapsReply = leftOpen("unknown-endpoint", "perhaps-a-reply");
+const unsureInitiator = leftOpen("unknown-endpoint", "initiator-unsure");
 const openBeforeTranslation = leftOpen("unknown-endpoint", "judged-before-translation");
 
 function inDoubt(decision: Decision): Decision {

@@ -17,6 +17,7 @@ import {
   SPOKE,
   STATE,
   SYNCED,
+  UNJUDGED,
   UNREACHED_BY_ERROR,
   UNTIMED,
 } from "./flowTable.ts";
@@ -40,6 +41,8 @@ export interface Surroundings {
 const WELL_AFTER_SECONDS = 1;
 /** Clients take their ports from above the system ports (RFC 6335 section 6): lower ones are never "many ports of the other". */
 const FIRST_CLIENT_PORT = 1024;
+/** Where the systems that run clusters begin to take clients' ports from (Linux: net.ipv4.ip_local_port_range). */
+const FIRST_EPHEMERAL_PORT = 32768;
 
 /** Which side of each row began, and whether that was seen or inferred. */
 export class Directions {
@@ -235,18 +238,37 @@ class Inference {
     const a = peers.of(row, 0);
     const b = peers.of(row, 1);
     if (a !== b && Math.max(a, b) > 1) return a > b ? 1 : 0;
-    const state = table.get(row, STATE);
-    const first = firstSender(state);
-    const isOrdered = (state & ORDER_UNSURE) === 0;
-    const isNew = startOf(table, row) >= this.#start + WELL_AFTER_SECONDS;
-    if ((table.get(row, KIND) & 255) === UDP && isOrdered && isNew) return first;
+    if ((table.get(row, KIND) & LOGGED) !== 0) return this.#likelyOfHalves(row);
+    const first = firstSender(table.get(row, STATE));
+    if ((table.get(row, KIND) & 255) === UDP && startOf(table, row) >= this.#start + WELL_AFTER_SECONDS) return first;
     const portA = table.portOf(row, 0);
     const portB = table.portOf(row, 1);
-    if (portA === portB) {
-      if (!isOrdered) table.setState(row, PERHAPS_REPLY);
-      return first;
-    }
+    if (portA === portB) return first;
     return portA < portB ? 1 : 0;
+  }
+
+  /**
+   * The same of halves in a log: one of them may be missing (filtered, sampled, of another interval), and who sent first is known only
+   * where both are there with times that tell. Where nothing tells but two ports of a kind, what is returned is marked as doubtful.
+   */
+  #likelyOfHalves(row: number): number {
+    const table = this.#table;
+    const state = table.get(row, STATE);
+    const first = firstSender(state);
+    const [portA, portB] = [table.portOf(row, 0), table.portOf(row, 1)];
+    const byPort = portA < portB ? 1 : 0;
+    const [low, high] = [Math.min(portA, portB), Math.max(portA, portB)];
+    const isSystems = low < FIRST_CLIENT_PORT && high >= FIRST_CLIENT_PORT;
+    const isTold = isSystems || (low < FIRST_EPHEMERAL_PORT && high >= FIRST_EPHEMERAL_PORT);
+    // A log of what began connections, or was denied: its packets are mostly the initiator's.
+    if ((state & UNJUDGED) !== 0) return isTold ? byPort : first;
+    const areBoth = table.packetsOf(row, 0) > 0 && table.packetsOf(row, 1) > 0;
+    const isNew = startOf(table, row) >= this.#start + WELL_AFTER_SECONDS;
+    const isOrdered = (state & ORDER_UNSURE) === 0 && areBoth && isNew;
+    if (isOrdered && ((table.get(row, KIND) & 255) === UDP || !isSystems)) return first;
+    if (isTold) return byPort;
+    table.setState(row, PERHAPS_REPLY);
+    return portA === portB ? first : byPort;
   }
 
   #isKnownServer(row: number, side: number): boolean {

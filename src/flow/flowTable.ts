@@ -58,6 +58,8 @@ export const ORDER_UNSURE = 1 << 27; // which side of a log's halves sent first 
 export const DENIAL_DECIDES = 1 << 28; // a log that sees several points of the way said deny: allowed at another is not arrived
 export const NO_ANSWER = 1 << 29; // a log that sees both directions says that nothing came back
 export const CLOUD_DENIED = 1 << 30; // a cloud's own firewall denied it, and no network policy
+/** A log has one direction a record: that none in the other is there says nothing. The sign bit, which shifting fills up with. */
+export const HALVES_ONLY = 1 << 31;
 
 /** KIND bits beside the protocol number (0..255). */
 export const WORDS_ARE_IDS = 1 << 8;

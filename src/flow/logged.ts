@@ -3,9 +3,12 @@ import type { Instant } from "../net/time.ts";
 import {
   ACCEPTED,
   B_BEGAN,
+  CLOUD_DENIED,
+  DENIAL_DECIDES,
   FINISHED,
   type FlowTable,
   icmpKind,
+  KIND,
   LOGGED,
   NO_SOURCE_PORT,
   NOT_TOLD,
@@ -70,6 +73,8 @@ export interface HalfFlow extends Logged {
   readonly bits: number;
   /** What the sender did: OPENED, ACCEPTED, SYNCED, SPOKE, RESET, FINISHED (see `bitsOfFlags`). */
   readonly sender: number;
+  /** Whether `start` says nothing of which direction began (packets were sampled). */
+  readonly isUnordered?: boolean | undefined;
   readonly packets: number;
   readonly bytes: number;
 }
@@ -85,7 +90,7 @@ export function addStated(table: FlowTable, flow: StatedFlow): number {
   const sourcePort = isIcmp(protocol) ? origin : (flow.sourcePort ?? destinationPort);
   const [seconds, nanoseconds] = [start?.seconds ?? 0, start?.nanoseconds ?? 0];
   let row = table.locate(source, destination, sourcePort, destinationPort, kind);
-  const isNew = row < 0 || (start !== undefined && isAnother(table, row, seconds, flow.isWhole === true));
+  const isNew = row < 0 || (start !== undefined && isAnother(table, row, seconds, bits, flow.isWhole === true));
   if (isNew) {
     row = table.add(source, destination, sourcePort, destinationPort, kind, seconds, nanoseconds);
     if (hasNoPort) table.set(row, RECORDS, 0);
@@ -102,8 +107,17 @@ export function addStated(table: FlowTable, flow: StatedFlow): number {
   return row;
 }
 
-/** Whole connections of two times are two, and so are those of two owners of an address. */
-function isAnother(table: FlowTable, row: number, seconds: number, isWhole: boolean): boolean {
+/** A try that was denied and one that was let pass are two, unless they are what two points of the way say of one. */
+const ANOTHER_TRY_SECONDS = 60;
+
+/** Denials of a try. That of one packet, in a log of packets, may be of a late answer: only those that decide are. */
+const denialsOf = (kind: number) => CLOUD_DENIED | ((kind & ONE_WAY) !== 0 ? PROHIBITED_BY_ERROR : DENIAL_DECIDES);
+
+/** Whole connections of two times are two, and so are those of two owners of an address, and tries with two ends. */
+function isAnother(table: FlowTable, row: number, seconds: number, bits: number, isWhole: boolean): boolean {
+  const away = Math.max(seconds - table.lastSeconds(row), table.firstSeconds(row) - seconds);
+  const denials = denialsOf(table.get(row, KIND));
+  if (away > ANOTHER_TRY_SECONDS && ((bits & denials) !== 0) !== ((table.get(row, STATE) & denials) !== 0)) return true;
   if (isWhole && (seconds > table.lastSeconds(row) + 1 || seconds < table.firstSeconds(row) - 1)) return true;
   return (table.get(row, STATE) & REUSED_ADDRESS) !== 0 && table.changedHands(row, seconds);
 }
@@ -116,7 +130,7 @@ export function addHalf(table: FlowTable, flow: HalfFlow): number {
   const destinationPort = isIcmp(protocol) ? origin : flow.destinationPort;
   const [seconds, nanoseconds] = [start?.seconds ?? 0, start?.nanoseconds ?? 0];
   let row = table.locate(source, destination, sourcePort, destinationPort, kind);
-  if (row < 0 || (start !== undefined && isAnother(table, row, seconds, false))) {
+  if (row < 0 || (start !== undefined && isAnother(table, row, seconds, flow.bits, false))) {
     row = table.add(source, destination, sourcePort, destinationPort, kind, seconds, nanoseconds);
     if (start === undefined) table.setState(row, UNTIMED | ORDER_UNSURE);
   } else if (start !== undefined) {
@@ -125,7 +139,7 @@ export function addHalf(table: FlowTable, flow: HalfFlow): number {
   }
   if (flow.end !== undefined) table.touch(row, flow.end.seconds, flow.end.nanoseconds);
   const { side } = table;
-  table.setState(row, (flow.sender << side) | flow.bits);
+  table.setState(row, (flow.sender << side) | flow.bits | (flow.isUnordered === true ? ORDER_UNSURE : 0));
   table.addPackets(row, side, flow.packets);
   table.addBytes(row, side, flow.bytes);
   return row;
@@ -159,13 +173,17 @@ function kindOf({ protocol, icmpType, icmpCode, origin }: Logged): number {
 
 const [FIN, SYN, RST, ACK] = [1, 2, 4, 16];
 
+/** No segment without data is longer (IPv6 with 40 bytes of TCP options): where packets are on average, some had data. */
+const MOST_EMPTY_BYTES = 100;
+
 /**
  * Returns what the sender of a half did, by the control bits of all its packets together (RFC 9293 section 3.1). Where SYN and ACK
  * may be of two packets (`isMerged`), who sent them is either side of an established connection. Undefined flags: not told.
  */
-export function bitsOfFlags(protocol: number, flags: number | undefined, packets: number, isMerged: boolean): number {
+export function bitsOfFlags(protocol: number, flags: number | undefined, packets: number, bytes: number, isMerged: boolean): number {
   if (protocol === UDP) return packets > 0 ? SPOKE : 0;
-  if (protocol !== TCP || flags === undefined) return 0;
+  if (protocol !== TCP) return 0;
+  if (flags === undefined) return bytes > packets * MOST_EMPTY_BYTES ? SPOKE : 0;
   const synchronised = (flags & (SYN | ACK)) === (SYN | ACK);
   const syn = (flags & SYN) === 0 ? 0 : !synchronised ? OPENED : isMerged && packets !== 1 ? SYNCED : ACCEPTED;
   const spoke = (flags & ACK) !== 0 && (flags & SYN) === 0 && (flags & RST) === 0 ? SPOKE : 0;

@@ -5,6 +5,7 @@ import {
   DENIAL_DECIDES,
   ERROR_SENT_TO_B,
   type FlowTable,
+  HALVES_ONLY,
   KIND,
   LOGGED,
   NO_ANSWER,
@@ -32,7 +33,7 @@ const UNANSWERED = 2;
 const DROPPED = 3;
 export const UNKNOWN = 4;
 
-const LOGGED_WORDS = STATED_ALLOWED | UNJUDGED | DENIAL_DECIDES | NO_ANSWER | CLOUD_DENIED;
+const LOGGED_WORDS = HALVES_ONLY | STATED_ALLOWED | UNJUDGED | DENIAL_DECIDES | NO_ANSWER | CLOUD_DENIED;
 const ERRORS = REFUSED_BY_ERROR | UNREACHED_BY_ERROR | PROHIBITED_BY_ERROR;
 
 /**
@@ -49,6 +50,8 @@ export class Evidence {
   isStated = false;
   /** Whether there is more than what logs stated: packets, or halves with what each side did. */
   isSeen = false;
+  /** Whether packets themselves were seen. */
+  isCaptured = false;
 
   reset(): void {
     this.initiatorBits = 0;
@@ -57,6 +60,7 @@ export class Evidence {
     this.bothSent = false;
     this.isStated = false;
     this.isSeen = false;
+    this.isCaptured = false;
   }
 
   /** Adds what a row shows. */
@@ -66,6 +70,7 @@ export class Evidence {
     const isStated = (kind & ONE_WAY) !== 0 && (state & (OPENED | (OPENED << 1))) !== 0;
     if (isStated) this.isStated = true;
     else this.isSeen = true;
+    if ((kind & LOGGED) === 0) this.isCaptured = true;
     // That a log states an initiator is not that its SYN was seen.
     this.initiatorBits |= (isStated ? state & ~(OPENED | (OPENED << 1)) : state) >>> initiator;
     this.responderBits |= state >>> (1 - initiator);
@@ -85,7 +90,7 @@ export function classify(protocol: number, evidence: Evidence): number {
   const seen = evidence.isSeen ? classifySeen(protocol, evidence) : UNKNOWN;
   if (!evidence.isStated) {
     if (seen !== ESTABLISHED && (errors & CLOUD_DENIED) !== 0) return DROPPED;
-    return seen === UNANSWERED && (errors & UNJUDGED) !== 0 ? UNKNOWN : seen;
+    return seen === UNANSWERED && (errors & (UNJUDGED | HALVES_ONLY)) !== 0 && !evidence.isCaptured ? UNKNOWN : seen;
   }
   if (seen === ESTABLISHED || (responderBits & ACCEPTED) !== 0) return ESTABLISHED;
   // A log without a verdict says that there was traffic, and nothing of its end.

@@ -10,8 +10,8 @@ export interface LoggedParty {
   readonly workload?: string;
   /** Whether the log is sure of the pod: where no object has that name, the address says nothing of who it was. */
   readonly isSure?: boolean;
-  /** Of an end without an address (`standInFor`): what it is; `host`: a node, or a host outside. */
-  readonly unaddressed?: "pods" | "node" | "host" | "outside" | "unknown";
+  /** Of an end without an address (`standInFor`): what it is; `perhaps-pods`: pods where objects hold them; `host`: a node, or a host outside. */
+  readonly unaddressed?: "pods" | "perhaps-pods" | "node" | "host" | "outside" | "unknown";
   /** Of such an end that is no pod: what the log calls it. */
   readonly called?: string;
   /** Of a destination: what was dialled, where the log says that a Service or NAT stands between. */
@@ -43,17 +43,6 @@ export class LoggedParties {
     let number = this.#numbers.get(key);
     if (number === undefined) this.#numbers.set(key, (number = this.#parties.push(party) - 1));
     return number;
-  }
-
-  /** Adds what a later record tells of a party that an earlier one told less of. */
-  learn(number: number, { labels, workload }: LoggedParty): void {
-    const known = this.#parties[number];
-    if ((labels === undefined || known.labels !== undefined) && (workload === undefined || known.workload !== undefined)) return;
-    this.#parties[number] = {
-      ...known,
-      ...(labels && !known.labels ? { labels } : {}),
-      ...(workload && !known.workload ? { workload } : {}),
-    };
   }
 
   /** Returns what a tag stands for. Tags of other parties say nothing here. */

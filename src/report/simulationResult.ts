@@ -164,6 +164,8 @@ function sentence(decision: Decision, direction: "egress" | "ingress", subject: 
     case "several-backends":
       return `the backends of ${subject === other ? subject : endpointLabel(ends.destinationEndpoint)} do not agree: which one was reached is not known`;
     case "unknown-endpoint": {
+      if (decision.notes.includes("initiator-unsure"))
+        return `which of ${endpointLabel(ends.sourceEndpoint)} and ${endpointLabel(ends.destinationEndpoint)} began it the log does not tell, and policies judge the two ways differently`;
       if (decision.notes.includes("perhaps-a-reply"))
         return `the log may have stored a reply as a connection of its own: if ${endpointLabel(ends.sourceEndpoint)} began it, ${policies || "a policy"} would deny it`;
       if (decision.notes.includes("judged-before-translation"))

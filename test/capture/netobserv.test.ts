@@ -37,10 +37,10 @@ test.each([
   ["established", [flow({ Flags: 0x12 }), reply({ Flags: 0x110 })]],
   // The client's half alone: it went on after its SYN.
   ["established", [flow({ Flags: 0x12 })]],
-  ["unanswered", [flow({ Flags: ["SYN"] })]],
+  ["unknown", [flow({ Flags: ["SYN"] })]],
   // The server's half alone still tells who began.
   ["established", [reply({ Flags: ["SYN_ACK", "ACK"] })]],
-  ["unanswered", [flow({ Flags: 2, AgentIP: undefined, FlowDirection: 1, SrcK8S_HostName: "n1" })]],
+  ["unknown", [flow({ Flags: 2, AgentIP: undefined, FlowDirection: 1, SrcK8S_HostName: "n1" })]],
 ])("%s, by flags of single packets", async (outcome, records) => {
   expect(await read(...records)).toEqual([expect.stringMatching(new RegExp(`^TCP 10\\.0\\.0\\.5 > 10\\.0\\.0\\.9:80 x1 .* ${outcome}$`))]);
 });
@@ -53,7 +53,7 @@ test.each([
   ["dropped", [flow({ Flags: 2, NetworkEvents: [...acl("allow"), ...acl("reject")] })]],
   ["dropped cloud", [flow({ Flags: 2, NetworkEvents: [...acl("allow"), ...acl("drop", "EgressFirewall")] })]],
   // A pass leaves the decision to others; the kernel's drops are no rule's.
-  ["unanswered", [flow({ Flags: 2, NetworkEvents: [...acl("pass"), { Feature: "other", Action: "drop" }, "dropped"], PktDropPackets: 2 })]],
+  ["unknown", [flow({ Flags: 2, NetworkEvents: [...acl("pass"), { Feature: "other", Action: "drop" }, "dropped"], PktDropPackets: 2 })]],
   // Allowed where it left, dropped where it arrived.
   ["dropped", [flow({ Flags: 2, NetworkEvents: acl("allow") }), flow({ Flags: 2, AgentIP: "10.1.0.2", NetworkEvents: acl("drop") })]],
 ])("%s, by network events", async (outcome, records) => {

@@ -31,8 +31,8 @@ test.each([
     "> 10.0.0.1:80 x1 9p established",
   ],
   ["refused", [`${A}  40000  81  TCP  ......S.  1  0`, `${B}  81  40000  TCP  ...A.R..  1  0`], "> 10.0.0.2:81 x1 2p refused"],
-  ["unanswered", [`${A}  40000  81  TCP  ......S.  3  0`], "> 10.0.0.2:81 x1 3p unanswered"],
-  ["six flags, as before 1.7", [`${A}  40000  81  TCP  ....S.  3  0`], "> 10.0.0.2:81 x1 3p unanswered"],
+  ["unanswered, or its answer is of another record", [`${A}  40000  81  TCP  ......S.  3  0`], "> 10.0.0.2:81 x1 3p unknown"],
+  ["six flags, as before 1.7", [`${A}  40000  81  TCP  ....S.  3  0`], "> 10.0.0.2:81 x1 3p unknown"],
   ["both directions, whose flags is not told", [`${A}  40000  80  TCP  ...AP.SF  5  4`], "> 10.0.0.2:80 x1 9p established ~"],
   ["-b leaves the server first", [`${B}  80  40000  TCP  ...AP.SF  5  4`], "> 10.0.0.2:80 x1 9p established ~"],
   ["-B has the RST's flags for a refused SYN", [`${A}  40000  81  TCP  ...A.R..  1  1`], "> 10.0.0.2:81 x1 2p unknown ~"],
@@ -44,7 +44,7 @@ test.each([
   [
     "two routers see one connection",
     [`${A}  40000  81  TCP  ......S.  1  0  0  192.0.2.1`, `${A}  40000  81  TCP  ......S.  1  0  0  192.0.2.2`],
-    "> 10.0.0.2:81 x1 1p unanswered",
+    "> 10.0.0.2:81 x1 1p unknown",
   ],
 ])("%s", async (_name, rows, wanted) => {
   const found = await read(...rows);
@@ -62,7 +62,7 @@ test("lines before any header, and a header in the midst", async () => {
   const text = `${HEADER}\n${HEADER.split(",").toReversed().join(",")}\n0,,0,0,0,60,1,......S.,TCP,80,40000,10.0.0.2,10.0.0.1,,,2026-11-22 17:32:05\nx,y\n`;
   await withFiles([Buffer.from(text)], async ([path]) => {
     const read = await readLogs([path]);
-    expect(lines(read)).toEqual(["TCP 10.0.0.1 > 10.0.0.2:80 x1 1p 60B unanswered 2026-11-22T17:32:05Z"]);
+    expect(lines(read)).toEqual(["TCP 10.0.0.1 > 10.0.0.2:80 x1 1p 60B unknown 2026-11-22T17:32:05Z"]);
     expect(read.inputs[0].warnings).toEqual(["line 4: unknown protocol `nothing`"]);
     await expect(readLogs([path], { fields: ["sa", "da"] })).rejects.toThrow("lack pr or proto");
   });

@@ -120,7 +120,7 @@ describe("captures of any bytes", () => {
   });
 
   test.skipIf(fixtures.length === 0)("captures of real programs, changed", async () => {
-    await fuzz(13, fc.tuple(fc.nat(fixtures.length - 1), fc.array(change, { minLength: 1, maxLength: 8 })), async ([index, changes]) => {
+    await fuzz(11, fc.tuple(fc.nat(fixtures.length - 1), fc.array(change, { minLength: 1, maxLength: 8 })), async ([index, changes]) => {
       await readCapture(apply(fixtures[index], changes));
     });
   });

@@ -253,9 +253,17 @@ const objects: readonly ObjectOf[] = texts.flatMap((fixture) => {
   return head.objects.flatMap((object) => placesIn(object).map((path) => ({ fixture, object, path })));
 });
 
+/** A session that a sidecar took. */
+const ENVOY = {
+  downstream_local_address: "10.0.0.2:80",
+  downstream_remote_address: "10.0.0.1:40000",
+  upstream_cluster: "inbound|80||",
+  upstream_host: "127.0.0.6:80",
+};
+
 describe("flow logs", () => {
   test("fixtures of every format, with fields, bytes and lines changed", async () => {
-    await fuzz(9, fc.tuple(nameIn(texts), changes, lineEnd), async ([name, each, last]) => {
+    await fuzz(8, fc.tuple(nameIn(texts), changes, lineEnd), async ([name, each, last]) => {
       await readText(`${changed(fixtureOf(name), each).join(last)}\n`);
     });
   });
@@ -264,7 +272,7 @@ describe("flow logs", () => {
     const place = fc
       .nat(objects.length - 1)
       .map((index) => ({ index, of: `${objects[index].fixture.name} ${objects[index].path.join(".")}` }));
-    await fuzz(9, place, async ({ index }) => {
+    await fuzz(7, place, async ({ index }) => {
       const { fixture, object, path } = objects[index];
       const odd = [undefined, ...ODD_JSON].map((json) => withJson(object, path, json));
       const whole = JSON.stringify(object);
@@ -297,12 +305,40 @@ describe("flow logs", () => {
     const flips = fc.array(fc.tuple(place, fc.nat(255)), { minLength: 1, maxLength: 4 });
     const forced = fc.option(fc.constantFrom(...formatNames), { nil: undefined });
     // The last bytes say what is in the file: most flips are of these.
-    await fuzz(3, fc.tuple(nameIn(parquets), flips, fc.boolean(), forced), async ([name, each, isOfFooter, format]) => {
+    await fuzz(2, fc.tuple(nameIn(parquets), flips, fc.boolean(), forced), async ([name, each, isOfFooter, format]) => {
       const bytes = Buffer.from(fixtureOf(name).bytes);
       const footer = bytes.readUInt32LE(bytes.length - 8);
       const from = isOfFooter ? Math.max(0, bytes.length - 8 - footer) : 4;
       for (const [where, value] of each) bytes[from + (where % (bytes.length - from))] ^= value;
       await readLogs([bytes], { format });
     });
+  });
+
+  // Found by the tests above, made small. An object's own `toString` that is no function ends String(), Number(), join() and templates in
+  // a TypeError, which is no BadRecord: the whole log is lost, with a stack trace.
+  const odd = { toString: 0, valueOf: 0 };
+  const objectOf = (file: string) => headOf(Buffer.from(`${fixtureOf(file).lines[0]}\n`), true).objects[0] as Record<string, object>;
+  test.fails.each<[what: string, format: string, records: () => unknown[]]>([
+    ["antrea: an action", "antrea", () => [{ ...objectOf("antrea/clickhouse.jsonl"), ingressNetworkPolicyRuleAction: odd }]],
+    ["netobserv: Etype", "netobserv", () => [{ ...objectOf("netobserv/flows.jsonl"), Etype: odd }]],
+    ["netobserv: Flags", "netobserv", () => [{ ...objectOf("netobserv/flows.jsonl"), Flags: [odd] }]],
+    ["netobserv: a conversation's time", "netobserv", () => [{ ...objectOf("netobserv/conversations.jsonl"), TimeFlowStartMs: odd }]],
+    ["zeek: ts", "zeek", () => [{ ...objectOf("zeek/conn.json"), ts: odd }]],
+    // `later` goes past 2106: the flow table keeps 32 bits of it, and the connection ends before it begins.
+    ["zeek: a duration beyond 2106", "zeek", () => [{ ...objectOf("zeek/conn.json"), ts: 4294967295.5, duration: 999 }]],
+    ["envoy: a duration beyond 2106", "envoy", () => [{ ...ENVOY, start_time: "2106-02-07T06:28:15Z", duration: 9000 }]],
+  ])("%s", async (_what, format, records) => {
+    await readText(
+      `${records()
+        .map((each) => JSON.stringify(each))
+        .join("\n")}\n`,
+      { format },
+    );
+  });
+  // The end that an endpoint was at last hangs on it, with its address, a bigint, which no message may be made of as JSON.
+  test("hubble: an event without a verdict between endpoints that were met", async () => {
+    const event = objectOf("hubble/shop.jsonl");
+    const records = [event, { ...event, flow: { ...event.flow, verdict: undefined } }];
+    await readText(`${records.map((each) => JSON.stringify(each)).join("\n")}\n`, { format: "hubble" });
   });
 });

@@ -222,7 +222,7 @@ const LAYOUTS = [LOG_START, S3_START].map((start) => {
 });
 
 function isAddress(cell: string | undefined): boolean {
-  return cell !== undefined && (/^\d+\.\d+\.\d+\.\d+$/.test(cell) || /^[\da-f:.]*:[\da-f:.]*$/i.test(cell));
+  return cell !== undefined && cell.length <= 64 && (/^\d+\.\d+\.\d+\.\d+$/.test(cell) || /^[\da-f:.]*:[\da-f:.]*$/i.test(cell));
 }
 
 /** Returns the layout of a line without a header: two moments, and two addresses where they belong. */

@@ -154,7 +154,9 @@ function whiskerEnd(object: Fields, side: "source" | "dest"): CalicoEnd {
   const namespace = textIn(object, `${side}_namespace`);
   const name = textIn(object, `${side}_name`) ?? "";
   const labels = (textIn(object, `${side}_labels`) ?? "").split(" | ").filter((label) => label !== "");
-  const type = namespace !== undefined ? "wep" : name === PUBLIC || name === PRIVATE ? "net" : undefined;
+  // A network set of a namespace looks like a pod that nobody made: only several pods of one owner are sure to be pods.
+  const isPod = namespace !== undefined && name.endsWith("*");
+  const type = isPod ? "wep" : namespace !== undefined ? undefined : name === PUBLIC || name === PRIVATE ? "net" : undefined;
   return { type, namespace, name, labels, address: undefined };
 }
 
@@ -267,6 +269,8 @@ function endOf(end: CalicoEnd, field: string, sink: LogSink): LogEnd {
         ? sink.endWithoutAddress({ unaddressed: "outside", called: "public network" })
         : sink.endWithoutAddress({ unaddressed: "host", called: name === PRIVATE ? "private network" : name });
     default: {
+      if (namespace !== undefined)
+        return sink.endWithoutAddress({ unaddressed: "perhaps-pods", called: `${namespace}/${name}`, ...podOf(end) });
       const hostname = hostnameOf(labels);
       return hostname === undefined
         ? sink.endWithoutAddress({ unaddressed: "unknown", called: name === "" ? "an end without a name" : name })

@@ -28,14 +28,26 @@ interface Decision {
 
 /** With colons for IPv6 and, in later versions, for both; the tier or policy follows. */
 const MESSAGE =
-  /Flow Info:\s+Src IP: (\S+) Src Port: (\d+) Dest IP: (\S+) Dest Port: (\d+) Proto:? (\S+) Verdict:? ([^\s,]+)(?: Direction:? \w+)?/;
-const CLOUDWATCH = /\bNode: [^;]*;SIP: ([^;]*);SPORT: ([^;]*);DIP: ([^;]*);DPORT: ([^;]*);PROTOCOL: ([^;]*);PolicyVerdict: ([^;\s]*)/;
+  /^Flow Info:\s+Src IP: (\S+) Src Port: (\d+) Dest IP: (\S+) Dest Port: (\d+) Proto:? (\S+) Verdict:? ([^\s,]+)(?: Direction:? \w+)?/;
+const CLOUDWATCH = /^Node: [^;]*;SIP: ([^;]*);SPORT: ([^;]*);DIP: ([^;]*);DPORT: ([^;]*);PROTOCOL: ([^;]*);PolicyVerdict: ([^;\s]*)/;
+
+/** What is looked at of a message: expressions over more of it would take the square of its length. */
+const MOST_LOOKED_AT = 1024;
+
+/** Returns a decision's parts in a text that holds one. */
+function matchDecision(text: string): RegExpExecArray | null {
+  const from = (start: string) => {
+    const at = text.indexOf(start);
+    return at < 0 ? "" : text.slice(at, at + MOST_LOOKED_AT);
+  };
+  return MESSAGE.exec(from("Flow Info:")) ?? CLOUDWATCH.exec(from("Node: "));
+}
 
 export const eks: LineFormat = {
   name: "eks",
   title: "Amazon EKS network policy agent (text)",
   unit: "line",
-  recognizes: ({ lines, objects }: LogHead) => objects.length === 0 && lines.some((line) => MESSAGE.test(line) || CLOUDWATCH.test(line)),
+  recognizes: ({ lines, objects }: LogHead) => objects.length === 0 && lines.some((line) => matchDecision(line) !== null),
   open: ({ sink }: LogContext) => {
     const decisions = new Decisions(sink);
     return { read: (line) => decisions.text(line, timeBefore(line)), finish: () => decisions.finish() };
@@ -62,7 +74,7 @@ function isDecision({ msg }: Fields): boolean {
 
 /** Reports whether an object is an event of CloudWatch Logs (filter-log-events). */
 function isEvent({ message }: Fields): boolean {
-  return typeof message === "string" && (CLOUDWATCH.test(message) || MESSAGE.test(message));
+  return typeof message === "string" && matchDecision(message) !== null;
 }
 
 class Decisions {
@@ -94,7 +106,7 @@ class Decisions {
   }
 
   text(text: string, time: Instant | undefined): void {
-    const match = MESSAGE.exec(text) ?? CLOUDWATCH.exec(text);
+    const match = matchDecision(text);
     if (match === null) {
       if (text.includes("Flow Info:"))
         throw new BadRecord(`no decision that is known \`${shown(text.slice(text.indexOf("Flow Info:")))}\``);
@@ -125,7 +137,7 @@ class Decisions {
       ...ports,
       start: time,
       verdict: verdict === "ACCEPT" ? "allow" : "deny",
-      denialDecides: isIcmp(protocol) || ports === undefined || (ports.sourcePort ?? 0) > (ports.destinationPort ?? 0),
+      denialDecides: isIcmp(protocol) || ports === undefined || !looksLikeReply(ports.sourcePort ?? 0, ports.destinationPort ?? 0),
       isOneSided: true,
     });
     if (verdict === "ACCEPT") this.#allowed++;
@@ -136,6 +148,11 @@ class Decisions {
     if (this.#denied > 0 && this.#allowed === 0)
       this.#sink.gap("partial", null, () => "no ACCEPT is in the agent's log: since version 1.2.2 it logs those at level debug only");
   }
+}
+
+/** Clients' ports are not the system's (RFC 6335 section 6), and mostly of Linux' range for them, where servers' seldom are. */
+function looksLikeReply(sourcePort: number, destinationPort: number): boolean {
+  return (sourcePort < 1024 && destinationPort >= 1024) || (sourcePort < 32768 && destinationPort >= 32768);
 }
 
 /** RFC 3339 (ts, timestamp), or seconds as of older loggers. */

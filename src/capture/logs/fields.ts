@@ -9,9 +9,11 @@ import { BadRecord } from "./flowLog.ts";
 
 export type Fields = Readonly<Record<string, unknown>>;
 
-/** Returns a value as a message shows it. */
+/** Returns a value as a message shows it. What is nested is only named: it may be nested deeper than a stack is. */
 export function shown(value: unknown): string {
-  return (JSON.stringify(value) ?? "nothing").slice(0, 60);
+  if (typeof value === "object" && value !== null)
+    return Array.isArray(value) ? "a list" : `an object of ${Object.keys(value).slice(0, 5).join(", ")}`.slice(0, 60);
+  return (typeof value === "bigint" ? String(value) : (JSON.stringify(value) ?? "nothing")).slice(0, 60);
 }
 
 export function isAbsent(value: unknown): boolean {

@@ -1,7 +1,7 @@
 import type { HttpRequest, L7Hint } from "../../flow/hints.ts";
 import type { LoggedParty } from "../../flow/parties.ts";
 import { ICMP, ICMPV6, SCTP, TCP, UDP } from "../../net/protocol.ts";
-import { countOf, type Fields, integerOf, isAbsent, objectIn, portOf, rfc3339Of, shown, textIn, textsIn } from "./fields.ts";
+import { countOf, type Fields, integerOf, isAbsent, isObject, objectIn, portOf, rfc3339Of, shown, textIn, textsIn } from "./fields.ts";
 import { BadRecord, type LogContext, type LogHead, type ObjectFormat } from "./flowLog.ts";
 import type { LogEnd, LogSink } from "./logSink.ts";
 
@@ -260,24 +260,24 @@ function endOf(address: unknown, field: string, endpoint: unknown, sink: LogSink
 }
 
 function newEnd(address: unknown, field: string, endpoint: unknown, sink: LogSink): LogEnd {
-  if (typeof endpoint !== "object" || endpoint === null) return sink.end(address, field);
-  const { pod_name: pod, namespace, labels } = endpoint as Fields;
+  if (!isObject(endpoint)) return sink.end(address, field);
+  const { pod_name: pod, namespace } = endpoint;
+  const labels = textsIn(endpoint, "labels");
   if (typeof pod === "string" && typeof namespace === "string" && pod !== "" && namespace !== "")
-    return sink.endBy(address, field, `${namespace}/${pod}`, () => partyOf(endpoint as Fields, `${namespace}/${pod}`));
-  if (!Array.isArray(labels) || labels.length === 0) return sink.end(address, field);
+    return sink.end(address, field, podOf(endpoint, `${namespace}/${pod}`, labels));
+  if (labels.length === 0) return sink.end(address, field);
   // Networks and names of an outside address come and go with policies: what it is, the reserved labels say.
-  const reserved = labels.filter((label) => typeof label === "string" && label.startsWith("reserved:"));
-  const kept = reserved.length > 0 ? reserved : labels.filter((label) => typeof label === "string");
-  return sink.endBy(address, field, kept.join(), () => ({ labels: kept }));
+  const reserved = labels.filter((label) => label.startsWith("reserved:"));
+  return sink.end(address, field, { labels: reserved.length > 0 ? reserved : labels });
 }
 
-function partyOf(endpoint: Fields, pod: string): LoggedParty {
-  const labels = textsIn(endpoint, "labels");
+/** What an event says of a pod. One that is new has `reserved:init` in place of its labels: that says nothing of them. */
+function podOf(endpoint: Fields, pod: string, labels: readonly string[]): LoggedParty {
   const [workload] = Array.isArray(endpoint.workloads) ? (endpoint.workloads as unknown[]) : [];
-  const { name, kind } = typeof workload === "object" && workload !== null ? (workload as Fields) : {};
+  const { name, kind } = isObject(workload) ? workload : {};
   return {
     pod,
-    ...(labels.length > 0 ? { labels } : {}),
+    ...(labels.some((label) => label.startsWith("k8s:")) ? { labels } : {}),
     ...(typeof name === "string" && typeof kind === "string" && name !== "" && kind !== "" ? { workload: `${kind}/${name}` } : {}),
   };
 }

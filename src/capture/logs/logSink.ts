@@ -3,7 +3,9 @@ import {
   CLOUD_DENIED,
   DENIAL_DECIDES,
   type FlowTable,
+  HALVES_ONLY,
   NO_ANSWER,
+  OPENED,
   PROHIBITED_BY_ERROR,
   RESET,
   STATED_ALLOWED,
@@ -117,10 +119,14 @@ export interface LogEnd {
 /** An end of which records say more than the address. */
 interface KnownEnd {
   readonly key: string;
+  readonly pod: string | undefined;
   readonly end: LogEnd;
-  readonly tag: number;
-  /** Whether all that a record may say of it was said. */
-  isWhole: boolean;
+}
+
+/** Who was met at an address: the latest, and whether it was nobody else. */
+interface Met {
+  readonly latest: KnownEnd;
+  readonly isOne: boolean;
 }
 
 /** Texts of addresses that are kept: the same few are in nearly every record, and parsing one takes longer than the rest of the line. */
@@ -136,8 +142,8 @@ export class LogSink {
   readonly format: string;
   readonly #target: LogTarget;
   readonly #plain = new Map<string, LogEnd>();
-  /** What an address is called by its latest record that says anything. */
-  readonly #latest = new Map<string, KnownEnd>();
+  /** By the text of an address. */
+  readonly #met = new Map<string, Met>();
   readonly #named = new Map<string, KnownEnd>();
   readonly #gaps = new Map<string, { kind: GapKind; count: number | null; message: (count: number) => string }>();
   readonly #skipped: Record<string, number> = {};
@@ -147,6 +153,8 @@ export class LogSink {
   leaveOut: (error: unknown) => void = (error) => {
     throw error;
   };
+  /** Whether packets were sampled, so that which of a connection's was first is not known. */
+  #isSampled = false;
   records = 0;
   packets = 0;
   bytes = 0;
@@ -172,21 +180,18 @@ export class LogSink {
   }
 
   /**
-   * Returns the end of an address and of what the record says of it besides. Throws BadRecord where the text is no address.
-   * A record that says nothing of an address that others of this log name is about the same end.
+   * Returns the end of an address and of what the record says of it besides. Throws BadRecord where the text is no address. A record that
+   * says nothing of an address is about whom the others of this log name there, if they name only one; one that names a pod without its
+   * labels is about the pod that has them.
    */
-  end(text: unknown, field: string, party?: LoggedParty): LogEnd {
-    return this.endBy(text, field, party === undefined ? "" : partyKey(party), () => party!);
-  }
-
-  /** The same where making the party takes time: `key` tells parties of one address apart; empty: the record says nothing. */
-  endBy(text: unknown, field: string, key: string, party: () => LoggedParty): LogEnd {
+  end(text: unknown, field: string, party: LoggedParty = {}): LogEnd {
     if (typeof text !== "string") throw new BadRecord(`${field} is no address \`${shown(text)}\``);
-    const latest = this.#latest.get(text);
-    if (key === "") return latest?.end ?? this.plainEnd(text, field);
-    if (latest === undefined || latest.key !== key) return this.#newEnd(text, field, key, party());
-    if (!latest.isWhole) this.#learn(latest, party());
-    return latest.end;
+    const { pod, labels } = party;
+    const met = this.#met.get(text);
+    if (pod === undefined && labels === undefined) return met?.isOne === true ? met.latest.end : this.plainEnd(text, field);
+    if (met !== undefined && met.latest.pod === pod && labels === undefined) return met.latest.end;
+    const key = `${pod ?? ""} ${labels === undefined ? "" : labels.join()}`;
+    return met !== undefined && met.latest.key === key ? met.latest.end : this.#newEnd(text, field, key, party);
   }
 
   #newEnd(text: string, field: string, key: string, party: LoggedParty): LogEnd {
@@ -194,35 +199,28 @@ export class LogSink {
     let known = this.#named.get(named);
     if (known === undefined) {
       const { address } = this.plainEnd(text, field);
-      const tag = this.#target.parties.intern(party);
-      known = { key, end: { address, id: this.#intern(address, tag) }, tag, isWhole: false };
+      known = { key, pod: party.pod, end: { address, id: this.#intern(address, this.#target.parties.intern(party)) } };
       if (this.#named.size >= KEPT_TEXTS) this.#named.clear();
       this.#named.set(named, known);
     }
-    this.#learn(known, party);
-    if (this.#latest.size >= KEPT_TEXTS) this.#latest.clear();
-    this.#latest.set(text, known);
+    const met = this.#met.get(text);
+    if (this.#met.size >= KEPT_TEXTS) this.#met.clear();
+    const isOne = met === undefined || (met.isOne && met.latest.pod === known.pod && known.pod !== undefined);
+    this.#met.set(text, { latest: known, isOne });
     return known.end;
-  }
-
-  /** What was masked or not known yet in one record may stand in another. */
-  #learn(known: KnownEnd, party: LoggedParty): void {
-    this.#target.parties.learn(known.tag, party);
-    known.isWhole = party.labels !== undefined;
   }
 
   /** Returns the end that a log names without an address. */
   endWithoutAddress(party: LoggedParty): LogEnd {
-    const key = ` ${party.unaddressed} ${party.called} ${partyKey(party)}`;
+    const key = ` ${party.unaddressed} ${party.called} ${party.pod} ${party.labels?.join()}`;
     let known = this.#named.get(key);
     if (known === undefined) {
       const tag = this.#target.parties.intern(party);
       const address = standInFor(tag);
-      known = { key, end: { address, id: this.#intern(address, tag) }, tag, isWhole: true };
+      known = { key, pod: party.pod, end: { address, id: this.#intern(address, tag) } };
       if (this.#named.size >= KEPT_TEXTS) this.#named.clear();
       this.#named.set(key, known);
     }
-    this.#target.parties.learn(known.tag, party);
     return known.end;
   }
 
@@ -346,11 +344,17 @@ export class LogSink {
         (flow.verdict === "allow" ? STATED_ALLOWED : flow.verdict === "deny" ? PROHIBITED_BY_ERROR : 0) |
         (flow.verdict === "deny" && flow.denialDecides === true ? DENIAL_DECIDES : 0) |
         (flow.isOneSided === true ? UNJUDGED : 0) |
+        (flow.returned === undefined ? HALVES_ONLY : 0) |
         (flow.cloudDenied === true ? CLOUD_DENIED : 0) |
         (packets === undefined || bytes === undefined ? UNCOUNTED : 0),
     };
     const { sourcePort = 0, destinationPort = 0, returned } = flow;
     const isMerged = flow.areFlagsMerged === true;
+    // Of what a cloud's firewall stopped only the try counts.
+    const did = (flags: number | undefined, count: number, size: number) => {
+      const bits = bitsOfFlags(protocol, flags, count, size, isMerged);
+      return flow.cloudDenied === true ? bits & OPENED : bits;
+    };
     addHalf(table, {
       ...common,
       source: flow.source.id,
@@ -358,7 +362,8 @@ export class LogSink {
       sourcePort,
       destinationPort,
       start,
-      sender: flow.sender ?? bitsOfFlags(protocol, flow.tcpFlags, packets ?? 1, isMerged),
+      sender: flow.sender ?? did(flow.tcpFlags, packets ?? 1, bytes ?? 0),
+      isUnordered: this.#isSampled,
       packets: Math.min(packets ?? 0, MOST_PACKETS),
       bytes: bytes ?? 0,
     });
@@ -371,7 +376,8 @@ export class LogSink {
         destinationPort: sourcePort,
         // When it began is not told: a moment later.
         start: start !== undefined && returned.isLater === true ? later(start, 1e-9) : start,
-        sender: bitsOfFlags(protocol, returned.tcpFlags, returned.packets, isMerged),
+        sender: did(returned.tcpFlags, returned.packets, returned.bytes ?? 0),
+        isUnordered: this.#isSampled,
         packets: Math.min(returned.packets, MOST_PACKETS),
         bytes: returned.bytes ?? 0,
       });
@@ -430,6 +436,7 @@ export class LogSink {
 
   /** Says why less is in the log than happened; counts add up. `count` null: not told how much. */
   gap(kind: GapKind, count: number | null, message: (count: number) => string): void {
+    if (kind === "sampled") this.#isSampled = true;
     const key = `${kind} ${message(1)}`;
     const known = this.#gaps.get(key);
     if (known === undefined) this.#gaps.set(key, { kind, count, message });
@@ -467,12 +474,6 @@ const REQUEST_OF = new Map([
   [`${ICMP}/14`, 13],
   [`${ICMPV6}/129`, 128],
 ]);
-
-/** Who an end is: its pod, or the cluster's word for it. Other labels (networks, names) describe the address. */
-function partyKey({ pod, labels }: LoggedParty): string {
-  if (pod !== undefined) return pod;
-  return labels === undefined ? "" : labels.join();
-}
 
 function withoutDot(name: string): string {
   return name.toLowerCase().replace(/\.$/, "");

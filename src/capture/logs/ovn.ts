@@ -14,9 +14,11 @@ import type { LogSink } from "./logSink.ts";
  * who began; and packets are not counted, since a meter drops lines.
  */
 
-const ACL_LOG = /\bacl_log(?:\([^)]*\))?\|[A-Z]+\|name=/;
+/** What is looked at of a line: expressions over more of it would take the square of its length. */
+const MOST_LOOKED_AT = 4096;
+const ACL_LOG = /^acl_log(?:\([^)]*\))?\|[A-Z]+\|name=/;
 const MESSAGE =
-  /\bacl_log(?:\([^)]*\))?\|[A-Z]+\|name=(?:"(?:[^"\\]|\\.)*"|[^,]*), *verdict="?([^",]+)"?, *severity="?[^",:]+"?(?:, *direction="?([^":]*)"?)?: *(.*)$/;
+  /^acl_log(?:\([^)]*\))?\|[A-Z]+\|name=(?:"(?:[^"\\]|\\.)*"|[^,]*), *verdict="?([^",]+)"?, *severity="?[^",:]+"?(?:, *direction="?([^":]*)"?)?: *(.*)$/;
 /** How every line of an Open vSwitch or OVN log begins (vlog(5)); of these the ones that OVN's controller begins with. */
 const CONTROLLER_LOG = /^\d{4}-\d\d-\d\dT[\d:.]+Z\|\d+\|[\w()]+\|[A-Z]+\|.*(?:ovn-controller|OVN internal version|acl-audit)/;
 
@@ -25,7 +27,9 @@ export const ovn: LineFormat = {
   title: "OVN ACL log",
   unit: "line",
   recognizes: ({ lines }: LogHead) =>
-    lines.some((line) => line.charCodeAt(0) !== 0x7b && (ACL_LOG.test(line) || CONTROLLER_LOG.test(line))),
+    lines.some(
+      (line) => line.charCodeAt(0) !== 0x7b && (ACL_LOG.test(messageIn(line)) || CONTROLLER_LOG.test(line.slice(0, MOST_LOOKED_AT))),
+    ),
   open: ({ sink }: LogContext) => {
     sink.gap(
       "rate-limited",
@@ -37,9 +41,15 @@ export const ovn: LineFormat = {
   },
 };
 
+/** Returns a line from its ACL message on; empty where it has none. */
+function messageIn(line: string): string {
+  const at = line.indexOf("acl_log");
+  return at < 0 ? "" : line.slice(at, at + MOST_LOOKED_AT);
+}
+
 function readLine(line: string, sink: LogSink): void {
-  if (!ACL_LOG.test(line)) return sink.skip("line of another module of OVN");
-  const message = MESSAGE.exec(line);
+  if (!ACL_LOG.test(messageIn(line))) return sink.skip("line of another module of OVN");
+  const message = MESSAGE.exec(messageIn(line));
   if (message === null) throw new BadRecord(`no ACL log message \`${shown(line.slice(line.indexOf("acl_log")))}\``);
   const [, verdict, , flow] = message;
   addPacket(line, verdictOf(verdict), flow, sink);
