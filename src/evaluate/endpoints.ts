@@ -61,11 +61,17 @@ export class EndpointResolver {
     this.#names = names;
     this.#parties = parties;
     this.#podsByName = Map.groupBy(cluster.pods, (pod) => `${pod.namespace}/${pod.name}`);
+    const pods = new Map<string, Pod>();
     for (const party of parties.all) {
-      const pod = party.pod !== undefined && this.#podsByName.has(party.pod) ? undefined : podOfRecord(party);
-      if (pod !== undefined) this.#logged.set(party, pod);
+      const made = party.pod !== undefined && this.#podsByName.has(party.pod) ? undefined : podOfRecord(party);
+      if (made === undefined) continue;
+      // A pod is one, at whatever address and however it was reached.
+      const key = `${made.namespace}/${made.name} ${party.labels?.join()}`;
+      const pod = party.pod === undefined ? made : (pods.get(key) ?? made);
+      pods.set(key, pod);
+      this.#logged.set(party, pod);
     }
-    this.loggedPods = [...this.#logged.values()];
+    this.loggedPods = [...new Set(this.#logged.values())];
     this.loggedNamespaces = namespacesOf(parties, cluster);
   }
 

@@ -63,8 +63,11 @@ function alongTheWay(tallies: readonly Tally[]): number[] {
   });
 }
 
-/** More connections are better known, and of as many those whose end is known. */
+/** More connections are better known, of as many those whose end is known, and of those what worked: it must not be hidden. */
 function isBetter(a: readonly number[], b: readonly number[]): boolean {
   const sum = (counts: readonly number[]) => counts.reduce((x, y) => x + y, 0);
-  return sum(a) === sum(b) ? a[UNKNOWN] < b[UNKNOWN] : sum(a) > sum(b);
+  if (sum(a) !== sum(b)) return sum(a) > sum(b);
+  if (a[UNKNOWN] !== b[UNKNOWN]) return a[UNKNOWN] < b[UNKNOWN];
+  const first = a.findIndex((count, outcome) => count !== b[outcome]);
+  return first >= 0 && a[first] > b[first];
 }

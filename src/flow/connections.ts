@@ -12,6 +12,7 @@ import {
   LOGGED,
   NO_SOURCE_PORT,
   NOT_TOLD,
+  ONE_WAY,
   PERHAPS_REPLY,
   RECORDS,
   REUSED_ADDRESS,
@@ -66,6 +67,11 @@ const COLUMNS = [
 const NO_ATTEMPTS: readonly number[] = OUTCOMES.map(() => 0);
 const ONE_ATTEMPT: readonly (readonly number[])[] = OUTCOMES.map((_, outcome) => OUTCOMES.map((_each, k) => (k === outcome ? 1 : 0)));
 
+/** Reports whether connections share a list of attempts. */
+function isShared(attempts: readonly number[]): boolean {
+  return attempts === NO_ATTEMPTS || ONE_ATTEMPT.includes(attempts);
+}
+
 /**
  * Distinct connections: one a source, dialled address, destination, protocol and destination port (ICMP: type and code). This
  * is what everything after the readers works on, whatever the traffic was read from. Columns by connection number.
@@ -111,6 +117,10 @@ export class Connections {
     const copy = new Connections();
     copy.#keys = this.#keys.clone();
     for (const column of COLUMNS) (copy as unknown as Record<string, unknown>)[column] = [...this[column]];
+    // What is counted on further must not be the same list.
+    this.attempts.forEach((attempts, i) => {
+      if (!isShared(attempts)) copy.attempts[i] = [...attempts];
+    });
     for (const [i, rows] of this.#moreHintRows) copy.#moreHintRows.set(i, [...rows]);
     return copy;
   }
@@ -205,8 +215,7 @@ export class Connections {
       this.attempts[i] = ONE_ATTEMPT[outcome];
       return;
     }
-    const isShared = before === NO_ATTEMPTS || ONE_ATTEMPT.includes(before);
-    const own = isShared ? [...before] : (before as number[]);
+    const own = isShared(before) ? [...before] : (before as number[]);
     own[outcome] += times;
     this.attempts[i] = own;
   }
@@ -281,13 +290,13 @@ export function connect(
   parties: LoggedParties = new LoggedParties(),
   connections: Connections = new Connections(),
 ): Connections {
+  table.standing = canonicalEnds(table, parties);
   const directions = findDirections(table, surroundings);
   const views = new NatViews(table, directions, surroundings);
-  const ends = canonicalEnds(table, parties);
-  const standing = (id: number) => ends?.[id] ?? id;
   const isMixed = reporters(table) > 1;
-  if (isMixed) {
-    const copies = findCopies(table, directions, standing);
+  // Two reporters, or two names of one end: rows may be views of one connection.
+  if (isMixed || table.standing !== undefined) {
+    const copies = findCopies(table, directions);
     for (const [row, copy] of copies.pairs) views.join(row, copy);
     if (copies.leftOut > 0)
       connections.warnings.push(
@@ -298,7 +307,7 @@ export function connect(
     connections.warnings.push(
       `${views.leftOut} connections share a socket or sequence number with over 64 others: not all their views before and after NAT were compared`,
     );
-  const adder = new ConnectionAdder(connections, table, directions, views, hints, parties, standing);
+  const adder = new ConnectionAdder(connections, table, directions, views, hints, parties);
   const groups = views.groups();
   const coarse: number[] = [];
   for (let row = 0; row < table.size; row++) {
@@ -324,7 +333,6 @@ class ConnectionAdder {
   readonly #views: NatViews;
   readonly #hints: { has(row: number): boolean };
   readonly #parties: LoggedParties;
-  readonly #standing: (id: number) => number;
   readonly #evidence = new Evidence();
 
   constructor(
@@ -334,10 +342,8 @@ class ConnectionAdder {
     views: NatViews,
     hints: { has(row: number): boolean },
     parties: LoggedParties,
-    standing: (id: number) => number,
   ) {
     this.#parties = parties;
-    this.#standing = standing;
     this.#connections = connections;
     this.#table = table;
     this.#directions = directions;
@@ -381,6 +387,8 @@ class ConnectionAdder {
     const evidence = this.#evidence;
     evidence.reset();
     let [sent, sentBytes, returned, returnedBytes] = [0, 0, 0, 0];
+    // Of logs that have one count for both directions.
+    let [total, totalBytes] = [0, 0];
     let gaps = UNCOUNTED | UNTALLIED;
     for (const row of rows) {
       gaps &= table.get(row, STATE);
@@ -388,12 +396,14 @@ class ConnectionAdder {
       evidence.gather(table, row, side);
       // Each packet once: a direction counts as often as the view that saw most of it.
       const [there, back] = [table.packetsOf(row, side), table.packetsOf(row, 1 - side)];
-      if (there > sent) [sent, sentBytes] = [there, table.bytesOf(row, side)];
+      if (isTotal(table, row, back)) {
+        if (there > total) [total, totalBytes] = [there, table.bytesOf(row, side)];
+      } else if (there > sent) [sent, sentBytes] = [there, table.bytesOf(row, side)];
       if (back > returned) [returned, returnedBytes] = [back, table.bytesOf(row, 1 - side)];
       this.#addRow(i, row);
     }
     this.#addGaps(i, gaps);
-    this.#count(i, sourceRow, sent + returned, sentBytes + returnedBytes);
+    this.#count(i, sourceRow, Math.max(total, sent + returned), Math.max(totalBytes, sentBytes + returnedBytes));
   }
 
   /** Adds rows that cannot be told apart from other reporters' one by one. */
@@ -459,12 +469,11 @@ class ConnectionAdder {
     const start = initiator[sourceRow];
     const end = 1 - initiator[endRow];
     const viaSide = viaRow < 0 ? 0 : 1 - initiator[viaRow];
-    const destination = table.addressId(endRow, end);
     const stated = viaRow < 0 ? this.#statedVia(rows) : undefined;
     return this.#connections.intern(
-      this.#standing(table.addressId(sourceRow, start)),
+      table.endId(sourceRow, start),
       epochOf(table, sourceRow, start),
-      this.#standing(destination),
+      table.endId(endRow, end),
       epochOf(table, endRow, end),
       viaRow < 0 ? (stated?.addressId ?? -1) : table.addressId(viaRow, viaSide),
       viaRow < 0 ? (stated?.port ?? 0) : table.portOf(viaRow, viaSide),
@@ -500,6 +509,12 @@ class ConnectionAdder {
     if (this.#directions.isSeen[row] === 1) connections.isSeen[i] = true;
     if (this.#hints.has(row)) connections.addHintRow(i, row);
   }
+}
+
+/** Reports whether a row's packets may be those of both directions: a log stated them, and nothing else of what came back. */
+function isTotal(table: FlowTable, row: number, returned: number): boolean {
+  const stated = LOGGED | ONE_WAY;
+  return returned === 0 && (table.get(row, KIND) & stated) === stated;
 }
 
 function emptyTally(format: string): Tally {

@@ -1,6 +1,6 @@
 import { hasPorts } from "../net/protocol.ts";
 import type { Directions } from "./direction.ts";
-import { type FlowTable, KIND, LOGGED, NO_SOURCE_PORT, STATE, UNTIMED } from "./flowTable.ts";
+import { A_WORD, B_WORD, type FlowTable, KIND, LOGGED, NO_SOURCE_PORT, ONE_WAY, STATE, UNTIMED } from "./flowTable.ts";
 import { TupleTable } from "./tupleTable.ts";
 
 /** Clocks of reporters differ, and many logs have whole seconds. */
@@ -29,7 +29,6 @@ export function reporters(table: FlowTable): number {
 export function findCopies(
   table: FlowTable,
   directions: Directions,
-  standing: (id: number) => number,
 ): { readonly pairs: readonly (readonly [number, number])[]; readonly leftOut: number } {
   const buckets = new TupleTable(5);
   const firsts: number[] = [];
@@ -38,7 +37,7 @@ export function findCopies(
   for (let row = 0; row < table.size; row++) {
     const kind = table.get(row, KIND);
     if (!hasPorts(kind & 255) || (kind & NO_SOURCE_PORT) !== 0) continue;
-    fill(buckets, table, row, standing);
+    fill(buckets, table, row);
     const bucket = buckets.intern();
     if (bucket === firsts.length) {
       firsts.push(row);
@@ -67,16 +66,16 @@ export function findCopies(
         continue;
       }
       twin.origins.add(origin);
-      alignDirections(table, directions, standing, twin.row, row);
+      alignDirections(table, directions, twin.row, row);
       pairs.push([twin.row, row]);
     }
   }
   return { pairs, leftOut };
 }
 
-function fill(buckets: TupleTable, table: FlowTable, row: number, standing: (id: number) => number): void {
+function fill(buckets: TupleTable, table: FlowTable, row: number): void {
   const { key } = buckets;
-  const [a, b] = [standing(table.addressId(row, 0)), standing(table.addressId(row, 1))];
+  const [a, b] = [table.endId(row, 0), table.endId(row, 1)];
   const [portA, portB] = [table.portOf(row, 0), table.portOf(row, 1)];
   const isSwapped = a > b || (a === b && portA > portB);
   key[0] = isSwapped ? b : a;
@@ -86,14 +85,24 @@ function fill(buckets: TupleTable, table: FlowTable, row: number, standing: (id:
   key[4] = table.get(row, KIND) & 255;
 }
 
-/** Returns the connection whose time holds the row's, of several the one that began next; none that its reporter has reported already. */
+/** Returns the connection whose time holds the row's, of several the one that began next; none that its reporter has reported already under the same names. */
 function closest(table: FlowTable, row: number, origin: number, seen: readonly Seen[]): Seen | undefined {
   let best: Seen | undefined;
   for (const each of seen) {
-    if (each.origins.has(origin) || !overlap(table, row, each.row)) continue;
+    if ((each.origins.has(origin) && !areNamedApart(table, row, each.row)) || !overlap(table, row, each.row)) continue;
     if (best === undefined || distance(table, row, each.row) < distance(table, row, best.row)) best = each;
   }
   return best;
+}
+
+/** One reporter's halves share a row, unless one record names an end that the other leaves unnamed. */
+function areNamedApart(table: FlowTable, row: number, other: number): boolean {
+  const isHalf = (each: number) => (table.get(each, KIND) & (LOGGED | ONE_WAY)) === LOGGED;
+  return (
+    isHalf(row) &&
+    isHalf(other) &&
+    (table.get(row, A_WORD) !== table.get(other, A_WORD) || table.get(row, B_WORD) !== table.get(other, B_WORD))
+  );
 }
 
 function distance(table: FlowTable, row: number, other: number): number {
@@ -111,11 +120,10 @@ function overlap(table: FlowTable, row: number, other: number): boolean {
 }
 
 /** Who began is one answer for all views of a connection: that of a view which saw it. */
-function alignDirections(table: FlowTable, directions: Directions, standing: (id: number) => number, row: number, other: number): void {
+function alignDirections(table: FlowTable, directions: Directions, row: number, other: number): void {
   const { initiator, isSeen } = directions;
   const [from, to] = isSeen[row] === 0 && isSeen[other] === 1 ? [other, row] : [row, other];
   const side = initiator[from];
-  const isSameOrder =
-    standing(table.addressId(from, 0)) === standing(table.addressId(to, 0)) && table.portOf(from, 0) === table.portOf(to, 0);
+  const isSameOrder = table.endId(from, 0) === table.endId(to, 0) && table.portOf(from, 0) === table.portOf(to, 0);
   initiator[to] = isSameOrder ? side : 1 - side;
 }

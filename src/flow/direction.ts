@@ -105,7 +105,7 @@ function firstSender(state: number): number {
 }
 
 function fillEndpoint(tuples: TupleTable, table: FlowTable, row: number, side: number): void {
-  tuples.key[0] = table.addressId(row, side);
+  tuples.key[0] = table.endId(row, side);
   tuples.key[1] = table.portOf(row, side);
   tuples.key[2] = table.get(row, KIND) & 255;
 }
@@ -163,9 +163,9 @@ class PeerPorts {
   #fill(row: number, side: number): void {
     const table = this.#table;
     const { key } = this.#tuples;
-    key[0] = table.addressId(row, side);
+    key[0] = table.endId(row, side);
     key[1] = table.portOf(row, side);
-    key[2] = table.addressId(row, 1 - side);
+    key[2] = table.endId(row, 1 - side);
     key[3] = table.get(row, KIND) & 255;
   }
 }

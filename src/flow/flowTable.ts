@@ -28,6 +28,10 @@ const FIRST_NS = 13;
 const BYTES_HIGH = 14; // bits 32..47 of A's bytes in the low half, of B's in the high half
 /** Fingerprint of the last packet with its hop limit in the low 8 bits. */
 const LAST_PRINT = 15;
+/** Of rows of logs, which have no fingerprints: bits 32..47 of A's packets in the low half, of B's in the high half. */
+const PACKETS_HIGH = 15;
+/** 48 bits: more than any honest log counts. */
+const MOST_HIGH = 0xffff;
 const WIDTH = 16;
 
 /** No row has all bits set, since the index is never full. */
@@ -110,6 +114,8 @@ export class FlowTable {
   /** The side that sent the packet of the latest `locate`: 0 for A, 1 for B. */
   side = 0;
   epochs: AddressEpochs | undefined;
+  /** By address-table id, the one that stands for the same end (see canonicalEnds); undefined: each its own. */
+  standing: Int32Array | undefined;
 
   /**
    * Open addressing. A slot holds a row in its low bits (as many as slots take to number) and the top bits of the tuple's hash
@@ -252,12 +258,33 @@ export class FlowTable {
     const cells = this.cells;
     const sum = (cells[cell + A_BYTES + side] >>> 0) + bytes;
     cells[cell + A_BYTES + side] = sum;
-    if (sum > 0xffffffff) cells[cell + BYTES_HIGH] += Math.floor(sum / 0x1_0000_0000) << (side << 4);
+    if (sum > 0xffffffff) this.#carry(cell + BYTES_HIGH, side, Math.floor(sum / 0x1_0000_0000));
   }
 
-  /** Adds packets that `side` sent without widening the time span. */
+  /** Adds to the high half of a sum; one that would not fit stays at the most that does. */
+  #carry(at: number, side: number, high: number): void {
+    const shift = side << 4;
+    const sum = Math.min(MOST_HIGH, ((this.cells[at] >>> shift) & MOST_HIGH) + high);
+    this.cells[at] = (this.cells[at] & ~(MOST_HIGH << shift)) | (sum << shift);
+  }
+
+  /** Adds packets that a log says `side` sent, without widening the time span. */
   addPackets(row: number, side: number, packets: number): void {
-    this.cells[row * WIDTH + A_PACKETS + side] += packets;
+    const cell = row * WIDTH;
+    const sum = (this.cells[cell + A_PACKETS + side] >>> 0) + packets;
+    this.cells[cell + A_PACKETS + side] = sum;
+    if (sum > 0xffffffff) this.#carry(cell + PACKETS_HIGH, side, Math.floor(sum / 0x1_0000_0000));
+  }
+
+  /** The same where the row may have no time yet: a log's earlier records may have had none. */
+  touchLogged(row: number, seconds: number, nanoseconds: number): void {
+    const cell = row * WIDTH;
+    const { cells } = this;
+    if ((cells[cell + STATE] & UNTIMED) !== 0) {
+      cells[cell + STATE] &= ~UNTIMED;
+      cells[cell + FIRST_SECONDS] = cells[cell + LAST_SECONDS] = seconds;
+      cells[cell + FIRST_NS] = cells[cell + LAST_NS] = nanoseconds;
+    } else this.touch(row, seconds, nanoseconds);
   }
 
   /** Widens the row's time span to hold a moment; captures may go back in time. */
@@ -277,7 +304,10 @@ export class FlowTable {
   }
 
   packetsOf(row: number, side: number): number {
-    return this.cells[row * WIDTH + A_PACKETS + side] >>> 0;
+    const cell = row * WIDTH;
+    const low = this.cells[cell + A_PACKETS + side] >>> 0;
+    if ((this.cells[cell + KIND] & LOGGED) === 0) return low;
+    return low + ((this.cells[cell + PACKETS_HIGH] >>> (side << 4)) & MOST_HIGH) * 0x1_0000_0000;
   }
 
   bytesOf(row: number, side: number): number {
@@ -329,6 +359,12 @@ export class FlowTable {
     const began = this.firstSeconds(row);
     const changed = (word: number) => epochs.isReused(word, ids) && epochs.epochAt(word, ids, began) !== epochs.epochAt(word, ids, seconds);
     return changed(this.cells[cell + A_WORD]) || changed(this.cells[cell + B_WORD]);
+  }
+
+  /** Returns the address-table id that stands for a side's end, whatever a log calls it: equal ids are one end. */
+  endId(row: number, side: number): number {
+    const id = this.addressId(row, side);
+    return this.standing?.[id] ?? id;
   }
 
   /** Returns the address-table id of a side's address (0: A, 1: B). */

@@ -95,7 +95,7 @@ export function addStated(table: FlowTable, flow: StatedFlow): number {
     row = table.add(source, destination, sourcePort, destinationPort, kind, seconds, nanoseconds);
     if (hasNoPort) table.set(row, RECORDS, 0);
     if (start === undefined) table.setState(row, UNTIMED);
-  } else if (start !== undefined) table.touch(row, seconds, nanoseconds);
+  } else if (start !== undefined) table.touchLogged(row, seconds, nanoseconds);
   if (end !== undefined && end !== start) table.touch(row, end.seconds, end.nanoseconds);
   const { side } = table;
   table.setState(row, (OPENED << side) | ((flow.responder ?? 0) << (1 - side)) | bits);
@@ -115,6 +115,7 @@ const denialsOf = (kind: number) => CLOUD_DENIED | ((kind & ONE_WAY) !== 0 ? PRO
 
 /** Whole connections of two times are two, and so are those of two owners of an address, and tries with two ends. */
 function isAnother(table: FlowTable, row: number, seconds: number, bits: number, isWhole: boolean): boolean {
+  if ((table.get(row, STATE) & UNTIMED) !== 0) return false;
   const away = Math.max(seconds - table.lastSeconds(row), table.firstSeconds(row) - seconds);
   const denials = denialsOf(table.get(row, KIND));
   if (away > ANOTHER_TRY_SECONDS && ((bits & denials) !== 0) !== ((table.get(row, STATE) & denials) !== 0)) return true;
@@ -134,8 +135,8 @@ export function addHalf(table: FlowTable, flow: HalfFlow): number {
     row = table.add(source, destination, sourcePort, destinationPort, kind, seconds, nanoseconds);
     if (start === undefined) table.setState(row, UNTIMED | ORDER_UNSURE);
   } else if (start !== undefined) {
-    orderSides(table, row, table.side, seconds, nanoseconds);
-    table.touch(row, seconds, nanoseconds);
+    if ((table.get(row, STATE) & UNTIMED) === 0) orderSides(table, row, table.side, seconds, nanoseconds);
+    table.touchLogged(row, seconds, nanoseconds);
   }
   if (flow.end !== undefined) table.touch(row, flow.end.seconds, flow.end.nanoseconds);
   const { side } = table;

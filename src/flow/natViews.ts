@@ -146,10 +146,9 @@ export class NatViews {
     const bothIsn = hasIsn(table, row) && hasIsn(table, other);
     if (bothIsn && table.get(row, ISN) !== table.get(other, ISN)) return false;
     const [x, y] = [directions.initiator[row], directions.initiator[other]];
-    const sameSource = table.addressId(row, x) === table.addressId(other, y);
+    const sameSource = table.endId(row, x) === table.endId(other, y);
     const samePort = table.portOf(row, x) === table.portOf(other, y);
-    const sameTarget =
-      table.addressId(row, 1 - x) === table.addressId(other, 1 - y) && table.portOf(row, 1 - x) === table.portOf(other, 1 - y);
+    const sameTarget = table.endId(row, 1 - x) === table.endId(other, 1 - y) && table.portOf(row, 1 - x) === table.portOf(other, 1 - y);
     // One client socket: translated destination.
     if (sameSource && samePort)
       return this.isDialled(row) && !sameTarget && this.#leadsTo(table, directions, surroundings, row, other, bothIsn);
@@ -198,7 +197,7 @@ export class NatViews {
     if (a === b) return;
     // Two clients are two connections, whatever node's row could be the other view of both.
     const source = (root: number, member: number) =>
-      this.#sources.get(root) ?? (this.isFromNode(member) ? -1 : table.addressId(member, directions.initiator[member]));
+      this.#sources.get(root) ?? (this.isFromNode(member) ? -1 : table.endId(member, directions.initiator[member]));
     const [x, y] = [source(a, row), source(b, other)];
     if (x >= 0 && y >= 0 && x !== y) return;
     this.#sources.set(Math.min(a, b), Math.max(x, y));
@@ -218,7 +217,7 @@ function clientsByPort(table: FlowTable, directions: Directions, rows: readonly 
   const clients = new Map<number, number>();
   for (const row of rows) {
     const key = portKey(table, directions, row);
-    const client = table.addressId(row, directions.initiator[row]);
+    const client = table.endId(row, directions.initiator[row]);
     clients.set(key, (clients.get(key) ?? client) === client ? client : SEVERAL);
   }
   return clients;
@@ -226,7 +225,7 @@ function clientsByPort(table: FlowTable, directions: Directions, rows: readonly 
 
 function sharesSocket(table: FlowTable, directions: Directions, row: number, other: number): boolean {
   const [x, y] = [directions.initiator[row], directions.initiator[other]];
-  return table.addressId(row, x) === table.addressId(other, y) && table.portOf(row, x) === table.portOf(other, y);
+  return table.endId(row, x) === table.endId(other, y) && table.portOf(row, x) === table.portOf(other, y);
 }
 
 function startOf(table: FlowTable, row: number): number {
@@ -244,7 +243,7 @@ function beginTogether(table: FlowTable, row: number, other: number): boolean {
 }
 
 function severalSources(table: FlowTable, directions: Directions, rows: readonly number[]): boolean {
-  const sources = new Set(rows.map((row) => table.addressId(row, directions.initiator[row])));
+  const sources = new Set(rows.map((row) => table.endId(row, directions.initiator[row])));
   return sources.size > 1;
 }
 
@@ -416,11 +415,11 @@ class Buckets {
     key[2] = table.get(row, KIND) & 255;
     switch (this.#kind) {
       case BY_CLIENT:
-        key[0] = table.addressId(row, initiator);
+        key[0] = table.endId(row, initiator);
         key[1] = table.portOf(row, initiator);
         return !wanted || (this.#flags[row] & DIALLED) !== 0;
       case BY_TARGET:
-        key[0] = table.addressId(row, 1 - initiator);
+        key[0] = table.endId(row, 1 - initiator);
         key[1] = (table.portOf(row, initiator) << 16) | table.portOf(row, 1 - initiator);
         return !wanted || (this.#flags[row] & FROM_NODE) !== 0;
       case BY_SEQUENCE:

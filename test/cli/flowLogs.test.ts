@@ -73,7 +73,14 @@ describe("what a log says of itself", () => {
   });
   test("names without addresses are pods of the snapshot, with the snapshot's addresses", async () => {
     const key = {
-      ...{ source_name: "web-6f9d8c7b54-*", source_namespace: "shop", source_type: 1, dest_name: "orders-5d97b6c4f8-*", dest_namespace: "shop", dest_type: 1 },
+      ...{
+        source_name: "web-6f9d8c7b54-*",
+        source_namespace: "shop",
+        source_type: 1,
+        dest_name: "orders-5d97b6c4f8-*",
+        dest_namespace: "shop",
+        dest_type: 1,
+      },
       ...{ dest_port: 8080, proto: "tcp", reporter: 2, action: 1 },
     };
     const flow = { Key: key, start_time: 1772618400, end_time: 1772618415, packets_in: 5, bytes_in: 500, num_connections_started: 4 };

@@ -147,9 +147,7 @@ describe("a pod that a log alone knows", () => {
     );
     expect(resolver.loggedPods).toHaveLength(1);
   });
-  // `dialledAt` interns the party once more with what was dialled: each party becomes a pod (and workload) of its own, so that the pod
-  // stands in the world twice, and one that dials itself through a Service is not seen to.
-  test.fails("is one also where a record tells that it was reached through a Service", () => {
+  test("is one also where a record tells that it was reached through a Service", () => {
     const via = { ...LOGGED.party, via: { addressId: 0, port: 80 } };
     const { resolver } = observed({ a: LOGGED, b: { ip: "10.9.0.1", party: via } }, "");
     expect(resolver.loggedPods.map(({ namespace, name }) => `${namespace}/${name}`)).toEqual(["shop/logged"]);

@@ -1,7 +1,7 @@
 import { TCP } from "../../net/protocol.ts";
 import type { Instant } from "../../net/time.ts";
 import { columnsOf, splitCsv } from "./csv.ts";
-import { countOf, epochOf, type Fields, isAbsent, portOf, protocolOf, rfc3339Of, shown, textIn } from "./fields.ts";
+import { countOf, epochOf, type Fields, isAbsent, plainText, portOf, protocolOf, rfc3339Of, shown, textIn } from "./fields.ts";
 import { BadRecord, type LineFormat, type LogContext, type LogHead, type ObjectFormat } from "./flowLog.ts";
 import type { LogEnd, LogSink } from "./logSink.ts";
 import { RunningTotals } from "./runningTotals.ts";
@@ -110,7 +110,7 @@ const ACTIONS = new Map<string, "allow" | "deny">([
 /** A connection is denied where either pod's rules denied it; no action at either says that no rule was met. */
 function verdictOf(record: Record): "allow" | "deny" | undefined {
   const actions = [record.ingressNetworkPolicyRuleAction, record.egressNetworkPolicyRuleAction].map((action) =>
-    ACTIONS.get(String(action)),
+    ACTIONS.get(plainText(action)),
   );
   return actions.includes("deny") ? "deny" : actions.includes("allow") ? "allow" : undefined;
 }
@@ -141,7 +141,7 @@ function grownBy(record: Record, reporter: string, totals: RunningTotals): reado
   if (counts.every((count) => count === undefined)) return counts;
   const ends = [firstOf(record, SOURCE), firstOf(record, DESTINATION), record.sourceTransportPort, record.destinationTransportPort];
   const grown = totals.increments(
-    [...ends, record.protocolIdentifier, record.flowStartSeconds, reporter].join(" "),
+    [...ends, record.protocolIdentifier, record.flowStartSeconds, reporter].map(plainText).join(" "),
     counts.map((count) => count ?? 0),
   );
   return counts.map((count, k) => (count === undefined ? undefined : grown[k]));

@@ -37,6 +37,11 @@ export function textIn(fields: Fields, name: string): string | undefined {
   return typeof value === "string" && value !== "" ? value : undefined;
 }
 
+/** Returns the text of a text, number or truth value; of anything else none: an object may have a toString that is no function. */
+export function plainText(value: unknown): string {
+  return typeof value === "object" || value === undefined || typeof value === "function" ? "" : String(value);
+}
+
 /** Returns the texts of a field; none where it is no list of texts. */
 export function textsIn(fields: Fields, name: string): readonly string[] {
   const value = fields[name];
@@ -78,10 +83,13 @@ export function portOf(value: unknown, name: string): number | undefined {
   return integerOf(value, name, 65535);
 }
 
+/** What a counter may hold: 48 bits, as the flow table's. */
+const MOST_COUNTED = 2 ** 48 - 1;
+
 /** Returns a count of packets or bytes; a float is cut. */
 export function countOf(value: unknown, name: string): number | undefined {
   if (typeof value === "number" && value >= 0 && !Number.isInteger(value) && Number.isFinite(value)) return Math.floor(value);
-  return integerOf(value, name, Number.MAX_SAFE_INTEGER);
+  return integerOf(value, name, MOST_COUNTED);
 }
 
 /** Returns a protocol by name (any case) or number. Throws BadRecord where there is none. */
@@ -158,6 +166,7 @@ export function instantOf(seconds: number): Instant {
 
 /** Returns the moment so many seconds after another. */
 export function later(time: Instant, seconds: number): Instant {
+  if (time.seconds + seconds >= LATEST) return { seconds: LATEST, nanoseconds: 0 };
   const nanoseconds = time.nanoseconds + Math.round((seconds - Math.floor(seconds)) * 1e9);
   return { seconds: time.seconds + Math.floor(seconds) + Math.floor(nanoseconds / 1e9), nanoseconds: nanoseconds % 1e9 };
 }

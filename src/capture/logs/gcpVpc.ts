@@ -1,4 +1,4 @@
-import { countOf, type Fields, isAbsent, isObject, objectIn, portOf, protocolOf, rfc3339Of, shown, textIn } from "./fields.ts";
+import { countOf, type Fields, isAbsent, isObject, objectIn, plainText, portOf, protocolOf, rfc3339Of, shown, textIn } from "./fields.ts";
 import { BadRecord, type LogContext, type LogHead, type ObjectFormat } from "./flowLog.ts";
 import type { LogEnd, LogSink } from "./logSink.ts";
 
@@ -71,7 +71,7 @@ function addFlow(payload: Fields, sink: LogSink): void {
     packets: countOf(payload.packets_sent, "packets_sent"),
     bytes: countOf(payload.bytes_sent, "bytes_sent"),
     cloudDenied: isDropped,
-    reporter: observerOf(payload.reporter, String(connection.src_ip), String(connection.dest_ip)),
+    reporter: observerOf(payload.reporter, plainText(connection.src_ip), plainText(connection.dest_ip)),
   });
 }
 

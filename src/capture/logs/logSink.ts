@@ -131,8 +131,6 @@ interface Met {
 
 /** Texts of addresses that are kept: the same few are in nearly every record, and parsing one takes longer than the rest of the line. */
 const KEPT_TEXTS = 1 << 16;
-/** Counters hold 32 bits. */
-const MOST_PACKETS = 0xffffffff;
 
 /** Thrown for a record that the user asked to leave out (--since, --until): counted, and nothing to warn of. */
 export class OutsideWindow extends Error {}
@@ -311,9 +309,9 @@ export class LogSink {
       origin: this.#originOf(flow.reporter),
       bits,
       responder: flow.answer === "accepted" ? ACCEPTED : flow.answer === "refused" ? RESET : 0,
-      packets: Math.min(packets ?? 0, MOST_PACKETS),
+      packets: packets ?? 0,
       bytes: bytes ?? 0,
-      returnedPackets: returnedPackets === undefined ? undefined : Math.min(returnedPackets, MOST_PACKETS),
+      returnedPackets: returnedPackets === undefined ? undefined : returnedPackets,
       returnedBytes,
       times: flow.times,
       isWhole: flow.isWhole,
@@ -364,7 +362,7 @@ export class LogSink {
       start,
       sender: flow.sender ?? did(flow.tcpFlags, packets ?? 1, bytes ?? 0),
       isUnordered: this.#isSampled,
-      packets: Math.min(packets ?? 0, MOST_PACKETS),
+      packets: packets ?? 0,
       bytes: bytes ?? 0,
     });
     if (returned !== undefined && returned.packets > 0)
@@ -378,7 +376,7 @@ export class LogSink {
         start: start !== undefined && returned.isLater === true ? later(start, 1e-9) : start,
         sender: did(returned.tcpFlags, returned.packets, returned.bytes ?? 0),
         isUnordered: this.#isSampled,
-        packets: Math.min(returned.packets, MOST_PACKETS),
+        packets: returned.packets,
         bytes: returned.bytes ?? 0,
       });
     this.#counted((packets ?? 0) + (returned?.packets ?? 0), (bytes ?? 0) + (returned?.bytes ?? 0));

@@ -1,6 +1,6 @@
 import { ACCEPTED, FINISHED, OPENED, RESET, SPOKE } from "../../flow/flowTable.ts";
 import { TCP } from "../../net/protocol.ts";
-import { countOf, epochOf, type Fields, integerOf, isAbsent, portOf, protocolOf, shown, textIn } from "./fields.ts";
+import { countOf, epochOf, type Fields, integerOf, isAbsent, plainText, portOf, protocolOf, shown, textIn } from "./fields.ts";
 import { BadRecord, type LogContext, type LogHead, type ObjectFormat } from "./flowLog.ts";
 import type { LogEnd, LogSink } from "./logSink.ts";
 import { RunningTotals } from "./runningTotals.ts";
@@ -22,7 +22,7 @@ export const netobserv: ObjectFormat = {
     return {
       read(record) {
         if (record.Duplicate === true) return sink.skip("a duplicate (another interface saw the same packets)");
-        if (!isAbsent(record.Etype) && !IP_ETYPES.has(Number(record.Etype))) return sink.skip("not IP");
+        if (!isAbsent(record.Etype) && !IP_ETYPES.has(Number(plainText(record.Etype)))) return sink.skip("not IP");
         const type = textIn(record, "_RecordType") ?? "flowLog";
         if (CONVERSATIONS.has(type)) addConversation(record, totals, sink);
         else if (type === "flowLog") addFlow(record, sink);
@@ -98,7 +98,7 @@ const FLAGS = new Map(Object.entries({ FIN, SYN, RST, ACK, SYN_ACK, FIN_ACK, RST
 function senderOf(flags: unknown): number | undefined {
   if (isAbsent(flags)) return undefined;
   const bits = Array.isArray(flags)
-    ? flags.reduce<number>((all, name) => all | (FLAGS.get(String(name)) ?? 0), 0)
+    ? flags.reduce<number>((all, name) => all | (FLAGS.get(plainText(name)) ?? 0), 0)
     : integerOf(flags, "Flags", 0xffff)!;
   const has = (either: number) => (bits & either) !== 0;
   return (
@@ -140,7 +140,7 @@ function addConversation(record: Fields, totals: RunningTotals, sink: LogSink): 
   const count = (name: string) => countOf(record[name], name);
   const counters = [count("Packets_AB"), count("Bytes_AB"), count("Packets_BA"), count("Bytes_BA")];
   const isCounted = counters[0] !== undefined && counters[1] !== undefined;
-  const conversation = `${textIn(record, "_HashId") ?? ""} ${record.TimeFlowStartMs}`;
+  const conversation = `${textIn(record, "_HashId") ?? ""} ${plainText(record.TimeFlowStartMs)}`;
   const [packets, bytes, returnedPackets, returnedBytes] = totals.increments(
     conversation,
     counters.map((counter) => counter ?? 0),

@@ -99,7 +99,8 @@ export class ParquetFile {
     };
     try {
       const metadata = await parquetMetadataAsync(file);
-      const columns = parquetSchema(metadata).children.map(({ element }) => element.name);
+      const columns = parquetSchema(metadata).children.map(({ element }) => element.name as unknown);
+      if (!columns.every((name) => typeof name === "string")) throw new Error("a column has no name");
       return new ParquetFile(descriptor, file, metadata, columns);
     } catch (error) {
       closeSync(descriptor);
@@ -123,15 +124,18 @@ export class ParquetFile {
           "unreadable",
           `${path}: damaged Parquet: a group of ${count} rows in a file of ${this.#file.byteLength} bytes`,
         );
-      const constants = constantsOf(group, names);
       const columns = new Map<string, Column>();
+      let constants: ReadonlyMap<string, unknown>;
       const first = rowStart;
       const onChunk = ({ columnName, columnData, rowStart: at }: Chunk) =>
         columns.set(columnName, joined(columns.get(columnName), columnData, at - first));
       try {
-        const range = { rowStart, rowEnd: rowStart + count, columns: names.filter((name) => !constants.has(name)) };
-        if (range.columns.length > 0)
-          await parquetRead({ file: this.#file, metadata: this.#metadata, ...range, compressors: COMPRESSORS, onChunk });
+        constants = constantsOf(group, names);
+        const range = { rowStart, rowEnd: rowStart + count };
+        // One by one: where one of several is damaged, the library leaves what it began of the others to nobody.
+        for (const name of names)
+          if (!constants.has(name))
+            await parquetRead({ file: this.#file, metadata: this.#metadata, columns: [name], ...range, compressors: COMPRESSORS, onChunk });
       } catch (error) {
         throw new CaptureError("unreadable", `${path}: damaged Parquet after row ${rowStart}: ${oneLine(error)}`);
       }

@@ -4,7 +4,7 @@ import { readLines } from "../lines.ts";
 import type { InputSummary } from "../observation.ts";
 import { OUTSIDE_WINDOW, SKIP_REASONS } from "../skipReasons.ts";
 import { type Fields, isObject } from "./fields.ts";
-import { BadRecord, type FlowLogFormat, type LogHead, type LogReader } from "./flowLog.ts";
+import { BadRecord, type FlowLogFormat, type LogContext, type LogHead, type LogReader } from "./flowLog.ts";
 import { FORMATS } from "./formats.ts";
 import { isWrapper, JsonItems } from "./jsonItems.ts";
 import { LogSink, type LogTarget, OutsideWindow } from "./logSink.ts";
@@ -43,7 +43,7 @@ export async function readFlowLog(path: string, target: LogTarget, options: Flow
     const beginning = headOf(bytes, source.isWhole);
     const format = forced === undefined ? formatOf(name, beginning) : formatNamed(forced, beginning);
     const sink = new LogSink(format.name, target);
-    const reader: LogReader = format.open({ sink, head: beginning, fields: options.fields });
+    const reader = openReader(name, format, { sink, head: beginning, fields: options.fields });
     const run = new Run(sink);
     const read = reader.read as (record: unknown) => void;
     if (format.unit === "line" || beginning.isLineByLine) await readByLine(source, readerOfLines(format, reader), run, options);
@@ -52,6 +52,16 @@ export async function readFlowLog(path: string, target: LogTarget, options: Flow
     return run.summary(name, source);
   } finally {
     source.close();
+  }
+}
+
+/** Opens a log. What it says of itself, or what the flags say of it, may not be enough to read any record. */
+function openReader(name: string, format: FlowLogFormat, context: LogContext): LogReader {
+  try {
+    return format.open(context);
+  } catch (error) {
+    if (error instanceof BadRecord) throw new CaptureError("unsupported", `${name}: ${error.message}`);
+    throw error;
   }
 }
 
@@ -64,12 +74,9 @@ async function readParquet(path: string, name: string, target: LogTarget, option
     const head: LogHead = { lines: [], objects: [], isLineByLine: true, columns: file.columns };
     const format = options.format === undefined ? formatOf(name, head) : formatNamed(options.format, head);
     if (format.unit !== "object" || !format.recognizes(head))
-      throw new CaptureError(
-        "unsupported",
-        `${name}: its columns are not those of ${format.name}: ${file.columns.slice(0, 20).join(", ")}`,
-      );
+      throw new CaptureError("unsupported", `${name}: its columns are not those of ${format.name}: ${shownNames(file.columns)}`);
     const sink = new LogSink(format.name, target);
-    const reader = format.open({ sink, head, fields: options.fields });
+    const reader = openReader(name, format, { sink, head, fields: options.fields });
     const run = new Run(sink);
     run.unit = "row";
     for await (const { count, columns, constants } of file.groups(path, (column) => format.columns?.includes(column) ?? true)) {
@@ -79,7 +86,7 @@ async function readParquet(path: string, name: string, target: LogTarget, option
       for (let at = 0; at < count; at++) {
         for (let k = 0; k < cells.length; k++) row[cells[k][0]] = cells[k][1][at];
         run.number++;
-        run.record(reader.read, row);
+        run.record(reader.read as (row: unknown) => void, row);
       }
     }
     return run.summary(name, undefined);
@@ -117,13 +124,21 @@ function formatOf(name: string, head: LogHead): FlowLogFormat {
   if (head.columns !== undefined)
     throw new CaptureError(
       "unsupported",
-      `${name}: Parquet of no flow-log format that is known (looked for aws-vpc, records); its columns are ${head.columns.slice(0, 20).join(", ")}`,
+      `${name}: Parquet of no flow-log format that is known (looked for aws-vpc, records); its columns are ${shownNames(head.columns)}`,
     );
   if (first === undefined) throw new CaptureError("empty", `${name}: no flow record in it`);
   throw new CaptureError(
     "unsupported",
     `${name}: is no flow log of a format that is known (looked for ${formatNames().join(", ")}); it begins ${JSON.stringify(first.slice(0, 120))}; --flow-format NAME reads it as one`,
   );
+}
+
+/** Names of columns are as hostile as all else. */
+function shownNames(columns: readonly string[]): string {
+  return columns
+    .slice(0, 20)
+    .map((name) => JSON.stringify(name.slice(0, 60)))
+    .join(", ");
 }
 
 /** Looks at the first bytes of a log as lines and as JSON. A last line without its end counts only where the log ends there. */

@@ -67,7 +67,7 @@ function fromColumns(row: Fields): Fields {
     const value = record[name];
     if (typeof value === "string") record[name] = value.split(/\s+/).filter((item) => item !== "");
   }
-  if (record.time instanceof Date) record.time = record.time.toISOString();
+  if (record.time instanceof Date) record.time = Number.isNaN(record.time.getTime()) ? "no date" : record.time.toISOString();
   if (typeof record.l7 !== "string") return record;
   try {
     record.l7 = JSON.parse(record.l7);

@@ -1,7 +1,7 @@
 import { hasPorts, ICMPV6, IGMP, isIcmp, SCTP, TCP } from "../../net/protocol.ts";
 import type { Instant } from "../../net/time.ts";
 import { SKIP_REASONS, UPKEEP } from "../skipReasons.ts";
-import { countOf, type Fields, integerOf, objectIn, portOf, protocolOf, rfc3339Of, shown, textIn, textsIn } from "./fields.ts";
+import { countOf, type Fields, integerOf, objectIn, plainText, portOf, protocolOf, rfc3339Of, shown, textIn, textsIn } from "./fields.ts";
 import { BadRecord, type LogContext, type LogHead, type ObjectFormat } from "./flowLog.ts";
 import type { LoggedFlow, LogSink } from "./logSink.ts";
 
@@ -63,7 +63,9 @@ function readAnswer(dns: Fields, sink: LogSink): void {
   const name = asked ?? textIn(dns, "rrname");
   if (name === undefined) return;
   const addresses = [dns, ...(Array.isArray(dns.answers) ? (dns.answers as unknown[]) : [])].flatMap((answer) =>
-    typeof answer === "object" && answer !== null && /^A(AAA)?$/.test(String((answer as Fields).rrtype)) ? [(answer as Fields).rdata] : [],
+    typeof answer === "object" && answer !== null && /^A(AAA)?$/.test(plainText((answer as Fields).rrtype))
+      ? [(answer as Fields).rdata]
+      : [],
   );
   const grouped = objectIn(dns, "grouped");
   for (const address of [...addresses, ...textsIn(grouped, "A"), ...textsIn(grouped, "AAAA")])

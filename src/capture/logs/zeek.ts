@@ -1,8 +1,9 @@
 import { isIPv4 } from "../../net/address.ts";
+import { plural } from "../../net/number.ts";
 import { hasPorts, ICMPV6, IGMP, isIcmp, TCP, UDP } from "../../net/protocol.ts";
 import type { Instant } from "../../net/time.ts";
 import { SKIP_REASONS, UPKEEP } from "../skipReasons.ts";
-import { countOf, epochOf, type Fields, integerOf, isAbsent, later, portOf, protocolOf, rfc3339Of, shown } from "./fields.ts";
+import { countOf, epochOf, type Fields, integerOf, isAbsent, later, plainText, portOf, protocolOf, rfc3339Of, shown } from "./fields.ts";
 import { BadRecord, type LineFormat, type LogContext, type LogHead, type ObjectFormat } from "./flowLog.ts";
 import type { LogEnd, LoggedFlow, LogSink } from "./logSink.ts";
 
@@ -128,7 +129,7 @@ function addConnection(value: Values, sink: LogSink): void {
     else sink.stated({ ...connection, ...ports, answer: answerOf(protocol, state, history, connection.returnedPackets) });
   }
   if (missed !== undefined && missed > 0)
-    sink.gap("lost", 1, (count) => `${count} connections have content that Zeek did not see (missed_bytes)`);
+    sink.gap("lost", 1, (count) => `Zeek did not see all content of ${plural(count, "connection")} (missed_bytes)`);
 }
 
 /** `proto` has icmp for both families, and unknown_transport for what has a number in ip_proto only (Zeek 7.1 and later). */
@@ -141,7 +142,7 @@ function transportOf(value: Values, source: LogEnd): number {
 /** Seconds, or as JSON also RFC 3339 or milliseconds (LogAscii::json_timestamps). */
 function timeOf(value: unknown): Instant | undefined {
   if (typeof value === "string" && value.includes("T")) return rfc3339Of(value, "ts");
-  return epochOf(value, "ts", Number(value) >= 1e11 ? 1e3 : 1);
+  return epochOf(value, "ts", Number(plainText(value)) >= 1e11 ? 1e3 : 1);
 }
 
 function endOf(start: Instant | undefined, duration: unknown): Instant | undefined {
