@@ -75,6 +75,8 @@ export default class Simulate extends Command {
     const result = flags.follow
       ? await (await import("../src/cli/follow.ts")).followSimulation(given, (line) => {
           // A report that scripts read has standard output to itself.
+          // Whoever closes the output has seen this much.
+          if (!flags["exit-zero"]) process.exitCode = 1;
           const isTable = flags.output === "table" || flags.output === "wide";
           (isTable ? process.stdout : process.stderr).write(`${line}\n`);
         })

@@ -1,5 +1,5 @@
 /** Why less was seen than happened: some of it never reached the log, or not one by one. */
-export type GapKind = "lost" | "truncated" | "rate-limited" | "sampled" | "aggregated" | "partial";
+export type GapKind = "lost" | "unread" | "truncated" | "rate-limited" | "sampled" | "aggregated" | "partial";
 
 /** What an input tells of its own blind spots. */
 export interface Gap {

@@ -1,6 +1,7 @@
-import { readFileSync, statSync } from "node:fs";
+import { readFileSync, realpathSync, statSync } from "node:fs";
 import { text as readAll } from "node:stream/consumers";
 import { systemReason } from "../capture/byteSource.ts";
+import { CaptureError } from "../capture/captureError.ts";
 import type { FlowLogOptions } from "../capture/logs/readFlowLog.ts";
 import { newestRecordTime } from "../capture/newest.ts";
 import { expandInputs, type InputSummary, readCaptures } from "../capture/observation.ts";
@@ -75,11 +76,11 @@ export async function loadTraffic(
   const epochs = epochsOf(cluster, table);
   if (epochs !== undefined) table.epochs = epochs;
   if (flags.dns !== undefined) readNames(flags.dns, names);
-  const pcaps = expandInputs(flags.pcap, "captures");
-  const flows = expandInputs(flags.flows, "flow logs");
+  const notes: string[] = [];
+  const pcaps = eachOnce(expandInputs(flags.pcap, "captures"), notes);
+  const flows = eachOnce(expandInputs(flags.flows, "flow logs"), notes);
   const bounds = await timeBounds(flags, pcaps, flows, broker !== undefined);
   const inputs: InputSummary[] = [];
-  const notes: string[] = [];
   let hints = new L7Hints();
   if (pcaps.length > 0) {
     const progress = new Progress("reading captures", totalBytes(pcaps));
@@ -88,19 +89,50 @@ export async function loadTraffic(
     inputs.push(...read.inputs);
     hints = read.decoder.hints;
   }
+  const strays: InputSummary[] = [];
   if (flows.length > 0) {
     const { readFlowLog } = await import("../capture/logs/readFlowLog.ts");
     const options = logOptionsOf(flags);
     for (const path of flows) {
       const handedOn: unknown[] = [];
-      const input = await readFlowLog(path, { table, names, parties, hints, everyRequest, handedOn, ...bounds }, options);
-      inputs.push(handedOn.length === 0 ? input : addBrokerExport(handedOn, input, cluster, { table, parties, ...bounds }, notes));
+      const reading = readFlowLog(path, { table, names, parties, hints, everyRequest, handedOn, ...bounds }, options);
+      const input = flags.flows.includes(path) ? await reading : await reading.catch((error: unknown) => unusable(path, error));
+      if (input.format === UNUSABLE) strays.push(input);
+      else if (!flags.flows.includes(path) && isEmpty(input)) strays.push({ ...input, warnings: ["no flow record in it"] });
+      else inputs.push(handedOn.length === 0 ? input : addBrokerExport(handedOn, input, cluster, { table, parties, ...bounds }, notes));
     }
   }
+  // A folder of rotated logs may hold an empty one, and a file that is none; alone they would be an empty answer.
+  if (inputs.length === 0 && strays.length > 0) throw new UsageError(`${strays[0].name}: ${strays[0].warnings[0]}`);
   for (const input of inputs) refuseUnusable(input);
+  inputs.push(...strays);
   if (broker === undefined) return { table, names, parties, hints, inputs, notes };
   const added = addBroker(broker, cluster, { table, parties, ...bounds });
   return { table, names, parties, hints, inputs: [...inputs, added.input], notes: [...notes, ...added.notes] };
+}
+
+/** Leaves out files that are given several times: what they hold would count as often. */
+function eachOnce(paths: readonly string[], notes: string[]): string[] {
+  const seen = new Set<string>();
+  return paths.filter((path) => {
+    const real = path === "-" ? path : realpathSync(path);
+    if (seen.has(real)) notes.push(`${path} is given more than once, and read once`);
+    return !seen.has(real) && seen.add(real) !== undefined;
+  });
+}
+
+/** The format of a file in a folder of flow logs that is none. */
+const UNUSABLE = "none";
+
+/** Says of a file in a folder why it is left out; what is no matter of its content is thrown again. */
+function unusable(path: string, error: unknown): InputSummary {
+  if (!(error instanceof CaptureError)) throw error;
+  const message = error.message.startsWith(`${path}: `) ? error.message.slice(path.length + 2) : error.message;
+  return { name: path, format: UNUSABLE, records: 0, packets: 0, bytes: 0, skipped: {}, warnings: [`left out: ${message}`], gaps: [] };
+}
+
+function isEmpty({ records, faults = 0, skipped }: InputSummary): boolean {
+  return records === 0 && faults === 0 && skipped[SKIP_REASONS[OUTSIDE_WINDOW]] === undefined;
 }
 
 /** An input of which nothing can be used is an error, not an empty answer: "nothing would be dropped" would be false. */

@@ -111,7 +111,7 @@ export function judgeTraffic(prepared: Preparation, observation: Observation): S
       evaluator.selectsNoPod(policy)
     )
       warnings.push(
-        `${policyLabel(policy)} selects no pod of the snapshot${placeLabel(policy.ref) === "" ? "" : ` (${placeLabel(policy.ref)})`}`,
+        `${policyLabel(policy)} selects no pod of ${sources.hasNoCluster ? "those whose labels the flow logs tell" : "the snapshot"}${placeLabel(policy.ref) === "" ? "" : ` (${placeLabel(policy.ref)})`}`,
       );
   }
   if (unreadPolicies.length > 0)

@@ -170,7 +170,7 @@ export class EndpointResolver {
         const lost = this.#lost.get(participant);
         if (lost !== undefined) {
           const [namespace, name] = lost.split("/");
-          return { type: "unknown", namespace, name, ip, names: [lost], why: `was pod ${lost}'s, of which no object is left` };
+          return { type: "unknown", namespace, name, ip, names: [lost], why: `was pod ${lost}'s, of which nothing but the name is known` };
         }
         const owner = this.#cluster.timeline.ownerAt(address, Number.isNaN(seconds) ? null : seconds);
         if (owner.type === "service") return this.serviceEndpoint(owner.service, address);

@@ -174,6 +174,8 @@ function kindOf({ protocol, icmpType, icmpCode, origin }: Logged): number {
 
 const [FIN, SYN, RST, ACK] = [1, 2, 4, 16];
 
+/** No connection is tried as often from one port (Linux: tcp_syn_retries 6), and refused as often: where more went by, it came about. */
+const MOST_TRIES = 10;
 /** No segment without data is longer (IPv6 with 40 bytes of TCP options): where packets are on average, some had data. */
 const MOST_EMPTY_BYTES = 100;
 
@@ -184,7 +186,7 @@ const MOST_EMPTY_BYTES = 100;
 export function bitsOfFlags(protocol: number, flags: number | undefined, packets: number, bytes: number, isMerged: boolean): number {
   if (protocol === UDP) return packets > 0 ? SPOKE : 0;
   if (protocol !== TCP) return 0;
-  if (flags === undefined) return bytes > packets * MOST_EMPTY_BYTES ? SPOKE : 0;
+  if (flags === undefined) return packets > MOST_TRIES || bytes > packets * MOST_EMPTY_BYTES ? SPOKE : 0;
   const synchronised = (flags & (SYN | ACK)) === (SYN | ACK);
   const syn = (flags & SYN) === 0 ? 0 : !synchronised ? OPENED : isMerged && packets !== 1 ? SYNCED : ACCEPTED;
   const spoke = (flags & ACK) !== 0 && (flags & SYN) === 0 && (flags & RST) === 0 ? SPOKE : 0;

@@ -1,6 +1,6 @@
 import { hasPorts, TCP } from "../net/protocol.ts";
 import type { Directions, Surroundings } from "./direction.ts";
-import { type FlowTable, HAS_ISN, ISN, KIND, LOGGED, NO_SOURCE_PORT, STATE } from "./flowTable.ts";
+import { type FlowTable, HAS_ISN, ISN, KIND, LOGGED, NO_SOURCE_PORT, STATE, UNTIMED } from "./flowTable.ts";
 import { TupleTable } from "./tupleTable.ts";
 
 /** Views of one connection begin together: translation takes microseconds, clocks of merged captures differ by more. */
@@ -433,6 +433,8 @@ class Buckets {
 }
 
 function overlap(table: FlowTable, row: number, other: number): boolean {
+  // A log without times may tell of any.
+  if (((table.get(row, STATE) | table.get(other, STATE)) & UNTIMED) !== 0) return true;
   const start = (r: number) => table.firstSeconds(r) + table.firstNanoseconds(r) * 1e-9;
   const end = (r: number) => table.lastSeconds(r) + table.lastNanoseconds(r) * 1e-9;
   return start(row) <= end(other) + TOGETHER_SECONDS && start(other) <= end(row) + TOGETHER_SECONDS;

@@ -12,7 +12,7 @@ export interface Confidence {
 }
 
 /** Gaps through which whole connections are missing. */
-const LOSSES: ReadonlySet<GapKind> = new Set(["lost", "truncated", "rate-limited", "sampled"]);
+const LOSSES: ReadonlySet<GapKind> = new Set(["lost", "unread", "truncated", "rate-limited", "sampled"]);
 
 /** Inputs that are named; of a directory of a thousand files many say the same. */
 const NAMED = 5;

@@ -390,7 +390,7 @@ describe("a dialled Service", () => {
     // Without its labels nobody knows whether it was one.
     expect(tell(SEVERAL, traffic).lines).toEqual([
       "shop/web-1 -> svc:shop/orders (shop/orders-1, shop/orders-2, shop/orders-3) TCP/80 via shop/orders:80 established",
-      "shop/web-1 -> unknown:10.0.0.19 (was pod shop/orders-9's, of which no object is left) TCP/8080 established",
+      "shop/web-1 -> unknown:10.0.0.19 (was pod shop/orders-9's, of which nothing but the name is known) TCP/8080 established",
     ]);
   });
 
@@ -526,18 +526,18 @@ describe("whose an address was", () => {
 
   test("a row names its pod, also one that nobody knows any more", () => {
     expect(tell([WEB, now], [out("shop/ghost-1@10.0.0.50", "10.0.0.1:80", { at: 500 })]).lines).toEqual([
-      "unknown:10.0.0.50 (was pod shop/ghost-1's, of which no object is left) -> shop/web-1 TCP/80 established",
+      "unknown:10.0.0.50 (was pod shop/ghost-1's, of which nothing but the name is known) -> shop/web-1 TCP/80 established",
     ]);
     // Even where the cluster thinks that it knows better.
     expect(tell([WEB, now], [out("shop/ghost-1@10.0.0.50", "10.0.0.1:80", { at: 1500 })]).lines).toEqual([
-      "unknown:10.0.0.50 (was pod shop/ghost-1's, of which no object is left) -> shop/web-1 TCP/80 established",
+      "unknown:10.0.0.50 (was pod shop/ghost-1's, of which nothing but the name is known) -> shop/web-1 TCP/80 established",
     ]);
   });
 
   test("both rows of a pod that nobody knows are one connection", () => {
     const traffic = [out("shop/ghost-1@10.0.0.50", "10.0.0.1:80", { at: 500 }), into("shop/web-1@10.0.0.1:80", "10.0.0.50", { at: 500.5 })];
     expect(tell([WEB, now], traffic).lines).toEqual([
-      "unknown:10.0.0.50 (was pod shop/ghost-1's, of which no object is left) -> shop/web-1 TCP/80 established",
+      "unknown:10.0.0.50 (was pod shop/ghost-1's, of which nothing but the name is known) -> shop/web-1 TCP/80 established",
     ]);
   });
 
@@ -623,7 +623,7 @@ describe("whose an address was", () => {
       [
         "a name that nobody at the address has is nobody's",
         out("?/ghost-1@10.0.0.61", "10.0.0.1:80"),
-        "unknown:10.0.0.61 (was pod ?/ghost-1's, of which no object is left) -> shop/web-1 TCP/80 established",
+        "unknown:10.0.0.61 (was pod ?/ghost-1's, of which nothing but the name is known) -> shop/web-1 TCP/80 established",
       ],
     ])("%s", (_, traffic, wanted) => {
       expect(tell(objects, [traffic], {}, { pods: [dead] }).lines).toEqual([wanted]);
@@ -665,7 +665,7 @@ describe("whose an address was", () => {
       const traffic = [out("kube-system/gone-1@192.168.0.1", "10.0.0.1:80"), webDials("192.168.0.1:10250")];
       expect(tell([WEB], traffic).lines).toEqual([
         "shop/web-1 -> node:node-a TCP/10250 established",
-        "unknown:192.168.0.1 (was pod kube-system/gone-1's, of which no object is left) -> shop/web-1 TCP/80 established",
+        "unknown:192.168.0.1 (was pod kube-system/gone-1's, of which nothing but the name is known) -> shop/web-1 TCP/80 established",
       ]);
     });
   });

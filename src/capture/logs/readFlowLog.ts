@@ -1,3 +1,4 @@
+import { plural } from "../../net/number.ts";
 import { type ByteSource, openBytes } from "../byteSource.ts";
 import { CaptureError } from "../captureError.ts";
 import { readLines } from "../lines.ts";
@@ -39,6 +40,7 @@ export async function readFlowLog(path: string, target: LogTarget, options: Flow
     const { format: forced } = options;
     const isEnough = (bytes: Buffer) => (forced === undefined ? candidates(headOf(bytes, false)).length > 0 : bytes.includes(10));
     const bytes = await source.head(isEnough);
+    if (bytes.length === 0 && options.signal?.aborted === true) return nothingOf(name);
     if (bytes.toString("latin1", 0, 4) === PARQUET_MAGIC) return await readParquet(path, name, target, options);
     const beginning = headOf(bytes, source.isWhole);
     const format = forced === undefined ? formatOf(name, beginning) : formatNamed(forced, beginning);
@@ -53,6 +55,11 @@ export async function readFlowLog(path: string, target: LogTarget, options: Flow
   } finally {
     source.close();
   }
+}
+
+/** What there is to say of a stream that was ended before anything came. */
+function nothingOf(name: string): InputSummary {
+  return { name, format: "none yet", records: 0, packets: 0, bytes: 0, skipped: {}, warnings: [], gaps: [], faults: 0 };
 }
 
 /** Opens a log. What it says of itself, or what the flags say of it, may not be enough to read any record. */
@@ -290,12 +297,15 @@ class Run {
     for (const [reason, count] of Object.entries(this.#bad))
       if (count > 1) warnings.push(`${count} ${this.unit}s were left out: ${reason}`);
     const outside = this.#outside > 0 ? { [SKIP_REASONS[OUTSIDE_WINDOW]]: this.#outside } : {};
+    const faults = Object.values(this.#bad).reduce((sum, count) => sum + count, 0);
+    if (faults > 0) sink.gap("unread", faults, (count) => `${plural(count, this.unit)} could not be used`);
+    if (source?.damage !== undefined) sink.gap("truncated", null, () => "the compressed data is damaged, and the rest was not read");
     const read = sink.summary(name);
     return {
       ...read,
       skipped: { ...this.#bad, ...read.skipped, ...outside },
       warnings,
-      faults: Object.values(this.#bad).reduce((sum, count) => sum + count, 0),
+      faults,
     };
   }
 }
