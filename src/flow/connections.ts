@@ -17,6 +17,7 @@ import {
   RECORDS,
   REUSED_ADDRESS,
   STATE,
+  TOTALS,
   UNCOUNTED,
   UNTALLIED,
   UNTIMED,
@@ -511,10 +512,11 @@ class ConnectionAdder {
   }
 }
 
-/** Reports whether a row's packets may be those of both directions: a log stated them, and nothing else of what came back. */
+/** Reports whether a row's packets are those of both directions: a log stated them, and not what came back apart. */
 function isTotal(table: FlowTable, row: number, returned: number): boolean {
-  const stated = LOGGED | ONE_WAY;
-  return returned === 0 && (table.get(row, KIND) & stated) === stated;
+  return (
+    returned === 0 && (table.get(row, KIND) & (LOGGED | ONE_WAY | NO_SOURCE_PORT)) === (LOGGED | ONE_WAY) && table.get(row, TOTALS) === 1
+  );
 }
 
 function emptyTally(format: string): Tally {

@@ -22,6 +22,7 @@ const LAST_SECONDS = 9; // unsigned
 const LAST_NS = 10;
 export const ISN = 11; // initial sequence number (SCTP: initiate tag) of the initiator, valid with HAS_ISN
 export const RECORDS = 11; // with NO_SOURCE_PORT: log records that the row stands for
+export const TOTALS = 11; // of other stated connections of a log: 1 where what A or B sent is what both sent
 // What every packet touches stands above: buffers begin 16 bytes into a cache line.
 const FIRST_SECONDS = 12; // unsigned
 const FIRST_NS = 13;

@@ -24,6 +24,7 @@ import {
   STATE,
   STATED_DENIED,
   SYNCED,
+  TOTALS,
   UNTIMED,
   WORDS_ARE_IDS,
 } from "./flowTable.ts";
@@ -103,6 +104,7 @@ export function addStated(table: FlowTable, flow: StatedFlow): number {
   table.addPackets(row, side, flow.packets);
   table.addBytes(row, side, flow.bytes);
   if (flow.returnedPackets !== undefined) table.addPackets(row, 1 - side, flow.returnedPackets);
+  else if (!hasNoPort && flow.packets > 0) table.set(row, TOTALS, 1);
   if (flow.returnedBytes !== undefined) table.addBytes(row, 1 - side, flow.returnedBytes);
   return row;
 }
