@@ -1,7 +1,7 @@
 import { isIcmp } from "../net/protocol.ts";
 import { canonicalEnds } from "./canonicalEnds.ts";
 import { reconcile, type Tally } from "./coarse.ts";
-import { findCopies, reporters } from "./copies.ts";
+import { findCopies, isMixed, mayHaveCopies } from "./copies.ts";
 import { type Directions, findDirections, type Surroundings } from "./direction.ts";
 import {
   CLOUD_DENIED,
@@ -294,9 +294,7 @@ export function connect(
   table.standing = canonicalEnds(table, parties);
   const directions = findDirections(table, surroundings);
   const views = new NatViews(table, directions, surroundings);
-  const isMixed = reporters(table) > 1;
-  // Two reporters, or two names of one end: rows may be views of one connection.
-  if (isMixed || table.standing !== undefined) {
+  if (mayHaveCopies(table)) {
     const copies = findCopies(table, directions);
     for (const [row, copy] of copies.pairs) views.join(row, copy);
     if (copies.leftOut > 0)
@@ -311,8 +309,9 @@ export function connect(
   const adder = new ConnectionAdder(connections, table, directions, views, hints, parties);
   const groups = views.groups();
   const coarse: number[] = [];
+  const mixed = isMixed(table);
   for (let row = 0; row < table.size; row++) {
-    if (isMixed && isCoarse(table, row)) coarse.push(row);
+    if (mixed && isCoarse(table, row)) coarse.push(row);
     else if (views.isAlone(row)) adder.addAlone(row);
     else if (views.rootOf(row) === row) adder.add(groups.get(row)!);
   }

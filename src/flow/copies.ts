@@ -15,11 +15,22 @@ interface Seen {
   readonly origins: Set<number>;
 }
 
-/** Returns the number of distinct reporters of a table's rows, 2 at most. */
-export function reporters(table: FlowTable): number {
+/** Reports whether two reporters tell of a table's rows. */
+export function isMixed(table: FlowTable): boolean {
   const first = table.size === 0 ? 0 : table.originOf(0);
-  for (let row = 1; row < table.size; row++) if (table.originOf(row) !== first) return 2;
-  return table.size === 0 ? 0 : 1;
+  for (let row = 1; row < table.size; row++) if (table.originOf(row) !== first) return true;
+  return false;
+}
+
+/** Reports whether there may be rows to unite: of two reporters, or halves of which records name the ends differently. */
+export function mayHaveCopies(table: FlowTable): boolean {
+  if (isMixed(table)) return true;
+  if (table.standing !== undefined) for (let row = 0; row < table.size; row++) if (isHalf(table, row)) return true;
+  return false;
+}
+
+function isHalf(table: FlowTable, row: number): boolean {
+  return (table.get(row, KIND) & (LOGGED | ONE_WAY)) === LOGGED;
 }
 
 /**
@@ -97,10 +108,9 @@ function closest(table: FlowTable, row: number, origin: number, seen: readonly S
 
 /** One reporter's halves share a row, unless one record names an end that the other leaves unnamed. */
 function areNamedApart(table: FlowTable, row: number, other: number): boolean {
-  const isHalf = (each: number) => (table.get(each, KIND) & (LOGGED | ONE_WAY)) === LOGGED;
   return (
-    isHalf(row) &&
-    isHalf(other) &&
+    isHalf(table, row) &&
+    isHalf(table, other) &&
     (table.get(row, A_WORD) !== table.get(other, A_WORD) || table.get(row, B_WORD) !== table.get(other, B_WORD))
   );
 }

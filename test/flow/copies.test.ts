@@ -3,7 +3,7 @@ import { join } from "node:path";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { connect } from "../../src/flow/connections.ts";
-import { reporters } from "../../src/flow/copies.ts";
+import { isMixed } from "../../src/flow/copies.ts";
 import { ACCEPTED, FlowTable, NO_ANSWER, OPENED, RESET, SPOKE, UNJUDGED } from "../../src/flow/flowTable.ts";
 import { addHalf, addStated } from "../../src/flow/logged.ts";
 import { ICMP, TCP, UDP } from "../../src/net/protocol.ts";
@@ -220,12 +220,12 @@ describe("what several reporters tell of connections", () => {
     const { lines } = linesFrom([...many.flatMap((each) => by("whole", 0, 0, each)), ...many.flatMap((each) => by("whole", 1, 0.5, each))]);
     expect(lines[1]).toMatch(/share addresses and ports with over 64 others/);
   });
-  test("numbers of reporters: none, one, more", () => {
+  test("whether there are several reporters: none, one, more", () => {
     expect(
       [[], by("whole", 0), [...by("whole", 0), ...by("halves", 0)], [...by("whole", 0), ...by("whole", 1)]].map((all) =>
-        reporters(linesFrom(all).table),
+        isMixed(linesFrom(all).table),
       ),
-    ).toEqual([0, 1, 1, 2]);
+    ).toEqual([false, false, false, true]);
   });
   test("messages that one reporter tells in two records and another in one are as many as who tells more", () => {
     const echo = (origin: string, start: number, packets: number) => (table: FlowTable) =>
