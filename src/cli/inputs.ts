@@ -50,7 +50,9 @@ export function logOptionsOf({ flowFormat, flowFields }: TrafficFlags): FlowLogO
     ?.replace(/[${}]/g, "")
     .trim()
     .split(/[\s,]+/);
-  return { format: flowFormat, fields };
+  // A VPC flow log without a header line looks like nothing: who names its fields says what it is.
+  const isVpc = fields?.some((name) => name === "srcaddr" || name === "pkt-srcaddr") === true;
+  return { format: flowFormat ?? (isVpc ? "aws-vpc" : undefined), fields };
 }
 
 /** Standard input can be one input only. */

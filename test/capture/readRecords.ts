@@ -13,18 +13,17 @@ import { NOTHING_KNOWN } from "./replay.ts";
 export function readRecords(
   format: FlowLogFormat,
   records: readonly unknown[],
-  { isEndless = false, known = NOTHING_KNOWN }: { readonly isEndless?: boolean; readonly known?: Surroundings } = {},
+  { fields, known = NOTHING_KNOWN }: { readonly fields?: readonly string[]; readonly known?: Surroundings } = {},
 ) {
   const target = {
     table: new FlowTable(),
     names: new NameTable(),
     parties: new LoggedParties(),
     hints: new L7Hints(),
-    isEndless,
     everyRequest: true,
   };
   const head = { lines: [], objects: [], isLineByLine: true, columns: undefined };
-  const reader = format.open({ sink: new LogSink(format.name, target), head, fields: undefined });
+  const reader = format.open({ sink: new LogSink(format.name, target), head, fields });
   for (const record of records) (reader.read as (record: unknown) => void)(record);
   reader.finish?.();
   const connections = connect(target.table, known, target.hints, target.parties);

@@ -147,7 +147,7 @@ class QuickLines {
       end: { seconds: end, nanoseconds: 0 },
       packets,
       bytes,
-      tcpFlags: layout.flags < 0 ? undefined : flags,
+      tcpFlags: layout.flags < 0 ? undefined : flagsOf(flags),
       cloudDenied: action === REJECT,
       reporter: layout.interface < 0 ? "" : this.#text(line, layout.interface),
     });
@@ -259,11 +259,15 @@ function add(values: Values, sink: LogSink): void {
     end: epochOf(values.end, "end", 1),
     packets: countOf(values.packets, "packets"),
     bytes: countOf(values.bytes, "bytes"),
-    // The log sets SYN for the initiator and SYN with ACK for the responder, and never ACK alone.
-    tcpFlags: integerOf(values.flags, "tcp-flags", 255),
+    tcpFlags: flagsOf(integerOf(values.flags, "tcp-flags", 255)),
     cloudDenied: action === "REJECT",
     reporter: values.reporter,
   });
+}
+
+/** The log sets SYN for the initiator and SYN with ACK for the responder; ACK alone it never sets, so that 0 says nothing. */
+function flagsOf(flags: number | undefined): number | undefined {
+  return flags === 0 ? undefined : flags;
 }
 
 const PARQUET_COLUMNS =
