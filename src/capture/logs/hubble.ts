@@ -158,8 +158,8 @@ function readFlow(flow: Fields, outerTime: unknown, sink: LogSink): void {
     const icmpType = integerOf(layer.type ?? 0, "type", 255);
     const icmpCode = integerOf(layer.code ?? 0, "code", 255);
     const message = { ...ends, source, destination, icmpType, icmpCode };
-    // Who asked is in the type. Only requests have a verdict of their own.
-    if (direction === "reply") sink.half(message);
+    // Who asked is in the type. What began has a verdict of its own.
+    if (direction !== "forward") sink.half(message);
     else sink.stated({ ...message, verdict, denialDecides: true });
     return;
   }
@@ -172,7 +172,6 @@ function readFlow(flow: Fields, outerTime: unknown, sink: LogSink): void {
   const isRequest = flow.Type === "L7" && !isReply;
   sink.stated({
     ...ends,
-    // A log that masks ports leaves 0 out.
     sourcePort: isReply ? far : near,
     destinationPort: isReply ? near : far,
     verdict,
