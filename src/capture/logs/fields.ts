@@ -139,8 +139,9 @@ export function epochOf(value: unknown, name: string, unitsPerSecond: number): I
   if (isAbsent(value)) return undefined;
   if (unitsPerSecond === 1) {
     // As nearly all are written.
-    const seconds = typeof value === "string" ? numberOfDigits(value) : typeof value === "bigint" ? Number(value) : Number.NaN;
-    if (seconds >= 0 && seconds <= LATEST) return { seconds, nanoseconds: 0 };
+    const isNumber = typeof value === "number" || typeof value === "bigint";
+    const seconds = typeof value === "string" ? numberOfDigits(value) : isNumber ? Number(value) : Number.NaN;
+    if (Number.isInteger(seconds) && seconds >= 0 && seconds <= LATEST) return { seconds, nanoseconds: 0 };
   }
   // An object may have a toString of its own that is no function.
   const text = typeof value === "string" ? value : typeof value === "object" ? shown(value) : String(value);

@@ -1,8 +1,9 @@
 import { closeSync, fstatSync, openSync, readSync } from "node:fs";
 import { brotliDecompressSync, gunzipSync, zstdDecompressSync } from "node:zlib";
-import type { FileMetaData } from "hyparquet";
+import type { ColumnMetaData, FileMetaData } from "hyparquet";
 import { systemReason } from "../byteSource.ts";
 import { CaptureError } from "../captureError.ts";
+import type { PagedColumn } from "./parquetColumn.ts";
 
 /** What a Parquet file begins and ends with (Apache Parquet format, "File format"). */
 export const PARQUET_MAGIC = "PAR1";
@@ -20,26 +21,9 @@ const COMPRESSORS = {
 /** A group of rows, column by column. */
 export interface RowGroup {
   readonly count: number;
-  readonly columns: ReadonlyMap<string, Column>;
+  readonly columns: ReadonlyMap<string, PagedColumn>;
   /** Columns that hold one value all through the group. */
   readonly constants: ReadonlyMap<string, unknown>;
-}
-
-export type Column = ArrayLike<unknown>;
-
-interface Chunk {
-  readonly columnName: string;
-  readonly columnData: Column;
-  /** Row of its first value, of the whole file. */
-  readonly rowStart: number;
-}
-
-/** Most columns come in one chunk a group: it is not copied. */
-function joined(before: Column | undefined, chunk: Column, at: number): Column {
-  if (before === undefined && at === 0) return chunk;
-  const column = Array.isArray(before) ? before : Array.from(before ?? []);
-  for (let i = 0; i < chunk.length; i++) column[at + i] = chunk[i];
-  return column;
 }
 
 /** Returns the columns of a group whose statistics say that all values are one: they need not be decoded. */
@@ -113,7 +97,9 @@ export class ParquetFile {
    * a million objects took as long as all the rest.
    */
   async *groups(path: string, wanted: (column: string) => boolean): AsyncGenerator<RowGroup> {
-    const { parquetRead } = await import("hyparquet");
+    const { parquetRead, parquetSchema } = await import("hyparquet");
+    const { flatDecoder, PagedColumn, readFlatColumn } = await import("./parquetColumn.ts");
+    const schema = parquetSchema(this.#metadata);
     const names = this.columns.filter(wanted);
     let rowStart = 0;
     for (const group of this.#metadata.row_groups) {
@@ -124,24 +110,34 @@ export class ParquetFile {
           "unreadable",
           `${path}: damaged Parquet: a group of ${count} rows in a file of ${this.#file.byteLength} bytes`,
         );
-      const columns = new Map<string, Column>();
+      const columns = new Map<string, PagedColumn>();
       let constants: ReadonlyMap<string, unknown>;
-      const first = rowStart;
-      const onChunk = ({ columnName, columnData, rowStart: at }: Chunk) =>
-        columns.set(columnName, joined(columns.get(columnName), columnData, at - first));
       try {
         constants = constantsOf(group, names);
         const range = { rowStart, rowEnd: rowStart + count };
-        // One by one: where one of several is damaged, the library leaves what it began of the others to nobody.
-        for (const name of names)
-          if (!constants.has(name))
-            await parquetRead({ file: this.#file, metadata: this.#metadata, columns: [name], ...range, compressors: COMPRESSORS, onChunk });
+        for (const name of names) {
+          if (constants.has(name)) continue;
+          const data = group.columns.find(({ meta_data }) => meta_data?.path_in_schema.join(".") === name)?.meta_data;
+          const decoder = data && flatDecoder(schema, data, COMPRESSORS);
+          let column = new PagedColumn();
+          const onChunk = ({ columnData }: { columnData: ArrayLike<unknown> }) => column.add(columnData);
+          if (decoder !== undefined) column = readFlatColumn(this.#chunk(data!), decoder, count);
+          // One by one: where one of several is damaged, the library leaves what it began of the others to nobody.
+          else await parquetRead({ file: this.#file, metadata: this.#metadata, columns: [name], ...range, compressors: COMPRESSORS, onChunk });
+          if (column.length !== count) throw new Error(`column ${name} has ${column.length} rows of ${count}`);
+          columns.set(name, column);
+        }
       } catch (error) {
         throw new CaptureError("unreadable", `${path}: damaged Parquet after row ${rowStart}: ${oneLine(error)}`);
       }
       yield { count, columns, constants };
       rowStart += count;
     }
+  }
+
+  #chunk({ dictionary_page_offset, data_page_offset, total_compressed_size }: ColumnMetaData): ArrayBuffer {
+    const start = Number(dictionary_page_offset || data_page_offset);
+    return this.#file.slice(start, start + Number(total_compressed_size));
   }
 
   close(): void {

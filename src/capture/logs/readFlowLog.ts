@@ -87,11 +87,11 @@ async function readParquet(path: string, name: string, target: LogTarget, option
     const run = new Run(sink);
     run.unit = "row";
     for await (const { count, columns, constants } of file.groups(path, (column) => format.columns?.includes(column) ?? true)) {
-      // One object for all rows: readers keep none of it.
-      const row: Record<string, unknown> = Object.fromEntries([...constants, ...[...columns.keys()].map((name) => [name, undefined])]);
-      const cells = [...columns];
-      for (let at = 0; at < count; at++) {
-        for (let k = 0; k < cells.length; k++) row[cells[k][0]] = cells[k][1][at];
+      // One object for all rows, which looks a cell up when it is asked for: readers keep none of it.
+      const row = Object.fromEntries(constants);
+      let at = 0;
+      for (const [name, column] of columns) Object.defineProperty(row, name, { get: () => column.at(at), enumerable: true });
+      for (; at < count; at++) {
         run.number++;
         run.record(reader.read as (row: unknown) => void, row);
       }
