@@ -6,8 +6,16 @@ import { CaptureError } from "./captureError.ts";
 import { CaptureFile } from "./captureFile.ts";
 import { type FlowLogOptions, readFlowLog } from "./logs/readFlowLog.ts";
 
-/** Returns the time of the newest record of all inputs, in epoch seconds. Files are read twice for it; a pipe cannot be. */
-export async function newestRecordTime(pcaps: readonly string[], flows: readonly string[], options: FlowLogOptions = {}): Promise<number> {
+/**
+ * Returns the time of the newest record of all inputs, in epoch seconds. Files are read twice for it; a pipe cannot be. `isStray`: says
+ * whether a file may be one that is no log.
+ */
+export async function newestRecordTime(
+  pcaps: readonly string[],
+  flows: readonly string[],
+  options: FlowLogOptions = {},
+  isStray: (path: string) => boolean = () => false,
+): Promise<number> {
   if ([...pcaps, ...flows].includes("-"))
     throw new CaptureError(
       "unreadable",
@@ -37,7 +45,12 @@ export async function newestRecordTime(pcaps: readonly string[], flows: readonly
   }
   for (const path of flows) {
     const table = new FlowTable();
-    await readFlowLog(path, { table, names: new NameTable(), parties: new LoggedParties(), hints: new L7Hints() }, options);
+    const target = { table, names: new NameTable(), parties: new LoggedParties(), hints: new L7Hints(), handedOn: [] };
+    try {
+      await readFlowLog(path, target, options);
+    } catch (error) {
+      if (!(error instanceof CaptureError && isStray(path))) throw error;
+    }
     for (let row = 0; row < table.size; row++) newest = Math.max(newest, table.lastSeconds(row) + table.lastNanoseconds(row) * 1e-9);
   }
   return newest;

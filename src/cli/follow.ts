@@ -66,7 +66,9 @@ class Follower {
 
   async run(path: string, options: FlowLogOptions): Promise<SimulationResult> {
     const running = this.#running;
+    const handedOn: unknown[] = [];
     const target = {
+      handedOn,
       names: this.#names,
       parties: this.#parties,
       everyRequest: this.#prepared.everyRequest,
@@ -85,6 +87,8 @@ class Follower {
       this.#end = end;
       const input = await readFlowLog(path, target, { ...options, signal: ending.signal, afterBatch: (sink) => this.#noted(sink) });
       refuseUnusable(input, ending.signal.aborted);
+      if (handedOn.length > 0)
+        throw new UsageError(`${input.name}: an export of kguardian's broker is no stream: read it without --follow`);
       clearTimeout(this.#timer);
       if (this.#failure !== undefined) throw this.#failure;
       const result = this.#judge([input]);

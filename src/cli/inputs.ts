@@ -2,6 +2,7 @@ import { readFileSync, realpathSync, statSync } from "node:fs";
 import { text as readAll } from "node:stream/consumers";
 import { systemReason } from "../capture/byteSource.ts";
 import { CaptureError } from "../capture/captureError.ts";
+import type { Gap } from "../capture/gaps.ts";
 import type { FlowLogOptions } from "../capture/logs/readFlowLog.ts";
 import { newestRecordTime } from "../capture/newest.ts";
 import { expandInputs, type InputSummary, readCaptures } from "../capture/observation.ts";
@@ -100,7 +101,8 @@ export async function loadTraffic(
       const reading = readFlowLog(path, { table, names, parties, hints, everyRequest, handedOn, ...bounds }, options);
       const input = flags.flows.includes(path) ? await reading : await reading.catch((error: unknown) => unusable(path, error));
       if (input.format === UNUSABLE) strays.push(input);
-      else if (!flags.flows.includes(path) && isEmpty(input)) strays.push({ ...input, warnings: ["no flow record in it"] });
+      else if (!flags.flows.includes(path) && isEmpty(input))
+        strays.push({ ...input, warnings: ["no flow record in it", ...input.warnings] });
       else inputs.push(handedOn.length === 0 ? input : addBrokerExport(handedOn, input, cluster, { table, parties, ...bounds }, notes));
     }
   }
@@ -130,7 +132,8 @@ const UNUSABLE = "none";
 function unusable(path: string, error: unknown): InputSummary {
   if (!(error instanceof CaptureError)) throw error;
   const message = error.message.startsWith(`${path}: `) ? error.message.slice(path.length + 2) : error.message;
-  return { name: path, format: UNUSABLE, records: 0, packets: 0, bytes: 0, skipped: {}, warnings: [`left out: ${message}`], gaps: [] };
+  const gaps: Gap[] = [{ kind: "unread", count: null, message: "the file could not be read as a flow log" }];
+  return { name: path, format: UNUSABLE, records: 0, packets: 0, bytes: 0, skipped: {}, warnings: [`left out: ${message}`], gaps };
 }
 
 function isEmpty({ records, faults = 0, skipped }: InputSummary): boolean {
@@ -165,9 +168,10 @@ async function timeBounds(
 ): Promise<{ since?: number; until?: number }> {
   const bounds: { since?: number; until?: number } = {};
   let newest: number | undefined;
+  const isStray = (path: string) => !flags.flows.includes(path);
   const origin = {
     name: isLive ? "now" : "the newest record",
-    seconds: async () => (newest ??= isLive ? Date.now() / 1000 : await newestRecordTime(pcaps, flows, logOptionsOf(flags))),
+    seconds: async () => (newest ??= isLive ? Date.now() / 1000 : await newestRecordTime(pcaps, flows, logOptionsOf(flags), isStray)),
   };
   for (const name of ["since", "until"] as const) {
     const text = flags[name];

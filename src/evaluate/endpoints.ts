@@ -201,10 +201,15 @@ export class EndpointResolver {
       case "perhaps-pods": {
         const pods = podsNamed(this.#cluster.pods, party);
         const [first] = pods;
-        const isOfSeveral = pods.some(({ workload: { kind, name } }) => kind !== first.workload.kind || name !== first.workload.name);
+        const isOfSeveral = pods.some((pod) => !isSameButForItself(pod, first));
         if (isOfSeveral) return this.#canonical(party, standIn, () => ({ type: "unknown" }));
         const logged = party.unaddressed === "pods" ? this.#logged.get(party) : undefined;
-        if (first !== undefined) return this.#canonical(first, standIn, () => ({ type: "pod", pod: first, address: first.addresses[0] }));
+        if (first !== undefined)
+          return this.#canonical(first, standIn, () => ({
+            type: "pod",
+            pod: first,
+            address: pods.length === 1 ? first.addresses[0] : undefined,
+          }));
         if (logged !== undefined) return this.#canonical(logged, standIn, () => ({ type: "pod", pod: logged, address: undefined }));
         return this.#canonical(party, standIn, () => ({ type: "unknown" }));
       }
@@ -273,6 +278,25 @@ function podsNamed(pods: readonly Pod[], { pod: called = "", labels = [] }: Logg
       // The labels that all pods behind the name have, this one must have too: another workload's name may begin alike.
       .filter((pod) => own.every(([key, value]) => pod.labels[key] === value))
       .toSorted((a, b) => (a.name < b.name ? -1 : 1))
+  );
+}
+
+/** What controllers write on each pod alone, and on those of one revision (Kubernetes, "Well-Known Labels"). */
+const OWN_LABELS = new Set([
+  "apps.kubernetes.io/pod-index",
+  "batch.kubernetes.io/job-completion-index",
+  "controller-revision-hash",
+  "pod-template-generation",
+  "pod-template-hash",
+  "statefulset.kubernetes.io/pod-name",
+]);
+
+/** Reports whether policies see no difference between two pods, short of naming one of them. */
+function isSameButForItself(a: Pod, b: Pod): boolean {
+  if (a.workload.kind !== b.workload.kind || a.workload.name !== b.workload.name) return false;
+  const names = new Set([...Object.keys(a.labels), ...Object.keys(b.labels)]);
+  return (
+    a.serviceAccountName === b.serviceAccountName && [...names].every((name) => OWN_LABELS.has(name) || a.labels[name] === b.labels[name])
   );
 }
 

@@ -255,10 +255,21 @@ export class Simulation {
   /** Returns the verdict had the destination begun; undefined where the port that it would have dialled is not known. */
   #judgeTurned(i: number, evaluator: Evaluator, { source, targets, via }: Ends): Verdict | undefined {
     const { connections } = this;
-    const port = connections.sourcePort[i];
-    if (via !== undefined || targets.length !== 1 || !(port >= 0) || !hasPorts(connections.protocol(i))) return undefined;
-    const [from, to] = [evaluator.classify(targets[0].participant), evaluator.classify(source)];
-    const portClass = evaluator.ports.classOf(connections.protocol(i), port);
+    const protocol = connections.protocol(i);
+    // ICMP and protocols without ports would have been the same the other way round.
+    const port = hasPorts(protocol) ? connections.sourcePort[i] : targets[0]?.port;
+    if (via !== undefined || targets.length !== 1 || !(port >= 0)) return undefined;
+    if (isIcmp(protocol) && !connections.hasIcmpType(i)) {
+      const types = evaluator.ports.samples.filter((sample) => sample.protocol === protocol);
+      const verdicts = types.map((sample) => this.#verdictOfTurned(evaluator, source, targets[0].participant, protocol, sample.port));
+      return verdicts.every((verdict) => verdict === verdicts[0]) ? verdicts[0] : "unknown";
+    }
+    return this.#verdictOfTurned(evaluator, source, targets[0].participant, protocol, port);
+  }
+
+  #verdictOfTurned(evaluator: Evaluator, source: Participant, target: Participant, protocol: number, port: number): Verdict {
+    const [from, to] = [evaluator.classify(target), evaluator.classify(source)];
+    const portClass = evaluator.ports.classOf(protocol, port);
     const decisions = [evaluator.decideEgress(from, to, portClass), evaluator.decideIngress(from, to, portClass)];
     const [egress, ingress] = decisions.map((id) => evaluator.decisions[id].verdict);
     return combine(egress, ingress);

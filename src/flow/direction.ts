@@ -259,14 +259,19 @@ class Inference {
     const byPort = portA < portB ? 1 : 0;
     const [low, high] = [Math.min(portA, portB), Math.max(portA, portB)];
     const isSystems = low < FIRST_CLIENT_PORT && high >= FIRST_CLIENT_PORT;
-    const isTold = isSystems || (low < FIRST_EPHEMERAL_PORT && high >= FIRST_EPHEMERAL_PORT);
+    const isTold = looksLikeReply(low, high);
     // A log of what began connections, or was denied: its packets are mostly the initiator's.
     if ((state & UNJUDGED) !== 0) return isTold ? byPort : first;
     const areBoth = table.packetsOf(row, 0) > 0 && table.packetsOf(row, 1) > 0;
     const isNew = startOf(table, row) >= this.#start + WELL_AFTER_SECONDS;
     const isOrdered = (state & ORDER_UNSURE) === 0 && areBoth && isNew;
-    if (isOrdered && ((table.get(row, KIND) & 255) === UDP || !isSystems)) return first;
-    if (isTold) return byPort;
+    if (isTold) {
+      // Of a connection that was open before the record's interval, either side may have sent first in it.
+      const isContradicted = isOrdered && first !== byPort && ((table.get(row, KIND) & 255) === UDP || !isSystems);
+      if (isContradicted) table.setState(row, PERHAPS_REPLY);
+      return byPort;
+    }
+    if (isOrdered) return first;
     table.setState(row, PERHAPS_REPLY);
     return portA === portB ? first : byPort;
   }
@@ -310,4 +315,12 @@ class Inference {
     }
     return served;
   }
+}
+
+/** Clients' ports are not the system's (RFC 6335 section 6), and mostly of Linux' range for them, where servers' seldom are. */
+export function looksLikeReply(sourcePort: number, destinationPort: number): boolean {
+  return (
+    (sourcePort < FIRST_CLIENT_PORT && destinationPort >= FIRST_CLIENT_PORT) ||
+    (sourcePort < FIRST_EPHEMERAL_PORT && destinationPort >= FIRST_EPHEMERAL_PORT)
+  );
 }

@@ -45,6 +45,7 @@ export const SPOKE = 1 << 4; // sent something that is part of an open connectio
 export const RESET = 1 << 6; // sent RST, SCTP ABORT
 export const FINISHED = 1 << 8; // sent FIN, SCTP SHUTDOWN
 export const LOOKED = 1 << 10; // its first payload was looked at for L7 hints
+export const CLOUD_ACCEPTED = LOOKED; // of a log, which has no payload: a cloud's own firewall let it pass
 export const B_BEGAN = 1 << 12; // the first packet seen came from B
 export const HAS_ISN = 1 << 13;
 export const REFUSED_BY_ERROR = 1 << 14; // an ICMP error said that nobody listens there

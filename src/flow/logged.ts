@@ -53,6 +53,8 @@ export interface StatedFlow extends Logged {
   readonly destinationPort?: number | undefined;
   /** What the log says of the end: STATED_ALLOWED, PROHIBITED_BY_ERROR, UNJUDGED and the like; UNCOUNTED without counters. */
   readonly bits: number;
+  /** What the initiator did besides beginning: SPOKE. */
+  readonly initiator?: number | undefined;
   /** What the responder did: ACCEPTED, RESET. */
   readonly responder?: number | undefined;
   readonly packets: number;
@@ -91,7 +93,7 @@ export function addStated(table: FlowTable, flow: StatedFlow): number {
   const sourcePort = isIcmp(protocol) ? origin : (flow.sourcePort ?? destinationPort);
   const [seconds, nanoseconds] = [start?.seconds ?? 0, start?.nanoseconds ?? 0];
   let row = table.locate(source, destination, sourcePort, destinationPort, kind);
-  const isNew = row < 0 || (start !== undefined && isAnother(table, row, seconds, bits, flow.isWhole === true));
+  const isNew = row < 0 || (start !== undefined && isAnother(table, row, flow, flow.isWhole === true));
   if (isNew) {
     row = table.add(source, destination, sourcePort, destinationPort, kind, seconds, nanoseconds);
     if (hasNoPort) table.set(row, RECORDS, 0);
@@ -99,7 +101,7 @@ export function addStated(table: FlowTable, flow: StatedFlow): number {
   } else if (start !== undefined) table.touchLogged(row, seconds, nanoseconds);
   if (end !== undefined && end !== start) table.touch(row, end.seconds, end.nanoseconds);
   const { side } = table;
-  table.setState(row, (OPENED << side) | ((flow.responder ?? 0) << (1 - side)) | bits);
+  table.setState(row, ((OPENED | (flow.initiator ?? 0)) << side) | ((flow.responder ?? 0) << (1 - side)) | bits);
   if (hasNoPort) table.set(row, RECORDS, table.get(row, RECORDS) + (flow.times ?? 1));
   table.addPackets(row, side, flow.packets);
   table.addBytes(row, side, flow.bytes);
@@ -109,18 +111,29 @@ export function addStated(table: FlowTable, flow: StatedFlow): number {
   return row;
 }
 
-/** A try that was denied and one that was let pass are two, unless they are what two points of the way say of one. */
-const ANOTHER_TRY_SECONDS = 60;
+/**
+ * A try that was denied and one that was let pass are two, unless they are what two points of the way say of one: within an interval of
+ * logs that count in intervals; within what clocks differ, and less than the second after which TCP tries again (RFC 6298 section 2), in
+ * logs of single events.
+ */
+const SAME_INTERVAL_SECONDS = 60;
+const SAME_EVENT_SECONDS = 0.5;
 
 /** Denials of a try. That of one packet, in a log of packets, may be of a late answer: only those that decide are. */
 const denialsOf = (kind: number) => CLOUD_DENIED | ((kind & ONE_WAY) !== 0 ? PROHIBITED_BY_ERROR : DENIAL_DECIDES);
 
 /** Whole connections of two times are two, and so are those of two owners of an address, and tries with two ends. */
-function isAnother(table: FlowTable, row: number, seconds: number, bits: number, isWhole: boolean): boolean {
-  if ((table.get(row, STATE) & UNTIMED) !== 0) return false;
-  const away = Math.max(seconds - table.lastSeconds(row), table.firstSeconds(row) - seconds);
+function isAnother(table: FlowTable, row: number, { start, end, bits }: Logged & { bits: number }, isWhole: boolean): boolean {
+  const state = table.get(row, STATE);
+  if ((state & UNTIMED) !== 0) return false;
+  const { seconds, nanoseconds } = start!;
   const denials = denialsOf(table.get(row, KIND));
-  if (away > ANOTHER_TRY_SECONDS && ((bits & denials) !== 0) !== ((table.get(row, STATE) & denials) !== 0)) return true;
+  if (((bits & denials) !== 0) !== ((state & denials) !== 0)) {
+    const later = seconds - table.lastSeconds(row) + (nanoseconds - table.lastNanoseconds(row)) * 1e-9;
+    const earlier = table.firstSeconds(row) - seconds + (table.firstNanoseconds(row) - nanoseconds) * 1e-9;
+    const isOfEvents = end === undefined && ((bits | state) & DENIAL_DECIDES) !== 0;
+    if (Math.max(later, earlier) > (isOfEvents ? SAME_EVENT_SECONDS : SAME_INTERVAL_SECONDS)) return true;
+  }
   if (isWhole && (seconds > table.lastSeconds(row) + 1 || seconds < table.firstSeconds(row) - 1)) return true;
   return (table.get(row, STATE) & REUSED_ADDRESS) !== 0 && table.changedHands(row, seconds);
 }
@@ -133,7 +146,7 @@ export function addHalf(table: FlowTable, flow: HalfFlow): number {
   const destinationPort = isIcmp(protocol) ? origin : flow.destinationPort;
   const [seconds, nanoseconds] = [start?.seconds ?? 0, start?.nanoseconds ?? 0];
   let row = table.locate(source, destination, sourcePort, destinationPort, kind);
-  if (row < 0 || (start !== undefined && isAnother(table, row, seconds, flow.bits, false))) {
+  if (row < 0 || (start !== undefined && isAnother(table, row, flow, false))) {
     row = table.add(source, destination, sourcePort, destinationPort, kind, seconds, nanoseconds);
     if (start === undefined) table.setState(row, UNTIMED | ORDER_UNSURE);
   } else if (start !== undefined) {

@@ -1,6 +1,7 @@
 import { ICMP, ICMPV6, SCTP, TCP, UDP } from "../net/protocol.ts";
 import {
   ACCEPTED,
+  CLOUD_ACCEPTED,
   CLOUD_DENIED,
   DENIAL_DECIDES,
   ERROR_SENT_TO_B,
@@ -52,6 +53,8 @@ export class Evidence {
   isSeen = false;
   /** Whether packets themselves were seen. */
   isCaptured = false;
+  /** Whether a cloud's own firewall let packets of both sides pass. */
+  isLetBothWays = false;
 
   reset(): void {
     this.initiatorBits = 0;
@@ -61,6 +64,7 @@ export class Evidence {
     this.isStated = false;
     this.isSeen = false;
     this.isCaptured = false;
+    this.isLetBothWays = false;
   }
 
   /** Adds what a row shows. */
@@ -79,6 +83,7 @@ export class Evidence {
     if (answered === initiator || (kind & (ONE_WAY | LOGGED)) !== 0) this.errors |= state & ERRORS;
     this.errors |= state & LOGGED_WORDS;
     if (table.packetsOf(row, 0) > 0 && table.packetsOf(row, 1) > 0) this.bothSent = true;
+    if ((kind & LOGGED) !== 0 && (state & (state >> 1) & CLOUD_ACCEPTED) !== 0) this.isLetBothWays = true;
   }
 }
 
@@ -86,10 +91,14 @@ export class Evidence {
 export function classify(protocol: number, evidence: Evidence): number {
   const { responderBits, errors } = evidence;
   const isRefused = (responderBits & RESET) !== 0 && (responderBits & ACCEPTED) === 0;
-  if ((errors & STATED_ALLOWED) !== 0 && (errors & DENIAL_DECIDES) === 0) return isRefused && evidence.isStated ? REFUSED : ESTABLISHED;
+  // Whoever goes on after a SYN had an answer, whatever was denied before or later.
+  const hadAnswer = protocol === TCP && (evidence.initiatorBits & SPOKE) !== 0;
+  const isLet = (errors & STATED_ALLOWED) !== 0 && ((errors & DENIAL_DECIDES) === 0 || hadAnswer);
+  if (isLet) return isRefused && evidence.isStated ? REFUSED : ESTABLISHED;
   const seen = evidence.isSeen ? classifySeen(protocol, evidence) : UNKNOWN;
   if (!evidence.isStated) {
-    if (seen !== ESTABLISHED && (errors & CLOUD_DENIED) !== 0) return DROPPED;
+    // What the firewall let pass both ways worked before or after: a late packet may be denied when its tracking has ended.
+    if (seen !== ESTABLISHED && (errors & CLOUD_DENIED) !== 0 && !evidence.isLetBothWays) return DROPPED;
     return seen === UNANSWERED && (errors & (UNJUDGED | HALVES_ONLY)) !== 0 && !evidence.isCaptured ? UNKNOWN : seen;
   }
   if (seen === ESTABLISHED || (responderBits & ACCEPTED) !== 0) return ESTABLISHED;

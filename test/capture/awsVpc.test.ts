@@ -42,6 +42,23 @@ describe("AWS VPC flow logs", () => {
     ],
     ["denied by the cloud", [line({ action: "REJECT" })], "10.0.0.2:80 x1 5p 900B dropped cloud"],
     [
+      "let pass both ways, and a late packet denied",
+      [
+        line({ "tcp-flags": 0, packets: 3, bytes: 200 }),
+        line({ srcaddr: "10.0.0.2", dstaddr: "10.0.0.1", srcport: 80, dstport: 40000, "tcp-flags": 0, packets: 3, bytes: 200 }),
+        line({ "tcp-flags": 0, packets: 1, bytes: 40, start: 1_700_000_030, end: 1_700_000_031, action: "REJECT" }),
+      ],
+      "10.0.0.2:80 x1 7p 440B unknown",
+    ],
+    [
+      "the answer denied: it never arrived",
+      [
+        line({ packets: 3, bytes: 200 }),
+        line({ srcaddr: "10.0.0.2", dstaddr: "10.0.0.1", srcport: 80, dstport: 40000, packets: 1, bytes: 60, action: "REJECT" }),
+      ],
+      "10.0.0.2:80 x1 4p 260B dropped cloud",
+    ],
+    [
       "denied, and let pass hours later",
       [line({ action: "REJECT" }), line({ start: 1_700_020_000, end: 1_700_020_009 })],
       "x2 10p 1800B 1 dropped+1 unknown cloud",

@@ -9,7 +9,7 @@ function outcomeOf(...decisions: readonly string[]): string[] {
     const [verdict, way] = decision.split(" ");
     const ends =
       way === ">" ? "SIP: 10.0.0.1;SPORT: 40000;DIP: 10.0.0.2;DPORT: 8080" : "SIP: 10.0.0.2;SPORT: 8080;DIP: 10.0.0.1;DPORT: 40000";
-    return `2024-03-01T10:0${i}:00.000Z Node: n;${ends};PROTOCOL: TCP;PolicyVerdict: ${verdict}`;
+    return `2024-03-01T10:00:00.${i}00Z Node: n;${ends};PROTOCOL: TCP;PolicyVerdict: ${verdict}`;
   });
   return readRecords(eks, lines).lines.map((line) => line.replace(/^TCP (.*) x1 \?p \?B (\w+ ~).*/, "$1 $2"));
 }

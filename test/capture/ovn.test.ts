@@ -9,7 +9,7 @@ function outcomeOf(...packets: readonly string[]): string[] {
     const ends =
       way === ">" ? "nw_src=10.0.0.1,nw_dst=10.0.0.2,tp_src=40000,tp_dst=80" : "nw_src=10.0.0.2,nw_dst=10.0.0.1,tp_src=80,tp_dst=40000";
     const transport = flags === undefined ? `udp,${ends}` : `tcp,${ends},tcp_flags=${flags}`;
-    return `2024-07-12T08:00:0${i}.000Z|00040|acl_log(ovn_pinctrl0)|INFO|name="x", verdict=${verdict}, severity=info, direction=to-lport: ${transport}`;
+    return `2024-07-12T08:00:00.0${i}0Z|00040|acl_log(ovn_pinctrl0)|INFO|name="x", verdict=${verdict}, severity=info, direction=to-lport: ${transport}`;
   });
   return readRecords(ovn, lines).lines.map((line) => line.replace(/ x1 \?p \?B /, " ").replace(/ 2024.*/, ""));
 }

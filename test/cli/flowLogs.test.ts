@@ -1,5 +1,7 @@
-import { readFileSync } from "node:fs";
-import { beforeAll, describe, expect, test } from "vitest";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type SimulateFlags, simulate } from "../../src/cli/simulate.ts";
 import { findCauses } from "../../src/report/causes.ts";
 import { simulationJson } from "../../src/report/simulationJson.ts";
@@ -123,4 +125,46 @@ test("a broker's export is what the broker's rows are", async () => {
   });
   expect(connections.length).toBeGreaterThan(0);
   for (const { count } of connections) expect(count).toBeNull();
+});
+
+describe("a folder of logs", () => {
+  const RECORD = '{"srcIp":"10.42.1.10","dstIp":"10.42.2.11","dstPort":80,"protocol":"TCP","time":"2026-03-04T10:00:00Z"}\n';
+  const folder = mkdtempSync(join(tmpdir(), "kguardian-logs-"));
+  afterAll(() => rmSync(folder, { recursive: true }));
+  beforeAll(() => {
+    writeFileSync(join(folder, "README.txt"), "hello\n");
+    writeFileSync(join(folder, "one.jsonl"), RECORD);
+  });
+  test("a file that is none is left out, with and without a time by the newest record, and what it might have said is missing", async () => {
+    for (const since of [undefined, "1h"]) {
+      const result = await simulate({ ...NOTHING, flows: [folder], snapshot: [`${FIXTURES}shop/cluster.yaml`], since });
+      const { summary, connections } = jsonOf(result);
+      expect(connections.length).toBe(1);
+      expect(summary.confidence).toMatchObject({ level: "low", because: [expect.stringContaining("README.txt")] });
+    }
+  });
+});
+
+/** AWS records of pods of the shop, both ways. */
+const aws = (protocol: number, near: number, far: number, later: number) =>
+  [
+    `2 123456789012 eni-1 10.42.1.13 10.42.2.12 ${near} ${far} ${protocol} 6 400 ${1_795_000_000 + later} 1795000055 ACCEPT OK`,
+    `2 123456789012 eni-1 10.42.2.12 10.42.1.13 ${far} ${near} ${protocol} 6 400 1795000000 1795000055 ACCEPT OK`,
+    "2 123456789012 eni-1 10.42.1.13 198.51.100.5 40001 443 6 6 400 1794990000 1794990055 ACCEPT OK",
+  ].join("\n");
+/** Only connections to one app are denied by it. */
+const denying = (app: string) =>
+  `{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {name: p, namespace: shop}, spec: {podSelector: {matchLabels: {app: ${app}}}, policyTypes: [Ingress]}}`;
+
+test.each([
+  ["the server's half of an interval came first, and its port says that it serves", aws(17, 45000, 9125, 1), "orders"],
+  ["ICMP of no told type", aws(1, 0, 0, 0), "cart"],
+  ["a protocol without ports", aws(47, 0, 0, 0), "cart"],
+])("who began is not sure, and what is said holds both ways round: %s", async (_what, text, app) => {
+  const flows = [file("vpc.log", `${text}\n`)];
+  const filename = [file("deny.yaml", denying(app))];
+  const result = await simulate({ ...NOTHING, flows, filename, snapshot: [`${FIXTURES}shop/cluster.yaml`] });
+  const inside = jsonOf(result).connections.filter(({ destination }: { destination: { type: string } }) => destination.type === "pod");
+  expect(inside).toHaveLength(1);
+  expect(inside[0].verdict).not.toBe("allow");
 });

@@ -223,6 +223,32 @@ describe("ends without an address", () => {
     expect(shown("web")).toMatchObject({ type: "pod", namespace: "shop", name: "api*" });
     expect(shown("web")).not.toHaveProperty("ip");
   });
+  test("of several pods no address is meant, and pods that policies tell apart are unknown", () => {
+    const pod = (name: string, own: Record<string, string>, ip: string) => ({
+      namespace: "data",
+      name,
+      labels: own,
+      ip,
+      node: "n2",
+      ports: [],
+    });
+    const cluster = clusterOf(
+      snapshotText({
+        ...CLUSTER,
+        pods: [
+          ...CLUSTER.pods,
+          pod("same-1", { app: "same" }, "10.0.1.1"),
+          pod("same-2", { app: "same" }, "10.0.1.2"),
+          pod("pg-0", { app: "pg", role: "primary" }, "10.0.1.3"),
+          pod("pg-1", { app: "pg", role: "replica" }, "10.0.1.4"),
+        ],
+      }),
+    );
+    const { of } = observed({ same: pods("data/same-*"), pg: pods("data/pg-*"), one: pods("data/pg-0") }, "", { cluster });
+    expect(of("same")).toMatchObject({ type: "pod", address: undefined });
+    expect(of("pg")).toEqual({ type: "unknown" });
+    expect(of("one")).toMatchObject({ type: "pod", pod: { name: "pg-0" }, address: parseAddress("10.0.1.3") });
+  });
   test("pods of several workloads are unknown, and so are those of which neither snapshot nor log tells more", () => {
     const { of, shown } = observed({ several: pods("shop/*"), none: pods("shop/gone-*"), elsewhere: pods("data/api*") }, "");
     expect(["several", "none", "elsewhere"].map((name) => of(name))).toEqual([

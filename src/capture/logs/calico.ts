@@ -252,7 +252,8 @@ function addFlow(flow: CalicoFlow, sink: LogSink): void {
 
 function endOf(end: CalicoEnd, field: string, sink: LogSink): LogEnd {
   const { type, namespace, name, labels, address } = end;
-  if (!isAbsent(address)) return sink.end(address, field, type === "wep" ? podOf(end) : undefined);
+  // The name of several pods says less than the address of one.
+  if (!isAbsent(address)) return sink.end(address, field, type === "wep" && !name.endsWith("*") ? podOf(end) : undefined);
   switch (type) {
     case "wep":
       return sink.endWithoutAddress({ unaddressed: "pods", ...podOf(end) });

@@ -1,3 +1,4 @@
+import { looksLikeReply } from "../../flow/direction.ts";
 import { hasPorts, isIcmp } from "../../net/protocol.ts";
 import type { Instant } from "../../net/time.ts";
 import { epochOf, type Fields, portOf, protocolOf, rfc3339Of, shown } from "./fields.ts";
@@ -148,11 +149,6 @@ class Decisions {
     if (this.#denied > 0 && this.#allowed === 0)
       this.#sink.gap("partial", null, () => "no ACCEPT is in the agent's log: since version 1.2.2 it logs those at level debug only");
   }
-}
-
-/** Clients' ports are not the system's (RFC 6335 section 6), and mostly of Linux' range for them, where servers' seldom are. */
-function looksLikeReply(sourcePort: number, destinationPort: number): boolean {
-  return (sourcePort < 1024 && destinationPort >= 1024) || (sourcePort < 32768 && destinationPort >= 32768);
 }
 
 /** RFC 3339 (ts, timestamp), or seconds as of older loggers. */

@@ -1,3 +1,4 @@
+import { looksLikeReply } from "../../flow/direction.ts";
 import type { HttpRequest, L7Hint } from "../../flow/hints.ts";
 import type { LoggedParty } from "../../flow/parties.ts";
 import { ICMP, ICMPV6, SCTP, TCP, UDP } from "../../net/protocol.ts";
@@ -177,6 +178,10 @@ function readFlow(flow: Fields, outerTime: unknown, sink: LogSink): void {
     verdict,
     // A request that a proxy refused is no refused connection: where nothing else is told of it, it is.
     denialDecides: flow.Type !== "L7",
+    isOpening: !isReply && flags.SYN === true,
+    // Whoever lost track of a connection judges its next packet as if it began one, be it the server's.
+    mayBeReply: mayBeReply(flow, flags) && looksLikeReply(near ?? 0, far ?? 0),
+    goesOn: !isReply && flags.ACK === true && flags.SYN !== true && flags.RST !== true,
     answer: !isReply || verdict === "deny" ? undefined : flags.RST === true && flags.SYN !== true ? "refused" : "accepted",
     hint: isRequest ? hintOf(objectIn(flow, "l7")) : undefined,
   });
@@ -236,6 +241,12 @@ function directionOf(flow: Fields, flags: Fields, isPolicyDrop: boolean): "forwa
     default:
       return undefined;
   }
+}
+
+/** Reports whether Cilium took for new what was sent within a connection (as after its tracking was flushed, or its agent started again). */
+function mayBeReply(flow: Fields, flags: Fields): boolean {
+  const isNew = flow.trace_reason === "NEW" || objectIn(flow, "event_type").type === POLICY_VERDICT;
+  return isNew && flags.ACK === true && flags.SYN !== true;
 }
 
 const FLAGS: readonly (readonly [string, number])[] = [

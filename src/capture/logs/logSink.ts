@@ -1,13 +1,16 @@
 import {
   ACCEPTED,
+  CLOUD_ACCEPTED,
   CLOUD_DENIED,
   DENIAL_DECIDES,
   type FlowTable,
   HALVES_ONLY,
   NO_ANSWER,
   OPENED,
+  PERHAPS_REPLY,
   PROHIBITED_BY_ERROR,
   RESET,
+  SPOKE,
   STATED_ALLOWED,
   UNCOUNTED,
   UNJUDGED,
@@ -74,6 +77,12 @@ export interface LoggedFlow extends LoggedRecord {
   readonly returnedBytes?: number | undefined;
   /** Whether the counters go back to the connection's beginning or the record before, so that one without any leaves out nothing. */
   readonly countsTheRest?: boolean | undefined;
+  /** Whether the record is of what only an initiator sends (SYN without ACK). */
+  readonly isOpening?: boolean | undefined;
+  /** Whether it may be a reply, unless a record before tells who began. */
+  readonly mayBeReply?: boolean | undefined;
+  /** Whether the initiator went on after the connection had come about (a segment with ACK and without SYN and RST). */
+  readonly goesOn?: boolean | undefined;
   /** What the responder did: answered so that the connection came about, refused it, or nothing (where the log sees both directions). */
   readonly answer?: "accepted" | "refused" | "none" | undefined;
   /** How many connections the record stands for, where it has no source port. */
@@ -296,6 +305,7 @@ export class LogSink {
       (flow.answer === "none" ? NO_ANSWER : 0) |
       (flow.isUntallied === true ? UNTALLIED : 0) |
       (packets === undefined || bytes === undefined ? UNCOUNTED : 0);
+    const before = table.size;
     const row = addStated(table, {
       source: flow.source.id,
       destination: flow.destination.id,
@@ -308,6 +318,7 @@ export class LogSink {
       end: flow.end,
       origin: this.#originOf(flow.reporter),
       bits,
+      initiator: flow.goesOn === true && !isDenied ? SPOKE : 0,
       responder: flow.answer === "accepted" ? ACCEPTED : flow.answer === "refused" ? RESET : 0,
       packets: packets ?? 0,
       bytes: bytes ?? 0,
@@ -316,6 +327,8 @@ export class LogSink {
       times: flow.times,
       isWhole: flow.isWhole,
     });
+    if (flow.mayBeReply === true && table.size > before) table.setState(row, PERHAPS_REPLY);
+    if (flow.isOpening === true) table.clearState(row, PERHAPS_REPLY);
     if (flow.countsTheRest === true) table.clearState(row, UNCOUNTED);
     this.#counted((packets ?? 0) + (returnedPackets ?? 0), (bytes ?? 0) + (returnedBytes ?? 0));
     // One is enough where nobody asks what was requested.
@@ -351,7 +364,7 @@ export class LogSink {
     // Of what a cloud's firewall stopped only the try counts.
     const did = (flags: number | undefined, count: number, size: number) => {
       const bits = bitsOfFlags(protocol, flags, count, size, isMerged);
-      return flow.cloudDenied === true ? bits & OPENED : bits;
+      return flow.cloudDenied === true ? bits & OPENED : bits | (flow.cloudDenied === false ? CLOUD_ACCEPTED : 0);
     };
     addHalf(table, {
       ...common,

@@ -123,7 +123,8 @@ export class ParquetFile {
           const onChunk = ({ columnData }: { columnData: ArrayLike<unknown> }) => column.add(columnData);
           if (decoder !== undefined) column = readFlatColumn(this.#chunk(data!), decoder, count);
           // One by one: where one of several is damaged, the library leaves what it began of the others to nobody.
-          else await parquetRead({ file: this.#file, metadata: this.#metadata, columns: [name], ...range, compressors: COMPRESSORS, onChunk });
+          else
+            await parquetRead({ file: this.#file, metadata: this.#metadata, columns: [name], ...range, compressors: COMPRESSORS, onChunk });
           if (column.length !== count) throw new Error(`column ${name} has ${column.length} rows of ${count}`);
           columns.set(name, column);
         }

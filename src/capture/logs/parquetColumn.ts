@@ -34,7 +34,15 @@ export function flatDecoder(schema: SchemaTree, data: ColumnMetaData, compressor
   const schemaPath = getTreePath(schema, data.path_in_schema);
   if (!isFlatColumn(schemaPath)) return undefined;
   const { element } = schemaPath[1];
-  return { pathInSchema: data.path_in_schema, type: data.type, codec: data.codec, element, schemaPath, compressors, parsers: DEFAULT_PARSERS };
+  return {
+    pathInSchema: data.path_in_schema,
+    type: data.type,
+    codec: data.codec,
+    element,
+    schemaPath,
+    compressors,
+    parsers: DEFAULT_PARSERS,
+  };
 }
 
 /**
@@ -71,7 +79,8 @@ function valuesOf(
   const page = first ?? second;
   if (page === undefined) throw new Error(`a page is of type ${header.type}`);
   // Before anything is made that long: a page of a few bytes can say that it holds any number of values.
-  if (!(page.num_values >= 0 && page.num_values <= most)) throw new Error(`a page of ${page.num_values} values where ${most} rows are left`);
+  if (!(page.num_values >= 0 && page.num_values <= most))
+    throw new Error(`a page of ${page.num_values} values where ${most} rows are left`);
   const { definitionLevels, dataPage } =
     first === undefined
       ? readDataPageV2(body, header, decoder)
