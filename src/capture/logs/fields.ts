@@ -94,6 +94,7 @@ export function countOf(value: unknown, name: string): number | undefined {
 
 /** Returns a protocol by name (any case) or number. Throws BadRecord where there is none. */
 export function protocolOf(value: unknown): number {
+  if (typeof value === "number" && Number.isInteger(value) && value >= 0 && value <= 255) return value;
   const text = typeof value === "number" || typeof value === "bigint" ? String(value) : value;
   const protocol = typeof text === "string" ? (ALIASES.get(text.toLowerCase()) ?? protocolNumber(text)) : undefined;
   if (protocol === undefined) throw new BadRecord(`unknown protocol \`${shown(text)}\``);
