@@ -23,6 +23,11 @@ const outcomeOf = (read: () => string[]) => {
 };
 
 describe("AWS VPC flow logs", () => {
+  test("a field that the user misspelled is no field that the log lacks", () => {
+    const read = (...fields: string[]) => readRecords(awsVpc, [], { fields });
+    expect(() => read("srcaddr", "dstaddr", "protocol", "acton")).toThrow(/no such field.*`acton`/);
+    expect(() => read("srcaddr", "dstaddr", "protocol", "-", "action")).not.toThrow();
+  });
   test.each<[string, string[], string]>([
     ["a SYN alone: its answer may be of another record", [line()], "TCP 10.0.0.1 > 10.0.0.2:80 x1 5p 900B unknown"],
     [

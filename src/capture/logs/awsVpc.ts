@@ -13,6 +13,17 @@ import type { LogSink } from "./logSink.ts";
 const DEFAULT_FIELDS =
   "version account-id interface-id srcaddr dstaddr srcport dstport protocol packets bytes start end action log-status".split(" ");
 
+/** All there are (Amazon VPC user guide, "Flow log records", versions 2 to 10). */
+const KNOWN_FIELDS = new Set([
+  ...DEFAULT_FIELDS,
+  ..."vpc-id subnet-id instance-id tcp-flags type pkt-srcaddr pkt-dstaddr region az-id sublocation-type sublocation-id".split(" "),
+  ..."pkt-src-aws-service pkt-dst-aws-service flow-direction traffic-path reject-reason resource-id encryption-status".split(" "),
+  ..."ecs-cluster-arn ecs-cluster-name ecs-container-instance-arn ecs-container-instance-id ecs-container-id".split(" "),
+  ..."ecs-second-container-id ecs-service-name ecs-task-definition-arn ecs-task-arn ecs-task-id".split(" "),
+  // One that is not to be looked at.
+  "-",
+]);
+
 /** Fields without which a record is of no use. */
 const NEEDED = ["srcaddr", "dstaddr", "protocol"];
 
@@ -76,6 +87,9 @@ export const awsVpc: LineFormat = {
   unit: "line",
   recognizes: ({ lines }: LogHead) => lines.length > 0 && (isHeader(lines[0]) || DEFAULT_LINE.test(lines[0].replace(TAKEN_IN, ""))),
   open: ({ sink, fields }: LogContext) => {
+    const odd = (fields ?? []).filter((name) => !KNOWN_FIELDS.has(name));
+    if (odd.length > 0)
+      throw new BadRecord(`no such field, where - stands for one that is not to be read \`${odd.join(" ").slice(0, 200)}\``);
     let layout = layoutOf(fields ?? DEFAULT_FIELDS);
     let quick = new QuickLines(layout, sink);
     return {

@@ -85,8 +85,8 @@ function valuesOf(
     first === undefined
       ? readDataPageV2(body, header, decoder)
       : readFirst(decompressPage(body, length, decoder.codec, decoder.compressors), first, decoder);
-  const isCoded = dictionary !== undefined && page.encoding.endsWith("_DICTIONARY");
-  const values = isCoded ? decoded(dataPage, dictionary) : numbered(convert(dataPage, decoder));
+  const isCoded = page.encoding.endsWith("_DICTIONARY");
+  const values = isCoded ? decoded(dataPage, dictionary ?? []) : numbered(convert(dataPage, decoder));
   return definitionLevels === undefined || definitionLevels.length === 0 ? values : spread(values, definitionLevels);
 }
 
@@ -116,7 +116,11 @@ function levelsOfAll(page: Uint8Array, values: number): number {
 
 function decoded(codes: DecodedArray, dictionary: ArrayLike<unknown>): ArrayLike<unknown> {
   const values = new Array<unknown>(codes.length);
-  for (let i = 0; i < codes.length; i++) values[i] = dictionary[codes[i]];
+  for (let i = 0; i < codes.length; i++) {
+    values[i] = dictionary[codes[i]];
+    // Taken for a value that is absent, a denial would be none.
+    if (values[i] === undefined) throw new Error("a value that its dictionary does not have");
+  }
   return values;
 }
 
