@@ -93,16 +93,16 @@ export async function loadTraffic(
     hints = read.decoder.hints;
   }
   const strays: InputSummary[] = [];
+  const isGiven = (path: string) => flags.flows.includes(path);
   if (flows.length > 0) {
     const { readFlowLog } = await import("../capture/logs/readFlowLog.ts");
     const options = logOptionsOf(flags);
     for (const path of flows) {
       const handedOn: unknown[] = [];
       const reading = readFlowLog(path, { table, names, parties, hints, everyRequest, handedOn, ...bounds }, options);
-      const input = flags.flows.includes(path) ? await reading : await reading.catch((error: unknown) => unusable(path, error));
+      const input = isGiven(path) ? await reading : await reading.catch((error: unknown) => unusable(path, error));
       if (input.format === UNUSABLE) strays.push(input);
-      else if (!flags.flows.includes(path) && isEmpty(input))
-        strays.push({ ...input, warnings: ["no flow record in it", ...input.warnings] });
+      else if (!isGiven(path) && isEmpty(input)) strays.push({ ...input, warnings: ["no flow record in it", ...input.warnings] });
       else inputs.push(handedOn.length === 0 ? input : addBrokerExport(handedOn, input, cluster, { table, parties, ...bounds }, notes));
     }
   }
@@ -137,7 +137,12 @@ function unusable(path: string, error: unknown): InputSummary {
 }
 
 function isEmpty({ records, faults = 0, skipped }: InputSummary): boolean {
-  return records === 0 && faults === 0 && skipped[SKIP_REASONS[OUTSIDE_WINDOW]] === undefined;
+  return records === 0 && faults === 0 && !hasOutside(skipped);
+}
+
+/** Reports whether records were left out since they are of another time than the user asked for. */
+function hasOutside(skipped: InputSummary["skipped"]): boolean {
+  return skipped[SKIP_REASONS[OUTSIDE_WINDOW]] !== undefined;
 }
 
 /** An input of which nothing can be used is an error, not an empty answer: "nothing would be dropped" would be false. */
@@ -146,7 +151,7 @@ export function refuseUnusable({ name, format, records, packets, skipped, warnin
   if (records === 0 && isLog && faults > 0)
     throw new UsageError(`${name}: not one record of it can be used as ${format} (${warnings[0]}); --flow-format names another format`);
   if (records === 0 && warnings.length > 0) throw new UsageError(`${name}: nothing of it could be read: ${warnings[0]}`);
-  if (records === 0 && isLog && !isEnded && skipped[SKIP_REASONS[OUTSIDE_WINDOW]] === undefined)
+  if (records === 0 && isLog && !isEnded && !hasOutside(skipped))
     throw new UsageError(
       `${name}: no flow record in it (${format}${Object.entries(skipped)
         .map(([reason, count]) => `; ${count} left out: ${reason}`)

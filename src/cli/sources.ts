@@ -75,31 +75,19 @@ export async function openSources(flags: SourceFlags): Promise<Sources> {
   if (flags.offline === true && wantsBroker)
     throw new UsageError("--offline: traffic comes from files then; give --pcap FILE or --flows FILE, and no --broker-url");
   if (!wantsBroker && flags.snapshot.length === 0 && flags.flows.length > 0 && !(await hasCluster(flags)))
-    return {
-      cluster: { ...readCluster([]), warnings: [] },
-      namespace: flags.namespace ?? DEFAULT_NAMESPACE,
-      broker: undefined,
-      live: undefined,
-      unreadPolicies: [],
-      policiesOnlyOf: undefined,
-      hasNoCluster: true,
-    };
+    return fileSources(flags, { ...readCluster([]), warnings: [] }, true);
   if (flags.offline === true && flags.snapshot.length === 0)
     throw new UsageError(`--offline, and no --snapshot: captures do not say who owns which address; make a snapshot with ${SNAPSHOT_HINT}`);
   if (!wantsBroker && flags.snapshot.length > 0) {
     const read = await readSnapshot(flags.snapshot);
     const cluster = checkPods(withWarnings(readCluster(read.objects), read.warnings), flags.snapshot);
-    return {
-      cluster,
-      namespace: flags.namespace ?? DEFAULT_NAMESPACE,
-      broker: undefined,
-      live: undefined,
-      unreadPolicies: [],
-      policiesOnlyOf: undefined,
-      hasNoCluster: false,
-    };
+    return fileSources(flags, cluster, false);
   }
   return await openLiveSources(flags, wantsBroker, brokerUrl);
+}
+
+function fileSources({ namespace = DEFAULT_NAMESPACE }: SourceFlags, cluster: Cluster, hasNoCluster: boolean): Sources {
+  return { cluster, namespace, broker: undefined, live: undefined, unreadPolicies: [], policiesOnlyOf: undefined, hasNoCluster };
 }
 
 async function hasCluster(flags: SourceFlags): Promise<boolean> {

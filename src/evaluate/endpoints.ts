@@ -49,9 +49,9 @@ export class EndpointResolver {
   readonly #lost = new Map<Participant, string>();
   readonly #endpoints = new Map<Participant, Endpoint>();
   readonly #interned = new Map<string, Endpoint>();
-  /** Participants by whom they are and their address; the latest of each address is found first. */
   /** Addresses that stand for what a log tells by name alone. */
   readonly #standIns = new Map<Address, LoggedParty>();
+  /** Participants by whom they are and their address; the latest of each address is found first. */
   readonly #participants = new Map<object, Map<Address, Participant>>();
   readonly #byAddress = new Map<Address, { readonly who: object; readonly participant: Participant }>();
 
@@ -268,7 +268,7 @@ export class EndpointResolver {
 
 /** Returns the pods that a log calls `namespace/name` or, of several that one owner made, `namespace/prefix*`; by name. */
 function podsNamed(pods: readonly Pod[], { pod: called = "", labels = [] }: LoggedParty): readonly Pod[] {
-  const own = labels.filter((label) => label.startsWith("k8s:")).map((label) => splitLabel(label.slice(4)));
+  const own = labelsIn(labels, "k8s:");
   const slash = called.indexOf("/");
   const [namespace, name] = [called.slice(0, slash), called.slice(slash + 1)];
   const prefix = name.endsWith("*") ? name.slice(0, -1) : undefined;
@@ -342,9 +342,7 @@ function podAt(pods: readonly Pod[], address: Address, seconds: number): Pod {
 
 /** Returns the pod that a record describes by labels, where it says enough to select it. */
 function podOfRecord({ pod: name, labels = [], workload: workloadName }: LoggedParty): Pod | undefined {
-  const own: Record<string, string> = Object.fromEntries(
-    labels.filter((label) => label.startsWith("k8s:")).map((label) => splitLabel(label.slice(4))),
-  );
+  const own: Record<string, string> = Object.fromEntries(labelsIn(labels, "k8s:"));
   const namespace = name?.split("/")[0] ?? own["io.kubernetes.pod.namespace"];
   // Without labels nothing that policies select by is known: the address stays what the snapshot says of it.
   if (namespace === undefined || labels.length === 0) return undefined;
@@ -379,10 +377,15 @@ function namespacesOf(parties: LoggedParties, { namespaces }: Cluster): Readonly
   for (const { pod, labels } of parties.all) {
     const name = pod?.split("/")[0];
     if (name === undefined || labels === undefined || namespaces.get(name)?.labelsKnown === true || told.has(name)) continue;
-    const own = labels.filter((label) => label.startsWith(NAMESPACE_LABEL)).map((label) => splitLabel(label.slice(NAMESPACE_LABEL.length)));
+    const own = labelsIn(labels, NAMESPACE_LABEL);
     if (own.length > 0) told.set(name, { name, labels: { [NAMESPACE_NAME]: name, ...Object.fromEntries(own) }, labelsKnown: true });
   }
   return told;
+}
+
+/** Returns the labels that begin with a prefix, without it, as keys and values. */
+function labelsIn(labels: readonly string[], prefix: string): readonly [string, string][] {
+  return labels.filter((label) => label.startsWith(prefix)).map((label) => splitLabel(label.slice(prefix.length)));
 }
 
 function splitLabel(label: string): [string, string] {

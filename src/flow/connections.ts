@@ -1,7 +1,7 @@
 import { isIcmp } from "../net/protocol.ts";
 import { canonicalEnds } from "./canonicalEnds.ts";
 import { reconcile, type Tally } from "./coarse.ts";
-import { findCopies, isMixed, mayHaveCopies } from "./copies.ts";
+import { findCopies, hasNamedHalves, isMixed } from "./copies.ts";
 import { type Directions, findDirections, type Surroundings } from "./direction.ts";
 import {
   CLOUD_DENIED,
@@ -294,7 +294,8 @@ export function connect(
   table.standing = canonicalEnds(table, parties);
   const directions = findDirections(table, surroundings);
   const views = new NatViews(table, directions, surroundings);
-  if (mayHaveCopies(table)) {
+  const mixed = isMixed(table);
+  if (mixed || hasNamedHalves(table)) {
     const copies = findCopies(table, directions);
     for (const [row, copy] of copies.pairs) views.join(row, copy);
     if (copies.leftOut > 0)
@@ -309,7 +310,6 @@ export function connect(
   const adder = new ConnectionAdder(connections, table, directions, views, hints, parties);
   const groups = views.groups();
   const coarse: number[] = [];
-  const mixed = isMixed(table);
   for (let row = 0; row < table.size; row++) {
     if (mixed && isCoarse(table, row)) coarse.push(row);
     else if (views.isAlone(row)) adder.addAlone(row);

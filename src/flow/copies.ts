@@ -22,9 +22,8 @@ export function isMixed(table: FlowTable): boolean {
   return false;
 }
 
-/** Reports whether there may be rows to unite: of two reporters, or halves of which records name the ends differently. */
-export function mayHaveCopies(table: FlowTable): boolean {
-  if (isMixed(table)) return true;
+/** Reports whether one reporter's rows may be to unite: halves of which records name the ends differently. */
+export function hasNamedHalves(table: FlowTable): boolean {
   if (table.standing !== undefined) for (let row = 0; row < table.size; row++) if (isHalf(table, row)) return true;
   return false;
 }

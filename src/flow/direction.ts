@@ -1,4 +1,5 @@
 import type { Address } from "../net/address.ts";
+import { FIRST_CLIENT_PORT, looksLikeReply } from "../net/clientPorts.ts";
 import { hasPorts, isIcmp, UDP } from "../net/protocol.ts";
 import {
   ACCEPTED,
@@ -39,10 +40,6 @@ export interface Surroundings {
 
 /** A capture's first second tells little of who spoke first: what was under way shows then (semantics, "well after"). */
 const WELL_AFTER_SECONDS = 1;
-/** Clients take their ports from above the system ports (RFC 6335 section 6): lower ones are never "many ports of the other". */
-const FIRST_CLIENT_PORT = 1024;
-/** Where the systems that run clusters begin to take clients' ports from (Linux: net.ipv4.ip_local_port_range). */
-const FIRST_EPHEMERAL_PORT = 32768;
 
 /** Which side of each row began, and whether that was seen or inferred. */
 export class Directions {
@@ -315,12 +312,4 @@ class Inference {
     }
     return served;
   }
-}
-
-/** Clients' ports are not the system's (RFC 6335 section 6), and mostly of Linux' range for them, where servers' seldom are. */
-export function looksLikeReply(sourcePort: number, destinationPort: number): boolean {
-  return (
-    (sourcePort < FIRST_CLIENT_PORT && destinationPort >= FIRST_CLIENT_PORT) ||
-    (sourcePort < FIRST_EPHEMERAL_PORT && destinationPort >= FIRST_EPHEMERAL_PORT)
-  );
 }

@@ -1,4 +1,5 @@
 import { hasPorts, isIcmp, TCP, UDP } from "../net/protocol.ts";
+import { ACK, FIN, RST, SYN } from "../net/tcpFlags.ts";
 import type { Instant } from "../net/time.ts";
 import {
   ACCEPTED,
@@ -93,7 +94,7 @@ export function addStated(table: FlowTable, flow: StatedFlow): number {
   const sourcePort = isIcmp(protocol) ? origin : (flow.sourcePort ?? destinationPort);
   const [seconds, nanoseconds] = [start?.seconds ?? 0, start?.nanoseconds ?? 0];
   let row = table.locate(source, destination, sourcePort, destinationPort, kind);
-  const isNew = row < 0 || (start !== undefined && isAnother(table, row, flow, flow.isWhole === true));
+  const isNew = row < 0 || (start !== undefined && isAnother(table, row, flow));
   if (isNew) {
     row = table.add(source, destination, sourcePort, destinationPort, kind, seconds, nanoseconds);
     if (hasNoPort) table.set(row, RECORDS, 0);
@@ -123,7 +124,7 @@ const SAME_EVENT_SECONDS = 0.5;
 const denialsOf = (kind: number) => CLOUD_DENIED | ((kind & ONE_WAY) !== 0 ? PROHIBITED_BY_ERROR : DENIAL_DECIDES);
 
 /** Whole connections of two times are two, and so are those of two owners of an address, and tries with two ends. */
-function isAnother(table: FlowTable, row: number, { start, end, bits }: Logged & { bits: number }, isWhole: boolean): boolean {
+function isAnother(table: FlowTable, row: number, { start, end, bits, isWhole }: Logged & Pick<StatedFlow, "bits" | "isWhole">): boolean {
   const state = table.get(row, STATE);
   if ((state & UNTIMED) !== 0) return false;
   const { seconds, nanoseconds } = start!;
@@ -134,8 +135,8 @@ function isAnother(table: FlowTable, row: number, { start, end, bits }: Logged &
     const isOfEvents = end === undefined && ((bits | state) & DENIAL_DECIDES) !== 0;
     if (Math.max(later, earlier) > (isOfEvents ? SAME_EVENT_SECONDS : SAME_INTERVAL_SECONDS)) return true;
   }
-  if (isWhole && (seconds > table.lastSeconds(row) + 1 || seconds < table.firstSeconds(row) - 1)) return true;
-  return (table.get(row, STATE) & REUSED_ADDRESS) !== 0 && table.changedHands(row, seconds);
+  if (isWhole === true && (seconds > table.lastSeconds(row) + 1 || seconds < table.firstSeconds(row) - 1)) return true;
+  return (state & REUSED_ADDRESS) !== 0 && table.changedHands(row, seconds);
 }
 
 /** Adds one direction of a connection to the flow table and returns its row, which both directions share. */
@@ -146,7 +147,7 @@ export function addHalf(table: FlowTable, flow: HalfFlow): number {
   const destinationPort = isIcmp(protocol) ? origin : flow.destinationPort;
   const [seconds, nanoseconds] = [start?.seconds ?? 0, start?.nanoseconds ?? 0];
   let row = table.locate(source, destination, sourcePort, destinationPort, kind);
-  if (row < 0 || (start !== undefined && isAnother(table, row, flow, false))) {
+  if (row < 0 || (start !== undefined && isAnother(table, row, flow))) {
     row = table.add(source, destination, sourcePort, destinationPort, kind, seconds, nanoseconds);
     if (start === undefined) table.setState(row, UNTIMED | ORDER_UNSURE);
   } else if (start !== undefined) {
@@ -186,8 +187,6 @@ function kindOf({ protocol, icmpType, icmpCode, origin }: Logged): number {
     : protocol | (origin << ORIGIN_SHIFT);
   return own | WORDS_ARE_IDS | LOGGED;
 }
-
-const [FIN, SYN, RST, ACK] = [1, 2, 4, 16];
 
 /** No connection is tried as often from one port (Linux: tcp_syn_retries 6), and refused as often: where more went by, it came about. */
 const MOST_TRIES = 10;

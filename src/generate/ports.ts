@@ -1,4 +1,5 @@
 import type { Pod } from "../cluster/objects.ts";
+import { FIRST_EPHEMERAL_PORT } from "../net/clientPorts.ts";
 import { hasPorts, TCP, UDP } from "../net/protocol.ts";
 import type { PortMatch } from "../policy/model.ts";
 import type { SeenPort } from "./gather.ts";
@@ -13,8 +14,7 @@ export interface RulePorts {
 
 /** So many ports in a row are written as a range. */
 const ADJACENT = 3;
-/** From here on systems choose ports themselves: Linux by default (ip_local_port_range), IANA from 49152 (RFC 6335). */
-const EPHEMERAL = 32768;
+/** From here on IANA lets systems choose ports themselves (RFC 6335). */
 const DYNAMIC = 49152;
 const LAST_PORT = 65535;
 /** More ephemeral ports than this with one peer are chosen anew each time: others will come. */
@@ -47,10 +47,10 @@ export function rulePorts(seen: readonly SeenPort[], pods: readonly Pod[]): Rule
       return name === undefined;
     });
     for (const name of [...names].sort()) matches.push({ protocol, ports: { name } });
-    const ephemeral = numbers.filter((number) => number >= EPHEMERAL);
+    const ephemeral = numbers.filter((number) => number >= FIRST_EPHEMERAL_PORT);
     const isDynamic = ephemeral.length > FEW_EPHEMERAL && runsOf(ephemeral).length > 1;
     if (isDynamic) {
-      numbers = numbers.filter((number) => number < EPHEMERAL);
+      numbers = numbers.filter((number) => number < FIRST_EPHEMERAL_PORT);
       remarks.push(
         `${ephemeral.length} ephemeral ports were seen (${ephemeral[0]} to ${ephemeral[ephemeral.length - 1]}): the next will be others, so that all of their range are open`,
       );
@@ -59,7 +59,7 @@ export function rulePorts(seen: readonly SeenPort[], pods: readonly Pod[]): Rule
       if (last - first + 1 >= ADJACENT) matches.push({ protocol, ports: { first, last } });
       else for (let port = first; port <= last; port++) matches.push({ protocol, ports: { first: port, last: port } });
     }
-    if (isDynamic) matches.push({ protocol, ports: { first: ephemeral[0] >= DYNAMIC ? DYNAMIC : EPHEMERAL, last: LAST_PORT } });
+    if (isDynamic) matches.push({ protocol, ports: { first: ephemeral[0] >= DYNAMIC ? DYNAMIC : FIRST_EPHEMERAL_PORT, last: LAST_PORT } });
   }
   matches.push(...[...others].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, match]) => match));
   return { matches, key: JSON.stringify(matches), remarks };

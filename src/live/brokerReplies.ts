@@ -1,12 +1,11 @@
 import type { ServiceIndex } from "../cluster/services.ts";
 import type { Address } from "../net/address.ts";
+import { FIRST_EPHEMERAL_PORT } from "../net/clientPorts.ts";
 import { TCP } from "../net/protocol.ts";
 import type { BrokerCluster } from "./brokerEnds.ts";
 import type { TrafficRow } from "./brokerRows.ts";
 import { addTo } from "./multimaps.ts";
 
-/** Where systems take the ports of outgoing connections from (Linux: net.ipv4.ip_local_port_range; RFC 6335: 49152). */
-const FIRST_EPHEMERAL_PORT = 32768;
 /** So many different ports of one client are no service's: a client takes another for each connection. */
 const SEVERAL_PORTS = 3;
 

@@ -1,4 +1,5 @@
 import { hasPorts, isIcmp, TCP } from "../../net/protocol.ts";
+import { ACK, SYN } from "../../net/tcpFlags.ts";
 import { type Instant, parseRfc3339 } from "../../net/time.ts";
 import { type Cells, secondsAfter, tableOf } from "./columns.ts";
 import { splitCsv } from "./csv.ts";
@@ -176,8 +177,6 @@ function addHalves(flow: Halves, counts: Counts, state: string, sink: LogSink): 
       : { packets: returnedPackets, bytes: returnedBytes, tcpFlags: sides, isLater: flow.protocol !== TCP };
   sink.half({ ...flow, packets, bytes, tcpFlags, returned });
 }
-
-const [SYN, ACK] = [2, 16];
 
 /** Reports whether all that was seen is one SYN with ACK. Argus then has who sent it for the source (measured): it was asked. */
 function isAnswerAlone(state: string, { packets, returnedPackets }: Counts): boolean {

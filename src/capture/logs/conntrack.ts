@@ -4,6 +4,7 @@ import { SKIP_REASONS, UPKEEP } from "../skipReasons.ts";
 import { countOf, epochOf, integerOf, portOf, shown } from "./fields.ts";
 import { BadRecord, type LineFormat, type LogContext, type LogHead } from "./flowLog.ts";
 import type { LoggedFlow, LogSink } from "./logSink.ts";
+import { RunningTotals } from "./runningTotals.ts";
 
 /*
  * The kernel's connection table as text: `conntrack -L`, the events of `conntrack -E`, /proc/net/nf_conntrack (conntrack(8);
@@ -76,11 +77,12 @@ class TableReader {
   readonly #sink: LogSink;
   /** Connections that events began and none ended yet, by their tuples: as many as the kernel's own table has. */
   readonly #open = new Map<string, Open>();
-  /** Counters by tuples of lines without an event: a table that was shown again counts on. */
-  readonly #counted = new Map<string, readonly number[]>();
+  /** Of lines without an event: a table that was shown again counts on. As many as the kernel's own table has, like the others. */
+  readonly #totals: RunningTotals;
 
   constructor(sink: LogSink) {
     this.#sink = sink;
+    this.#totals = new RunningTotals(sink, Number.POSITIVE_INFINITY);
   }
 
   read(line: string): void {
@@ -135,13 +137,7 @@ class TableReader {
   /** Returns what was sent since the table was last shown. */
   #sinceShown(entry: Entry): readonly number[] | undefined {
     const counts = countsOf(entry);
-    if (counts === undefined) return undefined;
-    const key = keyOf(entry);
-    const before = this.#counted.get(key);
-    this.#counted.set(key, counts);
-    // Less than before: another connection of the same ports.
-    if (before === undefined || counts.some((count, i) => count < before[i])) return counts;
-    return counts.map((count, i) => count - before[i]);
+    return counts && this.#totals.increments(keyOf(entry), counts);
   }
 
   #add({ entry, start, end, answer }: Open, counts: readonly number[] | undefined): void {

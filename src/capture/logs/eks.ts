@@ -1,4 +1,4 @@
-import { looksLikeReply } from "../../flow/direction.ts";
+import { looksLikeReply } from "../../net/clientPorts.ts";
 import { hasPorts, isIcmp } from "../../net/protocol.ts";
 import type { Instant } from "../../net/time.ts";
 import { epochOf, type Fields, portOf, protocolOf, rfc3339Of, shown } from "./fields.ts";

@@ -1,6 +1,6 @@
 import type { L7Hint } from "../../flow/hints.ts";
 import { TCP, UDP } from "../../net/protocol.ts";
-import { type Fields, isAbsent, later, rfc3339Of, shown, textIn } from "./fields.ts";
+import { type Fields, isAbsent, later, objectOf, rfc3339Of, shown, textIn } from "./fields.ts";
 import { BadRecord, type LineFormat, type LogContext, type LogHead, type ObjectFormat } from "./flowLog.ts";
 import type { LogEnd, LoggedFlow, LogSink } from "./logSink.ts";
 
@@ -110,13 +110,8 @@ export const envoyLines: LineFormat = {
 
 function readLine(line: string, log: AccessLog, sink: LogSink): void {
   if (line.startsWith("{")) {
-    let object: unknown;
-    try {
-      object = JSON.parse(line);
-    } catch {
-      throw new BadRecord("not JSON");
-    }
-    if (isRecord(object as Fields)) log.add(recordOfObject(object as Fields));
+    const object = objectOf(line);
+    if (isRecord(object)) log.add(recordOfObject(object));
     else sink.skip("lines of the proxy's other log");
     return;
   }

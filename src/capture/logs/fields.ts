@@ -25,6 +25,18 @@ export function isObject(value: unknown): value is Fields {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
+/** Returns the JSON object that a text is. Throws BadRecord on anything else. */
+export function objectOf(text: string): Fields {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    throw new BadRecord("not JSON");
+  }
+  if (!isObject(value)) throw new BadRecord("not a JSON object");
+  return value;
+}
+
 /** Returns the object of a field, or an empty one where there is none. */
 export function objectIn(fields: Fields, name: string): Fields {
   const value = fields[name];

@@ -1,7 +1,8 @@
-import { looksLikeReply } from "../../flow/direction.ts";
 import type { HttpRequest, L7Hint } from "../../flow/hints.ts";
 import type { LoggedParty } from "../../flow/parties.ts";
+import { looksLikeReply } from "../../net/clientPorts.ts";
 import { ICMP, ICMPV6, SCTP, TCP, UDP } from "../../net/protocol.ts";
+import { ACK, FIN, RST, SYN } from "../../net/tcpFlags.ts";
 import { countOf, type Fields, integerOf, isAbsent, isObject, objectIn, portOf, rfc3339Of, shown, textIn, textsIn } from "./fields.ts";
 import { BadRecord, type LogContext, type LogHead, type ObjectFormat } from "./flowLog.ts";
 import type { LogEnd, LogSink } from "./logSink.ts";
@@ -250,10 +251,10 @@ function mayBeReply(flow: Fields, flags: Fields): boolean {
 }
 
 const FLAGS: readonly (readonly [string, number])[] = [
-  ["FIN", 1],
-  ["SYN", 2],
-  ["RST", 4],
-  ["ACK", 16],
+  ["FIN", FIN],
+  ["SYN", SYN],
+  ["RST", RST],
+  ["ACK", ACK],
 ];
 
 function flagBits(flags: Fields): number {

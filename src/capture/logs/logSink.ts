@@ -95,6 +95,11 @@ export interface LoggedFlow extends LoggedRecord {
   readonly hint?: L7Hint | undefined;
 }
 
+/** Returns the answer of a connection of datagrams, which needs none: that none came says nothing. */
+export function answered(returnedPackets: number | undefined): LoggedFlow["answer"] {
+  return returnedPackets !== undefined && returnedPackets > 0 ? "accepted" : undefined;
+}
+
 /** One direction of a connection: who began is not said. */
 export interface LoggedHalf extends LoggedRecord {
   /** TCP control bits of all packets together, as in the header (RFC 9293 section 3.1); undefined: not told. */

@@ -1,5 +1,6 @@
 import { ACCEPTED, FINISHED, OPENED, RESET, SPOKE } from "../../flow/flowTable.ts";
 import { TCP } from "../../net/protocol.ts";
+import { ACK, FIN, RST, SYN } from "../../net/tcpFlags.ts";
 import { countOf, epochOf, type Fields, integerOf, isAbsent, plainText, portOf, protocolOf, shown, textIn } from "./fields.ts";
 import { BadRecord, type LogContext, type LogHead, type ObjectFormat } from "./flowLog.ts";
 import type { LogEnd, LogSink } from "./logSink.ts";
@@ -88,7 +89,7 @@ function observerOf(record: Fields): string {
   return textIn(record, `${end}K8S_HostIP`) ?? textIn(record, `${end}K8S_HostName`) ?? "";
 }
 
-const [FIN, SYN, RST, ACK, SYN_ACK, FIN_ACK, RST_ACK] = [0x01, 0x02, 0x04, 0x10, 0x100, 0x200, 0x400];
+const [SYN_ACK, FIN_ACK, RST_ACK] = [0x100, 0x200, 0x400];
 const FLAGS = new Map(Object.entries({ FIN, SYN, RST, ACK, SYN_ACK, FIN_ACK, RST_ACK }));
 
 /**

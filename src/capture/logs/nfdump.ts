@@ -1,4 +1,5 @@
 import { hasPorts, isIcmp } from "../../net/protocol.ts";
+import { ACK, RST, SYN } from "../../net/tcpFlags.ts";
 import { type Instant, parseRfc3339 } from "../../net/time.ts";
 import { type Cells, secondsAfter, tableOf } from "./columns.ts";
 import { splitCsv } from "./csv.ts";
@@ -254,7 +255,6 @@ function typeOf(values: Values, protocol: number): { icmpType: number | undefine
   return { icmpType: isTold ? icmpType : undefined, icmpCode: isTold ? integerOf(values.icmpCode, "ICMP code", 255) : undefined };
 }
 
-const [SYN, RST, ACK] = [2, 4, 16];
 /** From the left: CWR to FIN; a dot where a bit is not set. Versions before 1.7 have six. */
 const FLAG_LETTERS = "CEUAPRSF";
 

@@ -4,7 +4,7 @@ import { CaptureError } from "../captureError.ts";
 import { readLines } from "../lines.ts";
 import type { InputSummary } from "../observation.ts";
 import { OUTSIDE_WINDOW, SKIP_REASONS } from "../skipReasons.ts";
-import { type Fields, isObject } from "./fields.ts";
+import { type Fields, objectOf } from "./fields.ts";
 import { BadRecord, type FlowLogFormat, type LogContext, type LogHead, type LogReader } from "./flowLog.ts";
 import { FORMATS } from "./formats.ts";
 import { isWrapper, JsonItems } from "./jsonItems.ts";
@@ -181,8 +181,7 @@ export function headOf(bytes: Buffer, isWhole: boolean): LogHead {
 
 function parseObject(text: string): Fields | undefined {
   try {
-    const value: unknown = JSON.parse(text);
-    return isObject(value) ? value : undefined;
+    return objectOf(text);
   } catch {
     return undefined;
   }
@@ -211,17 +210,6 @@ async function readByLine(
     if (afterBatch !== undefined) await afterBatch(run.sink);
     if (signal?.aborted === true) return;
   }
-}
-
-function objectOf(line: string): Fields {
-  let value: unknown;
-  try {
-    value = JSON.parse(line);
-  } catch {
-    throw new BadRecord("not JSON");
-  }
-  if (!isObject(value)) throw new BadRecord("not a JSON object");
-  return value;
 }
 
 async function readByObject(

@@ -1,9 +1,10 @@
 import { hasPorts, ICMPV6, IGMP, isIcmp, SCTP, TCP } from "../../net/protocol.ts";
+import { ACK, PSH, RST, SYN } from "../../net/tcpFlags.ts";
 import type { Instant } from "../../net/time.ts";
 import { SKIP_REASONS, UPKEEP } from "../skipReasons.ts";
 import { countOf, type Fields, integerOf, objectIn, plainText, portOf, protocolOf, rfc3339Of, shown, textIn, textsIn } from "./fields.ts";
 import { BadRecord, type LogContext, type LogHead, type ObjectFormat } from "./flowLog.ts";
-import type { LoggedFlow, LogSink } from "./logSink.ts";
+import { answered, type LoggedFlow, type LogSink } from "./logSink.ts";
 
 /*
  * Suricata's EVE JSON (Suricata User Guide, "Eve JSON Format"; src/output-json-flow.c): of its events, `flow` is a connection with both
@@ -106,13 +107,6 @@ function readFlow(event: Fields, sink: LogSink): void {
 function timeOf(value: unknown, name: string): Instant | undefined {
   return rfc3339Of(typeof value === "string" ? value.replace(/([+-]\d\d)(\d\d)$/, "$1:$2") : value, name);
 }
-
-/** A datagram needs no answer: that none came says nothing. */
-function answered(returnedPackets: number | undefined): LoggedFlow["answer"] {
-  return returnedPackets !== undefined && returnedPackets > 0 ? "accepted" : undefined;
-}
-
-const [SYN, RST, PSH, ACK] = [2, 4, 8, 16];
 
 /**
  * The flags of all packets to the server and to the client tell who began, and how it ended. Both are 0 where Suricata followed no

@@ -1,11 +1,12 @@
 import { isIPv4 } from "../../net/address.ts";
 import { plural } from "../../net/number.ts";
 import { hasPorts, ICMPV6, IGMP, isIcmp, TCP, UDP } from "../../net/protocol.ts";
+import { ACK, RST, SYN } from "../../net/tcpFlags.ts";
 import type { Instant } from "../../net/time.ts";
 import { SKIP_REASONS, UPKEEP } from "../skipReasons.ts";
 import { countOf, epochOf, type Fields, integerOf, isAbsent, later, plainText, portOf, protocolOf, rfc3339Of, shown } from "./fields.ts";
 import { BadRecord, type LineFormat, type LogContext, type LogHead, type ObjectFormat } from "./flowLog.ts";
-import type { LogEnd, LoggedFlow, LogSink } from "./logSink.ts";
+import { answered, type LogEnd, type LoggedFlow, type LogSink } from "./logSink.ts";
 
 /*
  * Zeek's conn.log (scripts/base/protocols/conn/main.zeek): one record a connection with both its directions, as columns under a header
@@ -198,10 +199,6 @@ function answerOf(
   return history.includes("r") ? "refused" : "none";
 }
 
-function answered(returnedPackets: number | undefined): LoggedFlow["answer"] {
-  return returnedPackets !== undefined && returnedPackets > 0 ? "accepted" : undefined;
-}
-
 /** Adds a connection of which neither end is known to have begun. */
 function addUndirected(connection: LoggedFlow, history: string, sink: LogSink): void {
   const { source, destination, protocol, sourcePort, destinationPort, start, end, packets, bytes, returnedPackets, returnedBytes } =
@@ -225,8 +222,6 @@ function addUndirected(connection: LoggedFlow, history: string, sink: LogSink): 
     },
   });
 }
-
-const [SYN, RST, ACK] = [2, 4, 16];
 
 /** Returns the control bits that tell most of what the sender of the upper-case letters did: a RST after data says less than the data. */
 function flagsOf(history: string): number {
