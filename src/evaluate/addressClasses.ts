@@ -37,6 +37,11 @@ export class AddressClasses {
     });
   }
 
+  /** The first address of each interval, ascending; an interval ends before the next one's. */
+  get starts(): readonly Address[] {
+    return this.#starts;
+  }
+
   classOf(address: Address): number {
     return this.#classOfInterval[this.#intervalOf(address)];
   }

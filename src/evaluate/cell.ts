@@ -15,7 +15,7 @@ import {
   type UnknownReason,
   type Verdict,
 } from "./decision.ts";
-import { ANYTHING, type Identities, isOutside } from "./identities.ts";
+import { ANYTHING, type Identities } from "./identities.ts";
 import type { PortSample } from "./portClasses.ts";
 import type { CniProfile } from "./profile.ts";
 import type { Stage } from "./stages.ts";
@@ -212,7 +212,7 @@ function decideStage(
   if (exempt === true) {
     // Exempt is what the stage would judge: where it may not select the subject at all, later stages are asked.
     if (!isolating.some(({ selected }) => selected === true)) return undefined;
-    return progress.denyPossible ? undecided(rules, question, progress) : EXEMPT;
+    return progress.denyPossible ? undecided(rules, question, progress, "allow") : EXEMPT;
   }
   const ordered = stage.combine === "first-match" ? answers : denyFirst(answers);
   const decided = walk(rules, ordered, question, progress, stage.combine === "deny-first");
@@ -268,7 +268,7 @@ function walk(
       return decideByRequest(rules, rest, question, progress);
     }
     if (progress.passPossible || (action === "deny" ? progress.allowPossible : progress.denyPossible))
-      return undecided(rules, question, progress);
+      return undecided(rules, question, progress, action === "deny" ? "deny" : "allow");
     const others = rest.slice(1).filter((other) => other.truth === true && (!isUnion || other.clause.rule.action === action));
     return byRule(rules, action === "deny" ? "deny" : "allow", [answer, ...others], question, progress);
   }
@@ -356,7 +356,7 @@ function endOfStage(
     progress.denyPossible = true;
     return undefined;
   }
-  if (progress.allowPossible || progress.passPossible) return undecided(rules, question, progress);
+  if (progress.allowPossible || progress.passPossible) return undecided(rules, question, progress, "deny");
   return isolated(rules, stage, selecting, question);
 }
 
@@ -367,16 +367,16 @@ function decideAtLast(rules: Rules, selecting: readonly CompiledPolicy[], questi
   if (progress.later !== false) {
     const isHost = question.direction === "ingress" && profile.ownNodeToPod === "unless-denied";
     if (isHost && identities.isOwnNode(question.peer.identity)) {
-      return progress.denyPossible ? undecided(rules, question, progress) : EXEMPT;
+      return progress.denyPossible ? undecided(rules, question, progress, "allow") : EXEMPT;
     }
     const mayBeHost = isHost && (question.peer.identity === ANYTHING || identities.isUnsureNode(question.peer.identity));
     if (progress.later === true && !progress.allowPossible && !mayBeHost) {
       if (certain.length === 0) return COMMON_DECISIONS[UNSELECTED_DENIED];
       return isolated(rules, undefined, selecting, question);
     }
-    return undecided(rules, question, progress);
+    return undecided(rules, question, progress, progress.later === true ? "deny" : "allow");
   }
-  if (progress.denyPossible) return undecided(rules, question, progress);
+  if (progress.denyPossible) return undecided(rules, question, progress, "allow");
   const isByRule = open.some(({ clause }) => clause.rule.action === "allow");
   const isGoverned = certain.length + possible.length + passed.length + open.length > 0;
   return {
@@ -388,9 +388,10 @@ function decideAtLast(rules: Rules, selecting: readonly CompiledPolicy[], questi
   };
 }
 
-function undecided(rules: Rules, question: Question, { certain, possible, open }: Progress): Decision {
+function undecided(rules: Rules, question: Question, { certain, possible, open }: Progress, otherwise?: "allow" | "deny"): Decision {
   return {
     verdict: "unknown",
+    ...(otherwise === undefined || open.some(({ clause }) => clause.rule.action === "pass") ? {} : { otherwise }),
     reason: whyUnknown(rules, question, open),
     notes: [],
     isolatedBy: [...certain, ...possible],
@@ -411,7 +412,7 @@ function notesOf(rules: Rules, sure: readonly Answer[], { peer, direction }: Que
     notes.push("host-network-pod-selected");
   const isOnlyByAddress = sure.every(({ peers }) => peers.onlyByAddress && peers.matched.length > 0);
   if (isOnlyByAddress && isNode) notes.push("ipblock-covers-node");
-  else if (isOnlyByAddress && !isOutside(peer.identity)) notes.push("ipblock-covers-pod");
+  else if (isOnlyByAddress && !rules.identities.isOutside(peer.identity)) notes.push("ipblock-covers-pod");
   if (
     rules.profile.namedPortIsWholeProtocol &&
     sure.every(({ clause }) => clause.ports !== "any" && clause.ports.every((match) => portNameOf(match) !== undefined))

@@ -55,6 +55,11 @@ export interface Decision {
   readonly isolatedBy: readonly Policy[];
   /** Every rule that matched, the deciding one first (for unknown: that may match). */
   readonly matched: readonly Match[];
+  /**
+   * What an unknown verdict is where none of the rules that may match does; absent where rules may pass on to others, so that what
+   * `matched` says is not all that the verdict hangs on.
+   */
+  readonly otherwise?: "allow" | "deny";
   /** Present while the request is not looked at (reason no-l7-data). */
   readonly l7?: L7Condition;
 }

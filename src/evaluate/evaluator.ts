@@ -52,6 +52,8 @@ export interface World {
   readonly apiServers?: ReadonlySet<Address> | undefined;
   /** DNS names of outside addresses. */
   readonly names?: KnownNames;
+  /** Names by which outside addresses are told apart, whatever DNS answers say: for questions on all addresses that there may be. */
+  readonly outsideNames?: readonly string[];
 }
 
 /** Who takes part in a connection, with the address that it uses. */
@@ -150,6 +152,7 @@ export class Evaluator {
       isApiServer: (node) => this.#isApiServer(node.addresses),
       tellsNodesApart: given.policies.some((policy) => peersOf(policy).some(({ kind }) => kind === "nodes")),
       selectsHostPods: profile.selectsHostPods.egress || profile.selectsHostPods.ingress,
+      outsideNames: world.outsideNames ?? [],
     });
     const compiler = new TermCompiler({
       identities,
@@ -259,6 +262,26 @@ export class Evaluator {
   policiesOf(participant: number, direction: Direction): readonly CompiledPolicy[] {
     const row = (direction === "egress" ? this.#egressRow : this.#ingressRow)[participant];
     return row < 0 ? [] : this.#table.row(row).policies;
+  }
+
+  /** Returns the row of a participant as the subject of a direction, or why it has none. */
+  rowOf(participant: number, direction: Direction): Row | "not-selectable" | "no-policy" {
+    const row = (direction === "egress" ? this.#egressRow : this.#ingressRow)[participant];
+    return row === ROW_NOT_SELECTABLE ? "not-selectable" : row === ROW_NO_POLICY ? "no-policy" : this.#table.row(row);
+  }
+
+  /** The decision on a pod that no policy selects. */
+  get unselected(): Decision {
+    return this.decisions[this.#unselected];
+  }
+
+  /** Reports whether the plugin drops a port class whatever policies say. */
+  isDropped(direction: Direction, portClass: number): boolean {
+    return this.#dropped[direction][portClass] === 1;
+  }
+
+  get namedPorts(): NamedPorts {
+    return this.#namedPorts;
   }
 
   /** Reports whether a policy's subject certainly holds none of the world's pods. */

@@ -51,11 +51,6 @@ export function reservedIdentity(entity: Entity): number | undefined {
   return i < 0 ? undefined : 4 + i;
 }
 
-/** Reports whether an identity is of an address outside the cluster. */
-export function isOutside(identity: number): boolean {
-  return identity >= OUTSIDE && identity <= OUTSIDE_PERHAPS_API_SERVER;
-}
-
 /** The cluster as identities see it. */
 export interface Population {
   readonly pods: readonly Pod[];
@@ -68,11 +63,13 @@ export interface Population {
   readonly tellsNodesApart: boolean;
   /** Whether a selector of pods also selects pods on the host network, by their node's address. */
   readonly selectsHostPods: boolean;
+  /** DNS names that outside addresses are told apart by; without any, rules on names look at what DNS answers gave. */
+  readonly outsideNames: readonly string[];
 }
 
 /**
  * The distinct identities of a cluster: what has no labels first, then nodes (each as the subject's own, as another and as either),
- * then pods. Says which of them each selector selects; selectors are resolved once each.
+ * outside addresses of a name, then pods. Says which of them each selector selects; selectors are resolved once each.
  */
 export class Identities {
   /** Number of the first identity that is a pod's. */
@@ -80,6 +77,8 @@ export class Identities {
   readonly size: number;
   /** The identities that are no pod's, in groups that rules without selectors of nodes answer alike. */
   readonly specials: readonly (readonly number[])[];
+  /** Number of the first identity that is an outside address of a name. */
+  readonly #firstName: number;
   readonly #identities: Identity[] = [];
   readonly #nodes: NodeIdentity[] = [];
   readonly #numberOfPod = new Map<Pod, number>();
@@ -106,9 +105,11 @@ export class Identities {
       const labels = population.tellsNodesApart ? node.labels : {};
       this.#numberOfNode.set(node, this.#addNode({ labels, isApiServer: population.isApiServer(node), hostPods: own }));
     }
-    this.firstPod = FIRST_NODE + this.#nodes.length;
+    this.#firstName = FIRST_NODE + this.#nodes.length;
+    this.firstPod = this.#firstName + population.outsideNames.length;
     const nodes = NODE_RELATIONS.map((relation) => this.#nodes.flatMap((node, i) => (node.relation === relation ? [FIRST_NODE + i] : [])));
-    this.specials = [...Array.from({ length: FIRST_NODE }, (_, number) => [number]), ...nodes];
+    const names = population.outsideNames.map((_, i) => this.#firstName + i);
+    this.specials = [...Array.from({ length: FIRST_NODE }, (_, number) => [number]), ...nodes, names];
     const numbers = new Map<string, number>();
     for (const pod of population.pods) {
       // Pods on the host network are their node: no selector selects them.
@@ -143,7 +144,17 @@ export class Identities {
 
   /** Reports whether an identity is a node's. */
   isNode(number: number): boolean {
-    return number >= FIRST_NODE && number < this.firstPod;
+    return number >= FIRST_NODE && number < this.#firstName;
+  }
+
+  /** Reports whether an identity is of an address outside the cluster. */
+  isOutside(number: number): boolean {
+    return (number >= OUTSIDE && number <= OUTSIDE_PERHAPS_API_SERVER) || (number >= this.#firstName && number < this.firstPod);
+  }
+
+  /** Returns the identity of outside addresses of one of the population's names. */
+  numberOfName(name: string): number {
+    return this.#firstName + this.#population.outsideNames.indexOf(name);
   }
 
   /** Reports whether an identity is the subject's own node, certainly. */
@@ -180,12 +191,49 @@ export class Identities {
     return this.#intern(`entity ${entity}`, () => this.#selectBy((number) => this.#entityTruth(number, entity)));
   }
 
+  /** Whether outside addresses are told apart by the population's names. */
+  get hasOutsideNames(): boolean {
+    return this.#population.outsideNames.length > 0;
+  }
+
+  /** Returns the number of the selection of outside addresses of the names that a test holds for; `key` names the test. */
+  internOutsideNames(key: string, test: (name: string) => boolean): number {
+    return this.#intern(`names ${key}`, () =>
+      this.#selectBy((number) => {
+        if (number === ANYTHING) return "unknown";
+        return number >= this.#firstName && number < this.firstPod && test(this.#population.outsideNames[number - this.#firstName]);
+      }),
+    );
+  }
+
+  /**
+   * Returns a class for each identity: identities of one class are in the same selections, as certainly, of all that were asked for.
+   * What named ports mean is another matter.
+   */
+  classes(): Int32Array {
+    const classes = new Int32Array(this.size);
+    let count = 1;
+    const split = (members: BitSet) => {
+      const fresh = new Map<number, number>();
+      members.forEach((identity) => {
+        let number = fresh.get(classes[identity]);
+        if (number === undefined) fresh.set(classes[identity], (number = count++));
+        classes[identity] = number;
+      });
+    };
+    for (const { must, may } of this.#selections) {
+      split(must);
+      split(may);
+    }
+    return classes;
+  }
+
   /** Returns the number of the identities whose addresses prefixes match: outside ones, and pods and nodes where the plugin says so. */
   internAddressed(pods: boolean, nodes: boolean): number {
     return this.#intern(`addressed ${pods} ${nodes}`, () =>
       this.#selectBy((number) => {
         if (number === ANYTHING) return pods && nodes ? true : "unknown";
-        return isOutside(number) || (this.isNode(number) ? nodes : pods);
+        return this.isOutside(number) || (this.isNode(number) ? nodes : pods);
       }),
     );
   }
@@ -243,11 +291,11 @@ export class Identities {
     if (entity === "all") return true;
     if (entity === "none") return false;
     if (number === ANYTHING) return "unknown";
-    if (isOutside(number)) {
+    if (this.isOutside(number)) {
       if (entity === "world" || entity === "world-ipv4" || entity === "world-ipv6") return true;
       // An API server outside the cluster belongs to it (Cilium: kube-apiserver is part of the entity cluster).
       if (entity !== "kube-apiserver" && entity !== "cluster") return false;
-      return number === OUTSIDE ? false : number === OUTSIDE_API_SERVER ? true : "unknown";
+      return number === OUTSIDE_PERHAPS_API_SERVER ? "unknown" : number === OUTSIDE_API_SERVER;
     }
     if (entity === "cluster") return true;
     if (!this.isNode(number)) return reservedIdentity(entity) === number;

@@ -72,6 +72,16 @@ export class NamedPorts {
     return 0;
   }
 
+  /** Reports whether ports of any name may be at an identity. */
+  hasAnyNames(identity: number): boolean {
+    return this.#hasAnyNames[identity] === 1;
+  }
+
+  /** Calls back for each port class of an identity that names mean there, with the number of the set of these names. */
+  forEachOf(identity: number, each: (portClass: number, set: number) => void): void {
+    for (let at = this.#starts[identity]; at < this.#starts[identity + 1]; at++) each(this.#portClasses[at], this.#setNumbers[at]);
+  }
+
   /** Reports whether a set is of a destination that may have ports of any name. */
   isAny(set: number): boolean {
     return set === ANY_NAMES;

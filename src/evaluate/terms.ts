@@ -2,10 +2,11 @@ import { type Namespace, namespaceIn } from "../cluster/objects.ts";
 import type { Truth } from "../cluster/selector.ts";
 import type { Address } from "../net/address.ts";
 import { type Prefix, parsePrefix, wholeAddress } from "../net/prefix.ts";
-import type { AddressSet, Peer, PeerTerm, SetMatch } from "../policy/model.ts";
+import type { AddressSet, NamePattern, Peer, PeerTerm, SetMatch } from "../policy/model.ts";
+import { compileRegex } from "../policy/regex.ts";
 import type { AddressClasses, Block } from "./addressClasses.ts";
 import { podMatchTruth } from "./expression.ts";
-import { type Identities, isOutside } from "./identities.ts";
+import type { Identities } from "./identities.ts";
 import type { NamesOfAddresses } from "./nameMatch.ts";
 import type { CniProfile } from "./profile.ts";
 import type { ServiceBackends } from "./serviceBackends.ts";
@@ -119,6 +120,7 @@ export class TermCompiler {
       case "entities":
         return { op: "some", terms: peer.entities.map((entity) => this.#compileEntity(entity)) };
       case "names": {
+        if (identities.hasOutsideNames) return this.#outsideNamed(peer.patterns);
         const { matching, named } = names.addressesOf(peer.patterns);
         // Of an address that no answer named nobody can say what its name was.
         this.#nameless ??= {
@@ -171,6 +173,12 @@ export class TermCompiler {
     return { op: "selection", number: this.#context.identities.internAddressed(false, false) };
   }
 
+  #outsideNamed(patterns: readonly NamePattern[]): Term {
+    const tests = patterns.map(({ regex }) => compileRegex(regex));
+    const key = patterns.map(({ regex }) => regex).join(" ");
+    return { op: "selection", number: this.#context.identities.internOutsideNames(key, (name) => tests.some((test) => test(name))) };
+  }
+
   #compileEntity(entity: Parameters<Identities["internEntity"]>[0]): Term {
     const selection: Term = { op: "selection", number: this.#context.identities.internEntity(entity) };
     if (entity !== "world-ipv4" && entity !== "world-ipv6") return selection;
@@ -200,7 +208,7 @@ export class TermCompiler {
 
 /** Reports whether a prefix of a peer holds a party's address though the plugin's prefixes do not match such parties. */
 export function coversInVain(term: Term, identities: Identities, addresses: AddressClasses, party: Party): boolean {
-  if (party.addressClass < 0 || isOutside(party.identity)) return false;
+  if (party.addressClass < 0 || identities.isOutside(party.identity)) return false;
   if (term.op === "block") return addresses.contains(term.number, party.addressClass);
   if (term.op === "all" || term.op === "some") return term.terms.some((inner) => coversInVain(inner, identities, addresses, party));
   return false;

@@ -28,6 +28,7 @@ const identitiesOf = (pods: readonly Pod[], namespaces: ReadonlyMap<string, Name
     serviceAccounts: new Map(),
     isApiServer: () => false,
     selectsHostPods: false,
+    outsideNames: [],
     tellsNodesApart: true,
   });
 

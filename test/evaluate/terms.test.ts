@@ -39,6 +39,7 @@ function holders(
     serviceAccounts: new Map([["shop/default", { tier: "front" }]]),
     isApiServer: () => (apiServer === "unknown" ? "unknown" : apiServer === "yes"),
     selectsHostPods: false,
+    outsideNames: [],
     tellsNodesApart: true,
   });
   const compiler = new TermCompiler({

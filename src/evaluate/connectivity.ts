@@ -1,0 +1,339 @@
+import type { Node } from "../cluster/objects.ts";
+import type { Direction } from "../policy/model.ts";
+import { BitSet } from "./bitSet.ts";
+import type { Evaluator } from "./evaluator.ts";
+import {
+  type AddressEnd,
+  type AddressRange,
+  addressEnds,
+  type EntityEnd,
+  entityEnds,
+  type NodeEnd,
+  nodeEnds,
+  type OutsideName,
+  outsideRoles,
+  type Role,
+} from "./otherEnds.ts";
+import { classifyPods, type Family, type PodClass, type PodVersions } from "./podClasses.ts";
+import { PortSpace } from "./portSpace.ts";
+import { DENY, PortVerdicts } from "./portVerdicts.ts";
+import { Sides } from "./sides.ts";
+import type { Party } from "./terms.ts";
+
+/** What is compared: one policy set in its world, or two. */
+export interface Question {
+  readonly evaluators: readonly Evaluator[];
+  /** Pods that are on no host network, each as every evaluator's world has it. */
+  readonly pods: readonly PodVersions[];
+  /** By evaluator. */
+  readonly nodes: readonly (readonly Node[])[];
+  /** Names that outside addresses are told apart by; the worlds must have their examples as `outsideNames`. */
+  readonly names: readonly OutsideName[];
+  /** Whether all addresses of a range are the cluster's own. */
+  readonly isInside: (range: AddressRange) => boolean;
+}
+
+/** Ends that a link holds for alike. */
+export type EndSet =
+  | { readonly kind: "pods"; readonly classes: BitSet }
+  | { readonly kind: "nodes"; readonly nodes: readonly NodeEnd[] }
+  /** `except`: roles of which another link tells, or that are denied. */
+  | { readonly kind: "outside"; readonly role: Role; readonly addresses: readonly AddressEnd[]; readonly except: readonly Role[] }
+  | { readonly kind: "entity"; readonly entity: EntityEnd };
+
+/**
+ * What becomes of traffic from any of the sources to any of the destinations, by evaluator, as numbers of `Connectivity.verdicts`.
+ * A class with itself: its pods among each other. `family`: it holds between addresses of that family; 0: whatever they are.
+ */
+export interface Link {
+  readonly sources: EndSet;
+  readonly destinations: EndSet;
+  readonly family: Family;
+  readonly verdicts: readonly number[];
+}
+
+/** Which links are asked for. */
+type Wanted = (verdicts: readonly number[], family: Family) => boolean;
+
+/**
+ * The whole connectivity under one policy set, or under two over the common refinement of what they tell apart: exact, not sampled.
+ * Works on rows of the decision table (what each distinct set of policies says of all peers), not on pairs of pods.
+ */
+export class Connectivity {
+  readonly verdicts: PortVerdicts;
+  readonly classes: readonly PodClass[];
+  /** The families that pods have addresses of; [0] where no pod has any. */
+  readonly families: readonly Family[];
+  readonly nodes: readonly NodeEnd[];
+  readonly entities: readonly EntityEnd[];
+  readonly addresses: readonly AddressEnd[];
+  readonly roles: readonly Role[];
+  readonly #sides: readonly Sides[];
+  /** By direction, evaluator and family: what the policies on an end say of each class of peers; ends that say the same share it. */
+  readonly #rows = new Map<string, Int32Array>();
+  readonly #rowKeys = new Map<unknown, number>();
+  readonly #addressNumbers: ReadonlyMap<AddressEnd, number>;
+
+  constructor({ evaluators, pods, nodes, names, isInside }: Question) {
+    this.verdicts = new PortVerdicts(new PortSpace(evaluators));
+    this.#sides = evaluators.map((evaluator, e) => new Sides(evaluator, e, this.verdicts));
+    this.classes = classifyPods(evaluators, pods);
+    const families = new Set(this.classes.flatMap(({ ends }) => ends.flatMap((end) => [...end.keys()])));
+    if (families.size > 1) families.delete(0);
+    this.families = families.size === 0 ? [0] : [...families].sort();
+    this.nodes = nodeEnds(evaluators, nodes);
+    this.entities = entityEnds(evaluators);
+    this.addresses = addressEnds(evaluators, this.families, isInside);
+    this.#addressNumbers = new Map(this.addresses.map((end, i) => [end, i]));
+    this.roles = outsideRoles(evaluators, names);
+  }
+
+  /** Returns all connectivity of the only set that is not wholly denied, merged. */
+  allowed(): Link[] {
+    return this.#links(([verdict]) => verdict !== DENY);
+  }
+
+  /** Returns all connectivity that the two sets do not agree on, merged; nothing: the sets are equivalent, proven. */
+  differences(): Link[] {
+    return this.#links((verdicts, family) => this.#differ(verdicts[0], verdicts[1], family));
+  }
+
+  #differ(before: number, after: number, family: Family): boolean {
+    return before !== after && this.verdicts.within(before, family) !== this.verdicts.within(after, family);
+  }
+
+  #links(wanted: Wanted): Link[] {
+    return [...this.#podLinks(wanted), ...this.#otherLinks("egress", wanted), ...this.#otherLinks("ingress", wanted)];
+  }
+
+  /** Links among pods. */
+  #podLinks(wanted: Wanted): Link[] {
+    const { classes } = this;
+    const found = new Map<string, { destinations: number[]; sources: BitSet; family: Family; verdicts: readonly number[] }>();
+    const byFamily = this.families.map((family) => this.#pairs(family, wanted));
+    classes.forEach((_, d) => {
+      for (const { sources, family, verdicts } of joinFamilies(byFamily.map((of) => of.get(d) ?? []), this.families)) {
+        const key = `${family} ${verdicts.join()} ${sources.words.join()}`;
+        const known = found.get(key);
+        if (known === undefined) found.set(key, { destinations: [d], sources, family, verdicts });
+        else known.destinations.push(d);
+      }
+    });
+    return [...found.values()].map(({ destinations, sources, family, verdicts }) => {
+      const set = new BitSet(classes.length);
+      for (const d of destinations) set.add(d);
+      return { sources: { kind: "pods", classes: sources }, destinations: { kind: "pods", classes: set }, family, verdicts };
+    });
+  }
+
+  /** Returns, for each class of destinations that has any, the sources of each verdict that is asked for. */
+  #pairs(family: Family, wanted: Wanted): Map<number, PairGroup[]> {
+    const { classes, verdicts } = this;
+    const egress = this.#sides.map((_, e) => classes.map((_class, s) => this.#row("egress", e, family, s)));
+    const ingress = this.#sides.map((_, e) => classes.map((_class, d) => this.#row("ingress", e, family, d)));
+    // Of two sets only what they disagree on is asked for: where neither end's policies changed their mind, nothing can be.
+    const [sourcesThatMay, destinationsThatMay] = [differing(egress, classes.length), differing(ingress, classes.length)];
+    const found = new Map<number, PairGroup[]>();
+    const isFine = new Map<number, boolean>();
+    const every = classes.map((_, s) => s);
+    const some = every.filter((s) => sourcesThatMay[s]);
+    const count = this.#sides.length;
+    const pair: number[] = new Array(count).fill(DENY);
+    for (let d = 0; d < classes.length; d++) {
+      const groups = new Map<number, PairGroup>();
+      for (const s of destinationsThatMay[d] ? every : some) {
+        let key = 0;
+        for (let e = 0; e < count; e++) {
+          const [out, into] = [egress[e][s], ingress[e][d]];
+          pair[e] = out === undefined || into === undefined ? DENY : verdicts.combine(out[d], into[s]);
+          key = key * 0x4000000 + pair[e];
+        }
+        let fine = isFine.get(key);
+        if (fine === undefined) isFine.set(key, (fine = wanted(pair, family)));
+        if (!fine) continue;
+        let group = groups.get(key);
+        if (group === undefined) groups.set(key, (group = { sources: new BitSet(classes.length), verdicts: [...pair] }));
+        group.sources.add(s);
+      }
+      if (groups.size > 0) found.set(d, [...groups.values()]);
+    }
+    return found;
+  }
+
+  /** What the policies on a class say of every class; undefined where it does not exist in that world or family. */
+  #row(direction: Direction, e: number, family: Family, number: number): Int32Array | undefined {
+    const end = endOf(this.classes[number], e, family);
+    if (end === undefined) return undefined;
+    const subject = end[direction];
+    // Ports are the destination's: for what comes in, those that have a name here.
+    const names = direction === "ingress" && typeof subject !== "string" && subject.variantCount > 1 ? end.names : -1;
+    const key = `${direction} ${e} ${family} ${this.#keyOf(subject)} ${names}`;
+    let row = this.#rows.get(key);
+    if (row === undefined) {
+      row = Int32Array.from(this.classes, (peerClass) => {
+        const peer = endOf(peerClass, e, family);
+        if (peer === undefined) return DENY;
+        const destination = direction === "egress" ? peer.party.identity : end.party.identity;
+        return this.#sides[e].verdictOf(subject, direction, peer.party, destination);
+      });
+      this.#rows.set(key, row);
+    }
+    return row;
+  }
+
+  #keyOf(subject: unknown): number {
+    let key = this.#rowKeys.get(subject);
+    if (key === undefined) this.#rowKeys.set(subject, (key = this.#rowKeys.size));
+    return key;
+  }
+
+  /** Links between pods and what no policy governs: nodes, reserved roles, outside addresses. */
+  #otherLinks(direction: Direction, wanted: Wanted): Link[] {
+    const links = new Map<string, { peer: EndSet; classes: BitSet; family: Family; verdicts: readonly number[] }>();
+    for (const family of this.families) {
+      const known = new Map<string, readonly PeerVerdict[]>();
+      this.classes.forEach((podClass, number) => {
+        const ends = this.#sides.map((_, e) => endOf(podClass, e, family));
+        if (ends.every((end) => end === undefined)) return;
+        const key = ends.map((end) => (end === undefined ? "" : `${this.#keyOf(end[direction])}.${end.names}`)).join(" ");
+        let peers = known.get(key);
+        if (peers === undefined) known.set(key, (peers = this.#peersOf(ends, direction, family, wanted)));
+        for (const { peer, id, verdicts } of peers) {
+          const linkKey = `${family} ${verdicts.join()} ${id}`;
+          let link = links.get(linkKey);
+          if (link === undefined) links.set(linkKey, (link = { peer, classes: new BitSet(this.classes.length), family, verdicts }));
+          link.classes.add(number);
+        }
+      });
+    }
+    return [...links.values()].map(({ peer, classes, family, verdicts }) => {
+      const pods: EndSet = { kind: "pods", classes };
+      return { sources: direction === "egress" ? pods : peer, destinations: direction === "egress" ? peer : pods, family, verdicts };
+    });
+  }
+
+  #peersOf(ends: Ends, direction: Direction, family: Family, wanted: Wanted): PeerVerdict[] {
+    const verdictsOf = (parties: readonly (Party | undefined)[]) =>
+      ends.map((end, e) => {
+        const party = parties[e];
+        if (end === undefined || party === undefined) return DENY;
+        const destination = direction === "egress" ? party.identity : end.party.identity;
+        return this.#sides[e].verdictOf(end[direction], direction, party, destination);
+      });
+    const found: PeerVerdict[] = [];
+    const nodes = this.nodes.filter((node) => node.family === family || node.family === 0 || family === 0);
+    const byVerdict = groupBy(nodes, ({ parties }) => verdictsOf(parties));
+    for (const { verdicts, members } of byVerdict)
+      if (wanted(verdicts, family))
+        found.push({ peer: { kind: "nodes", nodes: members }, id: `n${members.map((node) => this.nodes.indexOf(node)).join()}`, verdicts });
+    this.entities.forEach((entity, i) => {
+      const verdicts = verdictsOf(entity.parties);
+      if (wanted(verdicts, family)) found.push({ peer: { kind: "entity", entity }, id: `e${i}`, verdicts });
+    });
+    found.push(...this.#outsideOf(verdictsOf, family, wanted));
+    return found;
+  }
+
+  /** Outside addresses; those in a role apart where the role makes a difference. */
+  #outsideOf(verdictsOf: (parties: readonly Party[]) => number[], family: Family, wanted: Wanted): PeerVerdict[] {
+    const [plain, ...roles] = this.roles;
+    const groups = new Map<string, { addresses: AddressEnd[]; role: Role; except: Role[]; id: string; verdicts: readonly number[] }>();
+    const add = (end: AddressEnd, role: Role, except: Role[], verdicts: readonly number[]) => {
+      if (!wanted(verdicts, family)) return;
+      const id = `o${this.roles.indexOf(role)} ${except.map((each) => this.roles.indexOf(each)).join()}`;
+      const key = `${id} ${verdicts.join()}`;
+      const group = groups.get(key);
+      if (group === undefined) groups.set(key, { addresses: [end], role, except, id, verdicts });
+      else group.addresses.push(end);
+    };
+    for (const end of this.addresses) {
+      if (family !== 0 && end.family !== family) continue;
+      const verdictsIn = ({ identities }: Role) =>
+        verdictsOf(end.classes.map((addressClass, e) => ({ identity: identities[e], addressClass })));
+      const verdicts = verdictsIn(plain);
+      const except: Role[] = [];
+      for (const role of roles) {
+        const own = verdictsIn(role);
+        if (own.every((verdict, e) => verdict === verdicts[e])) continue;
+        except.push(role);
+        add(end, role, [], own);
+      }
+      add(end, plain, except, verdicts);
+    }
+    return [...groups.values()].map(({ addresses, role, except, id, verdicts }) => ({
+      peer: { kind: "outside", role, addresses, except },
+      id: `${id} ${addresses.map((end) => this.#addressNumbers.get(end)).join()}`,
+      verdicts,
+    }));
+  }
+}
+
+interface PairGroup {
+  readonly sources: BitSet;
+  readonly verdicts: readonly number[];
+}
+
+interface PeerVerdict {
+  readonly peer: EndSet;
+  /** Equal peers have one. */
+  readonly id: string;
+  readonly verdicts: readonly number[];
+}
+
+type Ends = readonly (ReturnType<typeof endOf> | undefined)[];
+
+/** A pod without a known address takes part in every family. */
+function endOf({ ends }: PodClass, e: number, family: Family) {
+  return ends[e].get(family) ?? ends[e].get(0);
+}
+
+/** Reports by class whether any answer of its row is not the same in both sets; with one set, that it may matter. */
+function differing(rows: readonly (Int32Array | undefined)[][], size: number): boolean[] {
+  if (rows.length === 1) return new Array<boolean>(size).fill(true);
+  const known = new Map<Int32Array, Map<Int32Array, boolean>>();
+  return Array.from({ length: size }, (_, i) => {
+    const [before, after] = [rows[0][i], rows[1][i]];
+    if (before === undefined || after === undefined) return before !== after;
+    const ofBefore = known.get(before) ?? new Map<Int32Array, boolean>();
+    known.set(before, ofBefore);
+    let differs = ofBefore.get(after);
+    if (differs === undefined) ofBefore.set(after, (differs = before.some((verdict, j) => verdict !== after[j])));
+    return differs;
+  });
+}
+
+function groupBy<T>(items: readonly T[], verdictsOf: (item: T) => readonly number[]): { verdicts: readonly number[]; members: T[] }[] {
+  const groups = new Map<string, { verdicts: readonly number[]; members: T[] }>();
+  for (const item of items) {
+    const verdicts = verdictsOf(item);
+    const group = groups.get(verdicts.join());
+    if (group === undefined) groups.set(verdicts.join(), { verdicts, members: [item] });
+    else group.members.push(item);
+  }
+  return [...groups.values()];
+}
+
+/** Joins what holds in every family; the rest stays a link of its family. */
+function joinFamilies(byFamily: readonly (readonly PairGroup[])[], families: readonly Family[]): (PairGroup & { family: Family })[] {
+  if (families.length === 1) return byFamily[0].map((group) => ({ ...group, family: families[0] }));
+  const joined: (PairGroup & { family: Family })[] = [];
+  const [four, six] = byFamily;
+  const rest = new Map(six.map((group) => [group.verdicts.join(), group.sources.copy()]));
+  for (const { sources, verdicts } of four) {
+    const other = rest.get(verdicts.join());
+    const both = other === undefined ? undefined : sources.copy().retainAll(other);
+    const only = both === undefined ? sources : sources.copy().removeAll(both);
+    if (both !== undefined && !isEmpty(both)) joined.push({ sources: both, verdicts, family: 0 });
+    if (!isEmpty(only)) joined.push({ sources: only, verdicts, family: families[0] });
+    if (both !== undefined) other!.removeAll(both);
+  }
+  for (const { verdicts } of six) {
+    const sources = rest.get(verdicts.join())!;
+    if (!isEmpty(sources)) joined.push({ sources, verdicts, family: families[1] });
+  }
+  return joined;
+}
+
+function isEmpty(set: BitSet): boolean {
+  return set.words.every((word) => word === 0);
+}
