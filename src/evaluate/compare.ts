@@ -1,6 +1,7 @@
 import type { Pod, Workload } from "../cluster/objects.ts";
 import type { PolicySet } from "../policy/model.ts";
 import { Connectivity } from "./connectivity.ts";
+import { contentKey } from "./contentKey.ts";
 import { Evaluator, type World } from "./evaluator.ts";
 import { type AddressRange, outsideNames } from "./otherEnds.ts";
 import type { PodVersions } from "./podClasses.ts";
@@ -27,7 +28,23 @@ export function compileConnectivity(judged: readonly Judged[]): Connectivity {
     nodes: judged.map(({ world }) => world.nodes),
     names,
     isInside: (range) => judged.every(({ isInside }) => isInside(range)),
+    isOneWorld: judged.every((one) => isOneWorld(one, judged[0])),
   });
+}
+
+/** Reports whether two differ in policies alone: what these refer to is part of the world. */
+function isOneWorld(one: Judged, other: Judged): boolean {
+  const { tiers, sets } = one.set;
+  return (
+    one.world === other.world &&
+    one.profile === other.profile &&
+    contentKeyOf(tiers, sets) === contentKeyOf(other.set.tiers, other.set.sets)
+  );
+}
+
+/** Rules name sets: their names count. */
+function contentKeyOf(tiers: PolicySet["tiers"], sets: PolicySet["sets"]): string {
+  return contentKey([tiers, sets.map((set) => [set, set.ref.kind, set.ref.namespace, set.ref.name])]);
 }
 
 /** Returns a workload as text that is the same in every world. */
@@ -56,7 +73,13 @@ function versionsOf(worlds: readonly (readonly Pod[])[]): PodVersions[] {
     versions.push([pod, same]);
     kept.add(same);
   }
-  return [...versions, ...replaced(gone, second.filter((pod) => !kept.has(pod)))];
+  return [
+    ...versions,
+    ...replaced(
+      gone,
+      second.filter((pod) => !kept.has(pod)),
+    ),
+  ];
 }
 
 function replaced(gone: readonly Pod[], come: readonly Pod[]): PodVersions[] {

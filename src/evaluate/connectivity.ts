@@ -1,6 +1,8 @@
 import type { Node } from "../cluster/objects.ts";
-import type { Direction } from "../policy/model.ts";
+import type { Direction, Policy } from "../policy/model.ts";
 import { BitSet } from "./bitSet.ts";
+import type { CompiledPolicy } from "./clauses.ts";
+import { contentKey } from "./contentKey.ts";
 import type { Evaluator } from "./evaluator.ts";
 import {
   type AddressEnd,
@@ -17,7 +19,7 @@ import {
 import { classifyPods, type Family, type PodClass, type PodVersions } from "./podClasses.ts";
 import { PortSpace } from "./portSpace.ts";
 import { DENY, PortVerdicts } from "./portVerdicts.ts";
-import { Sides } from "./sides.ts";
+import { Sides, type Subject } from "./sides.ts";
 import type { Party } from "./terms.ts";
 
 /** What is compared: one policy set in its world, or two. */
@@ -31,6 +33,8 @@ export interface Question {
   readonly names: readonly OutsideName[];
   /** Whether all addresses of a range are the cluster's own. */
   readonly isInside: (range: AddressRange) => boolean;
+  /** Whether the evaluators differ in nothing but their policies: ends whose policies say the same are then asked about once. */
+  readonly isOneWorld: boolean;
 }
 
 /** Ends that a link holds for alike. */
@@ -69,12 +73,16 @@ export class Connectivity {
   readonly addresses: readonly AddressEnd[];
   readonly roles: readonly Role[];
   readonly #sides: readonly Sides[];
-  /** By direction, evaluator and family: what the policies on an end say of each class of peers; ends that say the same share it. */
-  readonly #rows = new Map<string, Int32Array>();
-  readonly #rowKeys = new Map<unknown, number>();
+  /** What the policies on an end say of each class of peers; ends that say the same share it. */
+  readonly #rows = new Map<string, RowOfClasses>();
+  readonly #isOneWorld: boolean;
+  readonly #subjectKeys = new Map<Subject, number>();
+  readonly #contents = new Map<string, number>();
+  readonly #policyKeys = new Map<Policy, string>();
   readonly #addressNumbers: ReadonlyMap<AddressEnd, number>;
 
-  constructor({ evaluators, pods, nodes, names, isInside }: Question) {
+  constructor({ evaluators, pods, nodes, names, isInside, isOneWorld }: Question) {
+    this.#isOneWorld = isOneWorld;
     this.verdicts = new PortVerdicts(new PortSpace(evaluators));
     this.#sides = evaluators.map((evaluator, e) => new Sides(evaluator, e, this.verdicts));
     this.classes = classifyPods(evaluators, pods);
@@ -112,7 +120,10 @@ export class Connectivity {
     const found = new Map<string, { destinations: number[]; sources: BitSet; family: Family; verdicts: readonly number[] }>();
     const byFamily = this.families.map((family) => this.#pairs(family, wanted));
     classes.forEach((_, d) => {
-      for (const { sources, family, verdicts } of joinFamilies(byFamily.map((of) => of.get(d) ?? []), this.families)) {
+      for (const { sources, family, verdicts } of joinFamilies(
+        byFamily.map((of) => of.get(d) ?? []),
+        this.families,
+      )) {
         const key = `${family} ${verdicts.join()} ${sources.words.join()}`;
         const known = found.get(key);
         if (known === undefined) found.set(key, { destinations: [d], sources, family, verdicts });
@@ -145,7 +156,7 @@ export class Connectivity {
         let key = 0;
         for (let e = 0; e < count; e++) {
           const [out, into] = [egress[e][s], ingress[e][d]];
-          pair[e] = out === undefined || into === undefined ? DENY : verdicts.combine(out[d], into[s]);
+          pair[e] = out === undefined || into === undefined ? DENY : verdicts.combine(out.at(d), into.at(s));
           key = key * 0x4000000 + pair[e];
         }
         let fine = isFine.get(key);
@@ -161,17 +172,17 @@ export class Connectivity {
   }
 
   /** What the policies on a class say of every class; undefined where it does not exist in that world or family. */
-  #row(direction: Direction, e: number, family: Family, number: number): Int32Array | undefined {
+  #row(direction: Direction, e: number, family: Family, number: number): RowOfClasses | undefined {
     const end = endOf(this.classes[number], e, family);
     if (end === undefined) return undefined;
     const subject = end[direction];
     // Ports are the destination's: for what comes in, those that have a name here.
-    const names = direction === "ingress" && typeof subject !== "string" && subject.variantCount > 1 ? end.names : -1;
-    const key = `${direction} ${e} ${family} ${this.#keyOf(subject)} ${names}`;
+    const names = direction === "ingress" && typeof subject !== "string" && subject.variantCount > 1 ? `${e}.${end.names}` : "";
+    const key = `${direction} ${family} ${this.#keyOf(e, subject)} ${names}`;
     let row = this.#rows.get(key);
     if (row === undefined) {
-      row = Int32Array.from(this.classes, (peerClass) => {
-        const peer = endOf(peerClass, e, family);
+      row = new RowOfClasses(this.classes.length, (other) => {
+        const peer = endOf(this.classes[other], e, family);
         if (peer === undefined) return DENY;
         const destination = direction === "egress" ? peer.party.identity : end.party.identity;
         return this.#sides[e].verdictOf(subject, direction, peer.party, destination);
@@ -181,9 +192,27 @@ export class Connectivity {
     return row;
   }
 
-  #keyOf(subject: unknown): number {
-    let key = this.#rowKeys.get(subject);
-    if (key === undefined) this.#rowKeys.set(subject, (key = this.#rowKeys.size));
+  /** Returns a number that subjects share whose policies say the same of every peer. */
+  #keyOf(e: number, subject: Subject): string | number {
+    if (typeof subject === "string") return this.#isOneWorld ? subject : `${e} ${subject}`;
+    let key = this.#subjectKeys.get(subject);
+    if (key === undefined) {
+      const content = this.#isOneWorld
+        ? subject.policies.map((compiled, i) => `${subject.certainty[i]}${this.#contentOf(e, compiled)}`).join("\n")
+        : `${this.#subjectKeys.size}`;
+      key = this.#contents.get(content) ?? this.#contents.size;
+      this.#contents.set(content, key);
+      this.#subjectKeys.set(subject, key);
+    }
+    return key;
+  }
+
+  #contentOf(e: number, { policy, stage }: CompiledPolicy): string {
+    let key = this.#policyKeys.get(policy);
+    if (key === undefined) {
+      const { name, combine, end } = this.#sides[e].evaluator.rules.stages[stage] ?? { name: "", combine: "", end: "" };
+      this.#policyKeys.set(policy, (key = contentKey([name, combine, end, policy])));
+    }
     return key;
   }
 
@@ -195,7 +224,10 @@ export class Connectivity {
       this.classes.forEach((podClass, number) => {
         const ends = this.#sides.map((_, e) => endOf(podClass, e, family));
         if (ends.every((end) => end === undefined)) return;
-        const key = ends.map((end) => (end === undefined ? "" : `${this.#keyOf(end[direction])}.${end.names}`)).join(" ");
+        const keys = ends.map((end, e) => (end === undefined ? "" : `${this.#keyOf(e, end[direction])}`));
+        // Policies that say the same in one world agree on everybody.
+        if (this.#isOneWorld && keys.length === 2 && keys[0] === keys[1]) return;
+        const key = ends.map((end, e) => `${keys[e]}.${end?.names}`).join(" ");
         let peers = known.get(key);
         if (peers === undefined) known.set(key, (peers = this.#peersOf(ends, direction, family, wanted)));
         for (const { peer, id, verdicts } of peers) {
@@ -287,17 +319,37 @@ function endOf({ ends }: PodClass, e: number, family: Family) {
   return ends[e].get(family) ?? ends[e].get(0);
 }
 
+/** Answers by class, worked out when they are asked for. */
+class RowOfClasses {
+  readonly #answers: Int32Array;
+  readonly #decide: (other: number) => number;
+
+  constructor(size: number, decide: (other: number) => number) {
+    this.#answers = new Int32Array(size).fill(-1);
+    this.#decide = decide;
+  }
+
+  at(other: number): number {
+    const answer = this.#answers[other];
+    return answer < 0 ? (this.#answers[other] = this.#decide(other)) : answer;
+  }
+
+  equals(row: RowOfClasses): boolean {
+    return this === row || this.#answers.every((_, other) => this.at(other) === row.at(other));
+  }
+}
+
 /** Reports by class whether any answer of its row is not the same in both sets; with one set, that it may matter. */
-function differing(rows: readonly (Int32Array | undefined)[][], size: number): boolean[] {
+function differing(rows: readonly (RowOfClasses | undefined)[][], size: number): boolean[] {
   if (rows.length === 1) return new Array<boolean>(size).fill(true);
-  const known = new Map<Int32Array, Map<Int32Array, boolean>>();
+  const known = new Map<RowOfClasses, Map<RowOfClasses, boolean>>();
   return Array.from({ length: size }, (_, i) => {
     const [before, after] = [rows[0][i], rows[1][i]];
     if (before === undefined || after === undefined) return before !== after;
-    const ofBefore = known.get(before) ?? new Map<Int32Array, boolean>();
+    const ofBefore = known.get(before) ?? new Map<RowOfClasses, boolean>();
     known.set(before, ofBefore);
     let differs = ofBefore.get(after);
-    if (differs === undefined) ofBefore.set(after, (differs = before.some((verdict, j) => verdict !== after[j])));
+    if (differs === undefined) ofBefore.set(after, (differs = !before.equals(after)));
     return differs;
   });
 }

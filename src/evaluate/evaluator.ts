@@ -427,7 +427,10 @@ export class Evaluator {
     const key = `${direction} ${selecting.map((policy, i) => policy + certainty[i]).join()}`;
     let row = this.#rowByKey.get(key);
     if (row === undefined)
-      this.#rowByKey.set(key, (row = this.#table.addRow(new Row(this.#rules, this.ports, this.#namedPorts, policies, subject, direction))));
+      this.#rowByKey.set(
+        key,
+        (row = this.#table.addRow(new Row(this.#rules, this.ports, this.#namedPorts, policies, subject, direction, certainty))),
+      );
     return row;
   }
 

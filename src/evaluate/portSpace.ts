@@ -77,7 +77,7 @@ export class PortSpace {
   /** Reports whether ends of an address family can use a span: ICMP is IPv4's and ICMPv6 is IPv6's. Family 0: either may be. */
   isOf(span: number, family: 0 | 4 | 6): boolean {
     const { protocol } = this.spans[span];
-    return family === 0 || (protocol !== (family === 4 ? ICMPV6 : ICMP));
+    return family === 0 || protocol !== (family === 4 ? ICMPV6 : ICMP);
   }
 }
 

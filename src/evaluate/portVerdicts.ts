@@ -1,4 +1,5 @@
 import { type L7Match, rulesOf } from "../policy/model.ts";
+import { contentKey } from "./contentKey.ts";
 import type { Decision, Verdict } from "./decision.ts";
 import { decideByRequests } from "./l7.ts";
 import type { PortSpace } from "./portSpace.ts";
@@ -172,7 +173,10 @@ export class PortVerdicts {
     const { requests: first, reason } = this.#meanings[x];
     const { requests: second } = this.#meanings[y];
     // Two lists of requests must both be met: which requests those are is not worked out.
-    return this.#outcome(`both ${x} ${y}`, { verdict: "unknown", ...(reason && (first || second) ? { reason } : { reason: reason ?? "" }) });
+    return this.#outcome(`both ${x} ${y}`, {
+      verdict: "unknown",
+      ...(reason && (first || second) ? { reason } : { reason: reason ?? "" }),
+    });
   }
 
   #outcome(key: string, meaning: Meaning): number {
@@ -204,9 +208,4 @@ function unknownKey({ reason, matched, isolatedBy, notes, otherwise }: Decision,
   // Where the rest is not known, no two policy sets are known to say the same.
   const rest = otherwise ?? (reason === "no-l7-data" ? "" : evaluator);
   return JSON.stringify([reason, notes, rules.map(({ texts }) => [...texts].sort()), [...new Set(subjects)].sort(), rest]);
-}
-
-/** Returns a text that parts of policies share when they say the same, wherever they are written. */
-function contentKey(part: unknown): string {
-  return JSON.stringify(part, (key, value) => (key === "ref" ? undefined : typeof value === "bigint" ? `${value}n` : value));
 }

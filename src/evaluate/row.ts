@@ -14,6 +14,8 @@ export class Row {
   readonly policies: readonly CompiledPolicy[];
   readonly subject: Party;
   readonly direction: Direction;
+  /** For each policy how certainly it selects the subjects, and what its rules say of their own end. */
+  readonly certainty: readonly string[];
 
   /** From identity to the row's group of identities; from address class + 1 (0: no address) to the row's group of addresses. */
   readonly #identityGroups: Uint16Array;
@@ -38,7 +40,9 @@ export class Row {
     policies: readonly CompiledPolicy[],
     subject: Party,
     direction: Direction,
+    certainty: readonly string[],
   ) {
+    this.certainty = certainty;
     this.policies = policies;
     this.subject = subject;
     this.direction = direction;

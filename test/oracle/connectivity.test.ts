@@ -32,7 +32,9 @@ const runs = (count: number) => ({ numRuns: Math.ceil(count * factor), seed, end
 const REQUESTS: readonly Request[] = [
   {},
   ...HTTP_PATHS.flatMap((path) =>
-    ["GET", "POST"].map((method, index): Request => ({ http: { method, path, host: "h", headers: index === 0 ? { "x-token": "1" } : {} } })),
+    ["GET", "POST"].map(
+      (method, index): Request => ({ http: { method, path, host: "h", headers: index === 0 ? { "x-token": "1" } : {} } }),
+    ),
   ),
 ];
 
@@ -127,7 +129,9 @@ function indexOf(connectivity: Connectivity, links: ReturnType<Connectivity["dif
         return keys;
       }
       case "nodes":
-        return set.nodes.filter((node) => node.family === family).flatMap(({ names, relation }) => names.map((name) => `n${name} ${relation}`));
+        return set.nodes
+          .filter((node) => node.family === family)
+          .flatMap(({ names, relation }) => names.map((name) => `n${name} ${relation}`));
       case "entity":
         return [`e${set.entity.entity}`];
       case "outside":
@@ -153,7 +157,12 @@ function indexOf(connectivity: Connectivity, links: ReturnType<Connectivity["dif
 }
 
 /** Decides for both evaluators, by every request; "unknown" where the request does not tell. */
-function answers({ evaluators }: Exhaustive, source: Participant, destination: Participant, { protocol, port, sourcePort }: Sample): string[] {
+function answers(
+  { evaluators }: Exhaustive,
+  source: Participant,
+  destination: Participant,
+  { protocol, port, sourcePort }: Sample,
+): string[] {
   return evaluators.map((evaluator) => {
     const portClass = evaluator.ports.withSource(evaluator.ports.classOf(protocol, port), protocol, sourcePort);
     const [from, to] = [evaluator.classify(source), evaluator.classify(destination)];
@@ -302,8 +311,7 @@ describe.each(["generic", "cilium", "calico"] as const)("connectivity under %s",
                 const [real] = answers(what, source.participant, to, sample);
                 const verdict = listed === undefined ? "deny" : verdicts.meaningOf(verdicts.outcomeAt(listed[0], number)).verdict;
                 const fits = verdict === "unknown" ? true : real.split(",").every((each) => each === verdict);
-                if (!fits)
-                  throw new Error(`${from} > ${into} ${JSON.stringify(sample)}: ${real}, listed ${verdict}, in ${context()}`);
+                if (!fits) throw new Error(`${from} > ${into} ${JSON.stringify(sample)}: ${real}, listed ${verdict}, in ${context()}`);
               }
             });
           }
