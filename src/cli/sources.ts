@@ -3,7 +3,7 @@ import { textAt } from "../cluster/cni.ts";
 import { type ManifestObject, readManifestFiles } from "../cluster/manifest.ts";
 import { type Cluster, readCluster } from "../cluster/snapshot.ts";
 import type { Evaluator } from "../evaluate/evaluator.ts";
-import type { IsUnread } from "../evaluate/simulation.ts";
+import type { IsUnread } from "../evaluate/judge.ts";
 import type { Live } from "../live/live.ts";
 import { parseDuration } from "../net/time.ts";
 import { printable } from "../report/text.ts";
