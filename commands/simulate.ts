@@ -62,7 +62,8 @@ export default class Simulate extends Command {
   async run(): Promise<void> {
     const { flags } = await this.parse(Simulate);
     // The parsing of --help must not wait for the engine.
-    const { deliverSimulation } = await import("../src/cli/deliver.ts");
+    const { deliverSimulation } = await import("../src/cli/deliverSimulation.ts");
+    const { isTable } = await import("../src/cli/deliver.ts");
     const { snapshot = [], filename = [], report = [] } = flags;
     const given = {
       ...flags,
@@ -77,8 +78,7 @@ export default class Simulate extends Command {
           // A report that scripts read has standard output to itself.
           // Whoever closes the output has seen this much.
           if (!flags["exit-zero"]) process.exitCode = 1;
-          const isTable = flags.output === "table" || flags.output === "wide";
-          (isTable ? process.stdout : process.stderr).write(`${line}\n`);
+          (isTable(flags.output) ? process.stdout : process.stderr).write(`${line}\n`);
         })
       : await (await import("../src/cli/simulate.ts")).simulate(given);
     process.exitCode = await deliverSimulation(result, {

@@ -25,6 +25,7 @@ const BELOW = {
 /** Packages and the folders that may import them. */
 const PACKAGES = {
   "@oclif/core": ["src/cli", "commands"],
+  diff: ["src/report"],
   hyparquet: ["src/capture"],
   "ipaddr.js": ["src/net"],
   "js-yaml": ["src/cluster", "src/policy", "src/report", "src/cli"],

@@ -15,6 +15,7 @@ import { UnsayableError } from "../policy/printedObject.ts";
 import { printPolicy } from "../policy/printPolicies.ts";
 import { readPolicies } from "../policy/readPolicies.ts";
 import { listed, printable, safeJson } from "../report/text.ts";
+import { tellWarnings } from "./damage.ts";
 import { UsageError } from "./errors.ts";
 import { problemText, refuseErrors, refuseTwoStdins } from "./inputs.ts";
 import { writePieces } from "./output.ts";
@@ -389,7 +390,7 @@ export async function deliverPromotion(
   { promoted, warnings }: PromotionResult,
   { output, outputDirectory }: DeliverPromotionFlags,
 ): Promise<void> {
-  for (const warning of warnings) process.stderr.write(`warning: ${printable(warning)}\n`);
+  tellWarnings(warnings);
   const directory = outputDirectory === "" ? undefined : outputDirectory;
   if (directory !== undefined)
     writeAllFiles(directory, promoted, {

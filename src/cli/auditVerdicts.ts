@@ -11,9 +11,10 @@ import {
   verdictsYaml,
 } from "../report/auditVerdicts.ts";
 import { printable } from "../report/text.ts";
+import { tellWarnings } from "./damage.ts";
+import { deliver, isTable } from "./deliver.ts";
 import { UsageError } from "./errors.ts";
 import { readMoment } from "./moment.ts";
-import { writePieces } from "./output.ts";
 import { type LiveFlags, openBrokerOnly } from "./sources.ts";
 
 export interface VerdictsFlags extends LiveFlags {
@@ -106,28 +107,27 @@ const NONE_HINT = "an audit policy is judged once connections of the pods that i
 
 /** Prints verdicts; that there are none is said on standard error, as kubectl does. */
 export async function deliverVerdicts(result: VerdictsResult, output: string): Promise<void> {
-  const isTable = output === "table" || output === "wide";
-  const { namespace } = result;
-  for (const warning of result.warnings) process.stderr.write(`warning: ${printable(warning)}\n`);
-  if (!isTable && result.mayBeCut) process.stderr.write(`warning: ${cutText(result.limit)}\n`);
-  if (isTable && result.verdicts.length === 0) {
-    const hint = namespace === undefined ? NONE_HINT : `-A looks in all namespaces and at policies of the whole cluster; ${NONE_HINT}`;
-    process.stderr.write(
-      `No verdicts found${namespace === undefined ? "" : ` of policies in namespace ${printable(namespace)}`}: ${hint}.\n`,
-    );
-  }
-  await writePieces(process.stdout, [printed(result, output)]);
+  const { namespace, verdicts } = result;
+  const isEmptyTable = isTable(output) && verdicts.length === 0;
+  // The table shows verdicts alone.
+  tellWarnings(result.warnings);
+  await deliver(
+    {
+      outputs: {
+        table: () => [verdictsTable(result, false)],
+        wide: () => [verdictsTable(result, true)],
+        json: () => [verdictsJson(result)],
+        yaml: () => [verdictsYaml(result)],
+        name: () => [verdictsNames(result)],
+      },
+      warnings: result.mayBeCut ? [cutText(result.limit)] : [],
+      ...(isEmptyTable ? { aside: noneText(namespace) } : {}),
+    },
+    { output },
+  );
 }
 
-function printed(result: VerdictsResult, output: string): string {
-  switch (output) {
-    case "json":
-      return verdictsJson(result);
-    case "yaml":
-      return verdictsYaml(result);
-    case "name":
-      return verdictsNames(result);
-    default:
-      return verdictsTable(result, output === "wide");
-  }
+function noneText(namespace: string | undefined): string {
+  const hint = namespace === undefined ? NONE_HINT : `-A looks in all namespaces and at policies of the whole cluster; ${NONE_HINT}`;
+  return `No verdicts found${namespace === undefined ? "" : ` of policies in namespace ${printable(namespace)}`}: ${hint}.\n`;
 }

@@ -7,5 +7,10 @@ export function tellDamage(inputs: readonly InputSummary[], strict: boolean): vo
   const damage = inputs.flatMap(({ name, warnings }) => warnings.map((warning) => `${name}: ${warning}`));
   if (strict && damage.length > 0)
     throw new UsageError(`--strict: ${damage.length === 1 ? "an input was" : "inputs were"} read only in part: ${damage[0]}`);
-  for (const warning of damage) process.stderr.write(`warning: ${printable(warning)}\n`);
+  tellWarnings(damage);
+}
+
+/** Says on standard error what does not end a run, a line each. */
+export function tellWarnings(warnings: readonly string[]): void {
+  for (const warning of warnings) process.stderr.write(`warning: ${printable(warning)}\n`);
 }

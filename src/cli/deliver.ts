@@ -1,74 +1,97 @@
-import { grouped } from "../net/number.ts";
-import { simulationJson, simulationYaml } from "../report/simulationJson.ts";
-import { simulationMarkdown } from "../report/simulationMarkdown.ts";
-import type { SimulationResult } from "../report/simulationResult.ts";
-import { simulationNames, simulationTable } from "../report/simulationTable.ts";
-import { printable } from "../report/text.ts";
-import { tellDamage } from "./damage.ts";
+import { resolve } from "node:path";
+import type { InputSummary } from "../capture/observation.ts";
+import { tellDamage, tellWarnings } from "./damage.ts";
 import { FOUND, UsageError } from "./errors.ts";
-import { terminalStyle, writeFilePieces, writePieces } from "./output.ts";
+import { type Pieces, writeFilePieces, writePieces } from "./output.ts";
 
-export interface DeliverFlags {
-  readonly output: string;
-  readonly report: readonly string[];
-  readonly exitZero: boolean;
-  readonly strict: boolean;
-  readonly failOn: "drop" | "unknown";
+/** Makes one form of a result when it is asked for: what is not asked for is neither made nor, where this imports it, loaded. */
+export type Renderer = () => Pieces | Promise<Pieces>;
+
+/** What a command has found out, in every form in which it can be had. */
+export interface Deliverable {
+  /** What is printed, by the value of `-o`. */
+  readonly outputs: Readonly<Record<string, Renderer>>;
+  /** What `--report` writes, by format, in the order in which messages name them. */
+  readonly reports?: Readonly<Record<string, Renderer>>;
+  /** What was read: damage of it is told, and with `--strict` refused. */
+  readonly inputs?: readonly InputSummary[];
+  /** One line each. Tables show them among their own lines; with any other output they are told on standard error. */
+  readonly warnings: readonly string[];
+  /** Whole lines, safe to print, that go to standard error before the output, whatever that is. */
+  readonly aside?: string;
+  /** Something was found that a script may want to fail for: exit code 1. */
+  readonly isFound?: boolean;
 }
 
-const REPORTS: Readonly<Record<string, (result: SimulationResult) => Iterable<string | Uint8Array>>> = {
-  json: simulationJson,
-  markdown: (result) => [simulationMarkdown(result)],
-};
+/** The flags of a delivery. Commands that lack one leave it out. */
+export interface DeliverFlags {
+  readonly output: string;
+  readonly report?: readonly string[];
+  readonly strict?: boolean;
+  readonly exitZero?: boolean;
+}
 
-/** Formats that the command contract names and that this version does not write yet. */
-const LATER = ["sarif", "junit", "html"];
+/** A further report that `--report` asks for. */
+export interface ReportRequest {
+  readonly format: string;
+  readonly file: string;
+}
 
-/** Prints a simulation's report and writes the further ones; returns the exit code. */
-export async function deliverSimulation(result: SimulationResult, flags: DeliverFlags): Promise<number> {
-  const reports = flags.report.map(parseReport);
-  tellDamage(result.inputs, flags.strict);
-  // A table shows these among its lines; scripts find them in the report, people here.
-  if (flags.output !== "table" && flags.output !== "wide")
-    for (const warning of result.warnings) process.stderr.write(`warning: ${printable(warning)}\n`);
+/** Formats that the command contract names. */
+const FORMATS = ["json", "markdown", "sarif", "junit", "html"];
+
+/**
+ * Delivers a result: tells of damaged inputs and of what else there is to know, writes the reports, prints the output. Returns the
+ * exit code. Throws a UsageError for reports that cannot be had, and with `strict` for inputs that were read in part.
+ */
+export async function deliver(deliverable: Deliverable, flags: DeliverFlags): Promise<number> {
+  const { outputs, reports = {}, inputs = [], warnings, aside = "", isFound = false } = deliverable;
+  const requests = parseReports(flags.report ?? [], reports);
+  tellDamage(inputs, flags.strict ?? false);
+  if (!isTable(flags.output)) tellWarnings(warnings);
   // Files first: one that cannot be written must not follow a report that looks whole.
-  for (const { format, file } of reports) await writeFilePieces(file, REPORTS[format](result));
-  const exitCode = exitCodeOf(result, flags);
+  await writeReports(requests, reports);
+  process.stderr.write(aside);
+  const exitCode = isFound && !flags.exitZero ? FOUND : 0;
   // A reader that closes the pipe ends the program: with this.
   process.exitCode = exitCode;
-  await writePieces(process.stdout, piecesOf(result, flags.output));
+  await writePieces(process.stdout, await outputs[flags.output]());
   return exitCode;
 }
 
-function piecesOf(result: SimulationResult, output: string): Iterable<string | Uint8Array> {
-  switch (output) {
-    case "json":
-      return simulationJson(result);
-    case "yaml":
-      return simulationYaml(result);
-    case "name":
-      return [simulationNames(result)];
-    default:
-      return [simulationTable(result, output === "wide", terminalStyle())];
-  }
+/** Reports whether an output is read by people, line by line: it then shows warnings itself. */
+export function isTable(output: string): boolean {
+  return output === "table" || output === "wide";
 }
 
-function parseReport(text: string): { format: string; file: string } {
+/** Reads the values of `--report`. `known` are the formats that the command has, as its deliverable has them. */
+export function parseReports(texts: readonly string[], known: Readonly<Record<string, unknown>>): ReportRequest[] {
+  const files = new Set<string>();
+  return texts.map((text) => {
+    const request = parseReport(text, Object.keys(known));
+    const path = resolve(request.file);
+    if (files.has(path)) throw new UsageError(`--report: ${request.file} is asked for twice: give each report its own file`);
+    files.add(path);
+    return request;
+  });
+}
+
+function parseReport(text: string, known: readonly string[]): ReportRequest {
   const equals = text.indexOf("=");
   const format = text.slice(0, equals);
   const file = text.slice(equals + 1);
-  const known = Object.keys(REPORTS).join(" and ");
-  if (equals < 0 || file === "") throw new UsageError(`--report: \`${text}\` is not FORMAT=FILE, such as markdown=report.md`);
-  if (LATER.includes(format)) throw new UsageError(`--report: ${format} reports are not written by this version (${known} are)`);
-  if (!Object.hasOwn(REPORTS, format)) throw new UsageError(`--report: unknown format \`${format}\` (known: ${known})`);
-  return { format, file };
+  if (equals < 0 || file === "") throw new UsageError(`--report: \`${text}\` is not FORMAT=FILE, such as ${known[0]}=FILE`);
+  if (known.includes(format)) return { format, file };
+  const names = known.length < 2 ? known.join("") : `${known.slice(0, -1).join(", ")} and ${known[known.length - 1]}`;
+  const whoDoesNot = format === "html" ? "version" : "command";
+  if (FORMATS.includes(format))
+    throw new UsageError(
+      `--report: ${format} reports are not written by this ${whoDoesNot} (${names} ${known.length === 1 ? "is" : "are"})`,
+    );
+  throw new UsageError(`--report: unknown format \`${format}\` (known: ${names})`);
 }
 
-function exitCodeOf({ summary }: SimulationResult, { failOn, exitZero }: DeliverFlags): number {
-  const isFound = summary.wouldDrop > 0 || (failOn === "unknown" && summary.unknown > 0);
-  if (!isFound && summary.unknown > 0)
-    process.stderr.write(
-      `note: ${grouped(summary.unknown)} of ${grouped(summary.connections)} connections ${summary.unknown === 1 ? "has" : "have"} an unknown verdict, which --fail-on unknown would fail on\n`,
-    );
-  return isFound && !exitZero ? FOUND : 0;
+/** Writes reports to their files, one after the other. */
+export async function writeReports(requests: readonly ReportRequest[], reports: Readonly<Record<string, Renderer>>): Promise<void> {
+  for (const { format, file } of requests) await writeFilePieces(file, await reports[format]());
 }

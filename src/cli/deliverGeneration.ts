@@ -10,10 +10,9 @@ import {
   generationTable,
 } from "../report/generationReport.ts";
 import { safeYaml } from "../report/safeYaml.ts";
-import { printable } from "../report/text.ts";
 import { tellDamage } from "./damage.ts";
-import { UsageError } from "./errors.ts";
-import { terminalStyle, writeFilePieces, writePieces } from "./output.ts";
+import { deliver, isTable, parseReports, writeReports } from "./deliver.ts";
+import { terminalStyle } from "./output.ts";
 import { writeAllFiles } from "./writeFiles.ts";
 
 export interface DeliverGenerationFlags {
@@ -31,40 +30,36 @@ const OURS = /^ {4}app\.kubernetes\.io\/managed-by: kguardian$/m;
 
 /** Writes the policies' files and prints the result. */
 export async function deliverGeneration(result: GenerationResult, flags: DeliverGenerationFlags): Promise<void> {
-  const reports = flags.report.map(parseReport);
-  tellDamage(result.inputs, flags.strict);
   const { outputDirectory = flags.merge === undefined ? "policies" : directoryOf(flags.merge) } = flags;
   const directory = outputDirectory === "" ? undefined : outputDirectory;
+  const reports = { json: () => [generationJson(result, directory)] };
+  const requests = parseReports(flags.report, reports);
+  tellDamage(result.inputs, flags.strict);
   // A report that cannot be written must not leave policies behind that nobody was told of.
-  for (const file of reports) await writeFilePieces(file, [generationJson(result, directory)]);
+  await writeReports(requests, reports);
   const stale = directory === undefined ? [] : writeFiles(result, directory, flags.merge);
   const whole = stale.length === 0 ? result : { ...result, warnings: [...result.warnings, staleText(stale, directory as string)] };
-  const isTable = flags.output === "table" || flags.output === "wide";
-  if (!isTable) for (const warning of whole.warnings) process.stderr.write(`warning: ${printable(warning)}\n`);
-  if (directory === undefined && isTable) {
-    // The policies are the result: what else there is to say must not get between them.
-    process.stderr.write(generationTable(whole, directory, flags.output === "wide"));
-    await writePieces(process.stdout, [generationDocuments(whole)]);
-    return;
-  }
-  await writePieces(process.stdout, [printed(whole, flags.output, directory)]);
+  // Printed policies are the result: what else there is to say must not get between them.
+  const isAside = directory === undefined && isTable(flags.output);
+  const table = (wide: boolean) => [isAside ? generationDocuments(whole) : generationTable(whole, directory, wide, terminalStyle())];
+  await deliver(
+    {
+      outputs: {
+        table: () => table(false),
+        wide: () => table(true),
+        json: () => [generationJson(whole, directory)],
+        yaml: () => [safeYaml(generationReport(whole, directory))],
+        name: () => [generationNames(whole)],
+      },
+      warnings: whole.warnings,
+      ...(isAside ? { aside: generationTable(whole, directory, flags.output === "wide") } : {}),
+    },
+    { output: flags.output },
+  );
 }
 
 function directoryOf(path: string): string {
   return statSync(path).isDirectory() ? path : dirname(path);
-}
-
-function printed(result: GenerationResult, output: string, directory: string | undefined): string {
-  switch (output) {
-    case "json":
-      return generationJson(result, directory);
-    case "yaml":
-      return safeYaml(generationReport(result, directory));
-    case "name":
-      return generationNames(result);
-    default:
-      return generationTable(result, directory, output === "wide", terminalStyle());
-  }
 }
 
 /** Writes the files; those that are extended are overwritten too. Returns files of ours that an earlier run left and this one did not write. */
@@ -95,12 +90,4 @@ function isInside(path: string, merge: string | undefined): boolean {
 function staleText(files: readonly string[], directory: string): string {
   const names = files.length <= 5 ? files.join(", ") : `${files.slice(0, 5).join(", ")} and ${files.length - 5} more`;
   return `${directory} also holds ${names} of an earlier run, not written this time`;
-}
-
-function parseReport(text: string): string {
-  const equals = text.indexOf("=");
-  const [format, file] = [text.slice(0, equals), text.slice(equals + 1)];
-  if (equals < 0 || file === "") throw new UsageError(`--report: \`${text}\` is not FORMAT=FILE, such as json=report.json`);
-  if (format !== "json") throw new UsageError(`--report: ${format} reports of generated policies are not written (json is)`);
-  return file;
 }

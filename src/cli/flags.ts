@@ -132,16 +132,19 @@ const snapshotFlags = {
 /** Of commands that never ask the broker. */
 export const objectFlags = { ...snapshotFlags, ...kubeFlags };
 
-export const clusterFlags = {
-  ...snapshotFlags,
+const namespaceFlags = {
   namespace: Flags.string({
     char: "n",
     helpValue: "NAME",
     helpGroup: "CLUSTER",
     summary: "Namespace of policies that name none; the context's of a live cluster, else default.",
   }),
-  ...liveFlags,
 };
+
+export const clusterFlags = { ...snapshotFlags, ...namespaceFlags, ...liveFlags };
+
+/** Of commands that judge policies without any traffic: cluster objects are all that they ask for. */
+export const clusterOnlyFlags = { ...snapshotFlags, ...namespaceFlags, ...kubeFlags };
 
 export const policyFlags = {
   filename: Flags.string({

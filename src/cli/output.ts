@@ -3,14 +3,14 @@ import { createWriteStream } from "node:fs";
 import type { Writable } from "node:stream";
 import pc from "picocolors";
 import { systemReason } from "../capture/byteSource.ts";
-import { PLAIN_STYLE, type Style } from "../report/simulationTable.ts";
+import { PLAIN_STYLE, type Style } from "../report/text.ts";
 import { UsageError } from "./errors.ts";
 
-/**
- * Writes pieces of text one after the other, waiting where the reader is slow: a report of a million rows is never one string. Bytes
- * need be valid only until the next piece is asked for.
- */
-export async function writePieces(stream: Writable, pieces: Iterable<string | Uint8Array>): Promise<void> {
+/** A text in pieces: a report of a million rows is never one string. Bytes are valid only until the next piece is asked for. */
+export type Pieces = Iterable<string | Uint8Array>;
+
+/** Writes pieces of text one after the other, waiting where the reader is slow. */
+export async function writePieces(stream: Writable, pieces: Pieces): Promise<void> {
   for (const piece of pieces) {
     if (typeof piece !== "string") await writeWhole(stream, piece);
     else if (!stream.write(piece)) await once(stream, "drain");
@@ -31,7 +31,7 @@ function writeWhole(stream: Writable, bytes: Uint8Array): Promise<void> {
 }
 
 /** Writes pieces of text to a file, replacing what it held. `flag` is where the user named it. */
-export async function writeFilePieces(path: string, pieces: Iterable<string | Uint8Array>, flag = "--report"): Promise<void> {
+export async function writeFilePieces(path: string, pieces: Pieces, flag = "--report"): Promise<void> {
   try {
     const stream = createWriteStream(path);
     await once(stream, "open");

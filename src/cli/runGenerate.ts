@@ -1,4 +1,5 @@
 import type { ApplyFlags } from "./apply.ts";
+import { isTable } from "./deliver.ts";
 import { type DeliverGenerationFlags, deliverGeneration } from "./deliverGeneration.ts";
 import { type GenerateFlags, generatePolicies } from "./generate.ts";
 import { writePieces } from "./output.ts";
@@ -16,7 +17,7 @@ export async function runGenerate(flags: GenerateFlags & Omit<ApplyFlags, "dryRu
   const plan = await planApply(objects, context, { ...flags, dryRun });
   const newest = newestOf(context.observation.connections);
   // A person sees what is to be applied before it is; a script gets one document at the end.
-  if (delivery.output === "table" || delivery.output === "wide") {
+  if (isTable(delivery.output)) {
     await deliverGeneration(result, delivery);
     const text = appliedText(await applyPlan(plan, newest));
     await writePieces(delivery.outputDirectory === "" ? process.stderr : process.stdout, [text]);

@@ -27,10 +27,11 @@ import {
   type WorkloadProfile,
   workloadLabel,
 } from "../report/seccomp.ts";
-import { listed, printable } from "../report/text.ts";
+import { listed } from "../report/text.ts";
 import { checkWorkloadFlags, chooseWorkloads, type NamedPods, type WorkloadFlags } from "./chooseWorkloads.ts";
+import { deliver, isTable } from "./deliver.ts";
 import { UsageError } from "./errors.ts";
-import { terminalStyle, writePieces } from "./output.ts";
+import { terminalStyle } from "./output.ts";
 import { Progress } from "./progress.ts";
 import { type LiveFlags, openBrokerOnly, openLiveIfAny, readSnapshot } from "./sources.ts";
 import { writeAllFiles } from "./writeFiles.ts";
@@ -276,32 +277,27 @@ export interface DeliverSeccompFlags {
 /** Writes the profiles' files and prints the result. */
 export async function deliverSeccomp(result: SeccompResult, { output, outputDirectory }: DeliverSeccompFlags): Promise<void> {
   const directory = outputDirectory === "" ? undefined : outputDirectory;
-  const isTable = output === "table" || output === "wide";
   if (directory !== undefined)
     writeAllFiles(
       directory,
       result.profiles.map((profile) => ({ file: profile.file, text: profileText(profile) })),
       { isOurs: isOwnProfile, mark: "no rule with a comment of kguardian" },
     );
-  if (!isTable) for (const warning of seccompWarnings(result)) process.stderr.write(`warning: ${printable(warning)}\n`);
-  if (directory === undefined && isTable) {
-    // The profiles are the result: what else there is to say must not get between them.
-    process.stderr.write(seccompTable(result, directory, output === "wide"));
-    await writePieces(process.stdout, result.profiles.map(profileText));
-    return;
-  }
-  await writePieces(process.stdout, [printed(result, output, directory)]);
-}
-
-function printed(result: SeccompResult, output: string, directory: string | undefined): string {
-  switch (output) {
-    case "json":
-      return seccompJson(result, directory);
-    case "yaml":
-      return seccompYaml(result, directory);
-    case "name":
-      return seccompNames(result, directory);
-    default:
-      return seccompTable(result, directory, output === "wide", terminalStyle());
-  }
+  // Printed profiles are the result: what else there is to say must not get between them.
+  const isAside = directory === undefined && isTable(output);
+  const table = (wide: boolean) => (isAside ? result.profiles.map(profileText) : [seccompTable(result, directory, wide, terminalStyle())]);
+  await deliver(
+    {
+      outputs: {
+        table: () => table(false),
+        wide: () => table(true),
+        json: () => [seccompJson(result, directory)],
+        yaml: () => [seccompYaml(result, directory)],
+        name: () => [seccompNames(result, directory)],
+      },
+      warnings: seccompWarnings(result),
+      ...(isAside ? { aside: seccompTable(result, directory, output === "wide") } : {}),
+    },
+    { output },
+  );
 }

@@ -6,6 +6,7 @@ import { readCluster } from "../cluster/snapshot.ts";
 import type { ClusterReading } from "../live/clusterReader.ts";
 import { grouped } from "../net/number.ts";
 import { printable } from "../report/text.ts";
+import { tellWarnings } from "./damage.ts";
 import { UsageError } from "./errors.ts";
 import { writeFilePieces, writePieces } from "./output.ts";
 import { type LiveFlags, openLive, readSnapshot } from "./sources.ts";
@@ -51,7 +52,7 @@ export async function saveSnapshot(flags: SnapshotFlags): Promise<void> {
       `there is no Pod in ${flags.snapshot.length > 0 ? flags.snapshot.join(", ") : "the cluster"}, so a snapshot of it would name no address`,
     );
   const written = flags.redact ? await redacted(kept) : kept;
-  for (const warning of warnings) process.stderr.write(`warning: ${printable(warning)}\n`);
+  tellWarnings(warnings);
   const pieces = await piecesOf(written, flags.output);
   if (flags.file === undefined) await writePieces(process.stdout, pieces);
   else await writeFilePieces(flags.file, pieces, "--file");

@@ -3,7 +3,7 @@ import { textAt } from "../cluster/cni.ts";
 import { type ManifestObject, readManifestFiles } from "../cluster/manifest.ts";
 import { type Cluster, readCluster } from "../cluster/snapshot.ts";
 import type { Evaluator } from "../evaluate/evaluator.ts";
-import type { IsUnread } from "../evaluate/simulation.ts";
+import type { IsUnread } from "../evaluate/judge.ts";
 import type { Live } from "../live/live.ts";
 import { parseDuration } from "../net/time.ts";
 import { printable } from "../report/text.ts";
@@ -31,9 +31,13 @@ export interface LiveFlags {
   readonly brokerTokenFile?: string | undefined;
 }
 
-export interface SourceFlags extends LiveFlags {
+/** Where cluster objects are: of `--snapshot`, else the live cluster's. */
+export interface ClusterFlags extends LiveFlags {
   readonly snapshot: readonly string[];
   readonly namespace?: string | undefined;
+}
+
+export interface SourceFlags extends ClusterFlags {
   readonly pcap: readonly string[];
   readonly flows: readonly string[];
   /** Whether no cluster may be asked: what the files say is all. */
@@ -78,15 +82,23 @@ export async function openSources(flags: SourceFlags): Promise<Sources> {
     return fileSources(flags, { ...readCluster([]), warnings: [] }, true);
   if (flags.offline === true && flags.snapshot.length === 0)
     throw new UsageError(`--offline, and no --snapshot: captures do not say who owns which address; make a snapshot with ${SNAPSHOT_HINT}`);
-  if (!wantsBroker && flags.snapshot.length > 0) {
-    const read = await readSnapshot(flags.snapshot);
-    const cluster = checkPods(withWarnings(readCluster(read.objects), read.warnings), flags.snapshot);
-    return fileSources(flags, cluster, false);
-  }
+  if (!wantsBroker && flags.snapshot.length > 0) return await snapshotSources(flags);
   return await openLiveSources(flags, wantsBroker, brokerUrl);
 }
 
-function fileSources({ namespace = DEFAULT_NAMESPACE }: SourceFlags, cluster: Cluster, hasNoCluster: boolean): Sources {
+/** Opens cluster objects for commands that need no traffic: those of `--snapshot`, else the live cluster's. No broker is asked. */
+export async function openCluster(flags: ClusterFlags): Promise<Sources> {
+  if (flags.snapshot.length > 0) return await snapshotSources(flags);
+  return await openLiveSources({ ...flags, pcap: [], flows: [] }, false, undefined);
+}
+
+async function snapshotSources(flags: ClusterFlags): Promise<Sources> {
+  const read = await readSnapshot(flags.snapshot);
+  const cluster = checkPods(withWarnings(readCluster(read.objects), read.warnings), flags.snapshot);
+  return fileSources(flags, cluster, false);
+}
+
+function fileSources({ namespace = DEFAULT_NAMESPACE }: ClusterFlags, cluster: Cluster, hasNoCluster: boolean): Sources {
   return { cluster, namespace, broker: undefined, live: undefined, unreadPolicies: [], policiesOnlyOf: undefined, hasNoCluster };
 }
 

@@ -1,4 +1,4 @@
-import type { Labels, Namespace, Node, Pod, Service } from "../cluster/objects.ts";
+import { type Labels, type Namespace, type Node, namespaceIn, type Pod, type Service } from "../cluster/objects.ts";
 import type { Truth } from "../cluster/selector.ts";
 import type { ServiceIndex } from "../cluster/services.ts";
 import type { Address } from "../net/address.ts";
@@ -306,8 +306,18 @@ export class Evaluator {
     return { identity: this.#identity[participant], addressClass: this.#addressClass[participant] };
   }
 
+  /** What a peer is to the rules of a subject: a node is one to the pods on it and another to the rest. */
+  partyTo(subject: number, peer: number): Party {
+    return this.#table.peer(this.#peerSeenBy(subject, peer));
+  }
+
   get rules(): Rules {
     return this.#rules;
+  }
+
+  /** A namespace, as far as it is known. */
+  namespace(name: string): Namespace {
+    return namespaceIn(this.#namespaces, name);
   }
 
   /** The labels of a namespace, as far as they are known. */

@@ -3,11 +3,12 @@ import type { Connections } from "../flow/connections.ts";
 import { ESTABLISHED, type ObservedOutcome, OUTCOMES, UNKNOWN } from "../flow/outcome.ts";
 import type { Address } from "../net/address.ts";
 import { hasPorts, isIcmp } from "../net/protocol.ts";
-import { combine, type Decision, type Note, type UnknownReason, type Verdict } from "./decision.ts";
+import { combine, type Decision, type Verdict } from "./decision.ts";
 import type { Endpoint, EndpointResolver } from "./endpoints.ts";
+import { dialledEnds, type Ends } from "./ends.ts";
 import type { Evaluator, Participant } from "./evaluator.ts";
-import { peersOf } from "./honoured.ts";
-import { decideByRequests, type Request } from "./l7.ts";
+import { besideUnread, type IsUnread, type Judgement, judgeEnds, leftOpen, type Packet } from "./judge.ts";
+import type { Request } from "./l7.ts";
 
 export type Outcome = "permitted" | "misdropped" | "would-drop" | "rejected" | "unknown";
 
@@ -15,39 +16,6 @@ export const VERDICTS: readonly Verdict[] = ["allow", "deny", "unknown"];
 /** Up to so many connections their ends are kept, about 250 bytes each. */
 const KEPT_ENDS = 1 << 17;
 export const OUTCOME_NAMES: readonly Outcome[] = ["permitted", "misdropped", "would-drop", "rejected", "unknown"];
-
-/** Where a connection goes: a participant and the port it listens on there. */
-interface Target {
-  readonly participant: Participant;
-  readonly address: Address;
-  readonly port: number;
-}
-
-/** The judged ends of one connection. */
-export interface Ends {
-  readonly source: Participant;
-  readonly sourceAddress: Address;
-  readonly sourceEndpoint: Endpoint;
-  readonly destinationEndpoint: Endpoint;
-  readonly destinationAddress: Address;
-  /** The port at the destination: a backend's, or the Service's where the backend is not known. */
-  readonly port: number;
-  readonly via: { readonly address: Address; readonly port: number; readonly service?: string } | undefined;
-  /** Who the destination sees, where a node masqueraded the source; several where it is not known who did, or whether. */
-  readonly arrivesFrom: readonly Participant[] | undefined;
-  /** One where the destination is known, else the Service's backends; none where it has none. */
-  readonly targets: readonly Target[];
-}
-
-/** Both sides' decisions on one connection. */
-export interface Judgement {
-  readonly egress: Decision;
-  readonly ingress: Decision;
-  readonly verdict: Verdict;
-}
-
-/** Reports whether an evaluator lacks policies of a namespace, since nobody could read them. */
-export type IsUnread = (namespace: string, evaluator: Evaluator) => boolean;
 
 /** Observed connections judged by a policy set, and by the existing policies alone. */
 export class Simulation {
@@ -74,6 +42,8 @@ export class Simulation {
   readonly #addresses: AddressTable;
   readonly #resolver: EndpointResolver;
   readonly #requestsOf: (i: number) => readonly Request[];
+  /** What is asked of the connection at hand: one object for all of them. */
+  readonly #packet = { i: 0, protocol: 0, sourcePort: -1, hasIcmpType: true, requests: () => this.#requestsOf(this.#packet.i) };
   readonly #isUnread: IsUnread;
 
   constructor(
@@ -153,7 +123,7 @@ export class Simulation {
     // By address: a log may say more of one of the two.
     const isJoined = viaId >= 0 && !(this.#addresses.addressOf(viaId) === address && connections.viaPort(i) === port);
     if (viaId >= 0 && !isJoined) {
-      const dialled = this.#dialledEnds(i, source, sourceAddress, sourceEndpoint, address, port);
+      const dialled = dialledEnds(resolver, source, sourceAddress, sourceEndpoint, address, port, connections.protocol(i));
       if (dialled !== undefined) return dialled;
     }
     const participant = resolver.participantAt(connections.destination(i), seconds, source);
@@ -189,43 +159,6 @@ export class Simulation {
     };
   }
 
-  /** Returns the ends of a connection whose view after translation was not seen: the dialled Service's backends stand for it. */
-  #dialledEnds(
-    i: number,
-    source: Participant,
-    sourceAddress: Address,
-    sourceEndpoint: Endpoint,
-    address: Address,
-    port: number,
-  ): Ends | undefined {
-    const resolver = this.#resolver;
-    const dialled = resolver.dialled(address, this.connections.protocol(i), port);
-    if (dialled === undefined) return undefined;
-    const { service, backends } = dialled;
-    // Backends are told as they are at last, so their addresses are resolved as of then: before, they were perhaps nobody's yet.
-    const targets = backends.map((backend) => ({
-      participant: resolver.participantOf(backend.address, Number.NaN, source),
-      address: backend.address,
-      port: backend.port,
-    }));
-    const only = targets.length === 1 ? targets[0] : undefined;
-    // externalTrafficPolicy Cluster: a backend may see the client or the node that took it in (Kubernetes: Service, "Traffic policies").
-    const isHidden =
-      source.type === "external" && (service.type === "NodePort" || service.type === "LoadBalancer") && service.keepsClient !== true;
-    return {
-      source,
-      sourceAddress,
-      sourceEndpoint,
-      destinationEndpoint:
-        only === undefined ? resolver.serviceEndpoint(service, address) : resolver.endpointOf(only.participant, only.address, Number.NaN),
-      destinationAddress: only?.address ?? address,
-      port: only?.port ?? port,
-      via: { address, port, service: `${service.namespace}/${service.name}` },
-      arrivesFrom: isHidden ? [source, ...resolver.masqueradingNodes(address)] : undefined,
-      targets,
-    };
-  }
-
   /** What the joined views of connection `i` show of its translation: what was dialled. */
   #translation(i: number): NonNullable<Ends["via"]> {
     const { connections } = this;
@@ -242,7 +175,7 @@ export class Simulation {
 
   /** Judges connection `i` with an evaluator. Replies are never judged: what may be one is denied by no policy for certain. */
   judge(i: number, evaluator: Evaluator, ends: Ends = this.ends(i)): Judgement {
-    const judgement = this.#besideUnread(this.#judgeEnds(i, evaluator, ends), ends, evaluator);
+    const judgement = besideUnread(judgeEnds(evaluator, ends, this.#packetOf(i)), ends, evaluator, this.#isUnread);
     if (!this.connections.isDoubtful(i)) return judgement;
     const turned = this.#judgeTurned(i, evaluator, ends);
     if (turned === judgement.verdict) return judgement;
@@ -250,6 +183,16 @@ export class Simulation {
       return { egress: unsureInitiator(judgement.egress), ingress: unsureInitiator(judgement.ingress), verdict: "unknown" };
     if (judgement.verdict !== "deny") return judgement;
     return { egress: inDoubt(judgement.egress), ingress: inDoubt(judgement.ingress), verdict: "unknown" };
+  }
+
+  #packetOf(i: number): Packet {
+    const { connections } = this;
+    const packet = this.#packet;
+    packet.i = i;
+    packet.protocol = connections.protocol(i);
+    packet.sourcePort = connections.sourcePort[i];
+    packet.hasIcmpType = connections.hasIcmpType(i);
+    return packet;
   }
 
   /** Returns the verdict had the destination begun; undefined where the port that it would have dialled is not known. */
@@ -274,140 +217,13 @@ export class Simulation {
     const [egress, ingress] = decisions.map((id) => evaluator.decisions[id].verdict);
     return combine(egress, ingress);
   }
-
-  /** Leaves open what is allowed of pods whose policies nobody could read. */
-  #besideUnread(judgement: Judgement, { source, targets }: Ends, evaluator: Evaluator): Judgement {
-    const isOpen = (participant: Participant) => participant.type === "pod" && this.#isUnread(participant.pod.namespace, evaluator);
-    const egress = judgement.egress.verdict === "allow" && isOpen(source) ? unread(judgement.egress) : judgement.egress;
-    const isIngressOpen = judgement.ingress.verdict === "allow" && targets.some(({ participant }) => isOpen(participant));
-    const ingress = isIngressOpen ? unread(judgement.ingress) : judgement.ingress;
-    if (egress === judgement.egress && ingress === judgement.ingress) return judgement;
-    return { egress, ingress, verdict: combine(judgement.verdict, combine(egress.verdict, ingress.verdict)) };
-  }
-
-  #judgeEnds(i: number, evaluator: Evaluator, ends: Ends): Judgement {
-    const { targets } = ends;
-    const protocol = this.connections.protocol(i);
-    // A log that does not tell ICMP's type: what all types agree on holds.
-    if (isIcmp(protocol) && !this.connections.hasIcmpType(i) && targets.length === 1) {
-      const types = evaluator.ports.samples.filter((sample) => sample.protocol === protocol);
-      return nameUnknown(
-        agree(types.map(({ port }) => this.#judgeTarget(i, evaluator, ends, targets[0].participant, port))),
-        "unknown-port-name",
-      );
-    }
-    if (targets.length === 1) return this.#judgeTarget(i, evaluator, ends, targets[0].participant, targets[0].port);
-    // A Service without backends leads nowhere that is known, on a port that nobody knows.
-    if (targets.length === 0) {
-      const ports = evaluator.ports.samples
-        .filter((sample) => sample.protocol === protocol)
-        .map(({ port }) => this.#judgeTarget(i, evaluator, ends, { type: "unknown" }, port));
-      return nameUnknown(agree(ports));
-    }
-    return agree(targets.map(({ participant, port }) => this.#judgeTarget(i, evaluator, ends, participant, port)));
-  }
-
-  /** Judges connection `i` as going to one participant and port. */
-  #judgeTarget(i: number, evaluator: Evaluator, ends: Ends, participant: Participant, port: number): Judgement {
-    const { connections } = this;
-    const protocol = connections.protocol(i);
-    const source = evaluator.classify(ends.source);
-    const destination = evaluator.classify(participant);
-    const portClass = evaluator.ports.withSource(evaluator.ports.classOf(protocol, port), protocol, connections.sourcePort[i]);
-    const throughService = ends.via !== undefined;
-    const onBackend = evaluator.decisions[evaluator.decideEgress(source, destination, portClass, throughService)];
-    const egress = throughService && evaluator.profile.blocksMatchDialled ? beforeTranslation(onBackend, participant) : onBackend;
-    // Masquerade hides the client: the destination's policies see the node that translated.
-    const ingress =
-      ends.arrivesFrom === undefined
-        ? evaluator.decisions[evaluator.decideIngress(source, destination, portClass, throughService)]
-        : judgeArrivals(evaluator, ends.arrivesFrom, destination, portClass);
-    if (egress.l7 === undefined && ingress.l7 === undefined) return { egress, ingress, verdict: combine(egress.verdict, ingress.verdict) };
-    const requests = this.#requestsOf(i);
-    const [out, into] = [decideByRequests(egress, requests), decideByRequests(ingress, requests)];
-    return { egress: out, ingress: into, verdict: combine(out.verdict, into.verdict) };
-  }
 }
 
-/** Returns the same decision left open for each that it is given; equal decisions stay one object, as comparisons of them expect. */
-function leftOpen(reason: UnknownReason, note: Note): (decision: Decision) => Decision {
-  const known = new WeakMap<Decision, Decision>();
-  return (decision) => {
-    let open = known.get(decision);
-    if (open === undefined) {
-      open = { ...decision, verdict: "unknown", reason, notes: [...decision.notes, note] };
-      known.set(decision, open);
-    }
-    return open;
-  };
-}
-
-const unread = leftOpen("policy-error", "policies-unread");
 const perhapsReply = leftOpen("unknown-endpoint", "perhaps-a-reply");
 const unsureInitiator = leftOpen("unknown-endpoint", "initiator-unsure");
-const openBeforeTranslation = leftOpen("unknown-endpoint", "judged-before-translation");
 
 function inDoubt(decision: Decision): Decision {
   return decision.verdict === "deny" ? perhapsReply(decision) : decision;
-}
-
-/**
- * What a plugin says of a dialled Service that judges before translation: by labels as of the backend, by addresses of another one.
- * Only what rules on addresses could change is open.
- */
-function beforeTranslation(decision: Decision, backend: Participant): Decision {
-  const hasBlocks = decision.isolatedBy.some((policy) => peersOf(policy).some(({ kind }) => kind === "prefix"));
-  // A backend that is no pod (an API server, a host outside) is let in by its address, or by a rule for whatever comes.
-  const isByAddress = decision.notes.includes("ipblock-covers-pod") || (backend.type !== "pod" && decision.reason === "rule" && hasBlocks);
-  const hangsOnAddress = decision.verdict === "allow" ? isByAddress : decision.reason === "isolated" && hasBlocks;
-  return hangsOnAddress ? openBeforeTranslation(decision) : decision;
-}
-
-function judgeArrivals(evaluator: Evaluator, arriving: readonly Participant[], destination: number, portClass: number): Decision {
-  const sides = arriving.map((from) => evaluator.decisions[evaluator.decideIngress(evaluator.classify(from), destination, portClass)]);
-  return sides.length === 1 ? sides[0] : nameUnknownEnd(agreeSide(sides));
-}
-
-/** Neither the backend nor its port is known: what all ports agree on holds, the rest hangs on an end that nobody knows. */
-function nameUnknown({ egress, ingress, verdict }: Judgement, reason: UnknownReason = "unknown-endpoint"): Judgement {
-  return { egress: nameUnknownEnd(egress, reason), ingress: nameUnknownEnd(ingress, reason), verdict };
-}
-
-function nameUnknownEnd(decision: Decision, reason: UnknownReason = "unknown-endpoint"): Decision {
-  return decision.reason === "several-backends" ? { ...decision, reason } : decision;
-}
-
-/** Joins the judgements of a Service's candidate backends: what all say, else unknown (semantics 3). */
-function agree(judgements: readonly Judgement[]): Judgement {
-  const verdict = common(judgements.map((judgement) => judgement.verdict));
-  return {
-    egress: agreeSide(judgements.map(({ egress }) => egress)),
-    ingress: agreeSide(judgements.map(({ ingress }) => ingress)),
-    verdict,
-  };
-}
-
-function agreeSide(decisions: readonly Decision[]): Decision {
-  const [first] = decisions;
-  if (decisions.every((decision) => decision === first)) return first;
-  const verdict = common(decisions.map((decision) => decision.verdict));
-  const isOneReason = decisions.every((decision) => decision.reason === first.reason);
-  const reason = verdict === "unknown" && !isOneReason ? ("several-backends" satisfies UnknownReason) : first.reason;
-  return {
-    verdict,
-    reason,
-    notes: [...new Set(decisions.flatMap((decision) => decision.notes))],
-    isolatedBy: [...new Set(decisions.flatMap((decision) => decision.isolatedBy))],
-    matched: distinct(decisions.flatMap((decision) => decision.matched)),
-  };
-}
-
-function distinct<T extends { policy: unknown; rule: unknown }>(matches: readonly T[]): T[] {
-  return matches.filter((match, i) => matches.findIndex((other) => other.policy === match.policy && other.rule === match.rule) === i);
-}
-
-function common(verdicts: readonly Verdict[]): Verdict {
-  return verdicts.every((verdict) => verdict === verdicts[0]) ? verdicts[0] : "unknown";
 }
 
 /**

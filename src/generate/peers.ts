@@ -3,9 +3,9 @@ import { EVERYTHING, type LabelSelector, selectorKey, selectorOfLabels, selects 
 import type { Cluster } from "../cluster/snapshot.ts";
 import { isVolatileLabel } from "../cluster/workloads.ts";
 import { NODE_LOCAL_DNS } from "../evaluate/endpoints.ts";
+import type { Ends } from "../evaluate/ends.ts";
 import type { Participant } from "../evaluate/evaluator.ts";
 import type { CniProfile } from "../evaluate/profile.ts";
-import type { Ends } from "../evaluate/simulation.ts";
 import type { NameTable } from "../flow/names.ts";
 import { type Address, formatAddress } from "../net/address.ts";
 import type { Direction, Entity } from "../policy/model.ts";

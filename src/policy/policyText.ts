@@ -39,6 +39,11 @@ export function policyText(object: CommentedObject, comments: PolicyComments): s
   return `${lines.join("\n")}\n`;
 }
 
+/** Returns the YAML text of a whole object without comments: equal objects have equal texts, whatever they were written like. */
+export function objectText(object: object): string {
+  return `${dumpLines(object, "").join("\n")}\n`;
+}
+
 /** Returns the lines of a list's items at no indentation, each with its comments above it. */
 export function itemLines(items: readonly unknown[], comments: readonly (readonly string[])[]): string[] {
   return items.flatMap((item, i) => [...commentLines(comments[i] ?? [], ""), ...dumpLines([item], "")]);

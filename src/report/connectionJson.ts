@@ -1,6 +1,7 @@
 import type { Decision } from "../evaluate/decision.ts";
 import type { Endpoint } from "../evaluate/endpoints.ts";
-import { type Ends, OUTCOME_NAMES, VERDICTS } from "../evaluate/simulation.ts";
+import type { Ends } from "../evaluate/ends.ts";
+import { OUTCOME_NAMES, VERDICTS } from "../evaluate/simulation.ts";
 import { OUTCOMES } from "../flow/outcome.ts";
 import { formatAddress } from "../net/address.ts";
 import { hasPorts, isIcmp, protocolName } from "../net/protocol.ts";

@@ -9,8 +9,7 @@ import { labelOf, type SelectableWorkload } from "../generate/workloads.ts";
 import { grouped, plural } from "../net/number.ts";
 import { formatRfc3339 } from "../net/time.ts";
 import { confidenceOf } from "./confidence.ts";
-import { PLAIN_STYLE, type Style } from "./simulationTable.ts";
-import { printable, safeJson, tableLines } from "./text.ts";
+import { PLAIN_STYLE, printable, type Style, safeJson, tableLines } from "./text.ts";
 
 /** Everything that reports of a generation are made of. */
 export interface GenerationResult {

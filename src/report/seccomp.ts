@@ -2,8 +2,7 @@ import { shortWorkload } from "../cluster/workloads.ts";
 import { type DefaultAction, denies, type MadeProfile, type NamedWorkload } from "../generate/seccomp.ts";
 import { formatDuration, formatRfc3339, type Instant } from "../net/time.ts";
 import { safeYaml } from "./safeYaml.ts";
-import { PLAIN_STYLE, type Style } from "./simulationTable.ts";
-import { printable, safeJson, tableLines } from "./text.ts";
+import { PLAIN_STYLE, printable, type Style, safeJson, tableLines } from "./text.ts";
 
 /** A workload's profile with what it was made from. */
 export interface WorkloadProfile {

@@ -1,8 +1,9 @@
 import type { InputSummary } from "../capture/observation.ts";
 import type { Decision, Match } from "../evaluate/decision.ts";
 import type { Endpoint } from "../evaluate/endpoints.ts";
+import type { Ends } from "../evaluate/ends.ts";
 import { peersOf } from "../evaluate/honoured.ts";
-import type { Ends, Simulation } from "../evaluate/simulation.ts";
+import type { Simulation } from "../evaluate/simulation.ts";
 import { NOT_TOLD } from "../flow/flowTable.ts";
 import type { L7Hints } from "../flow/hints.ts";
 import { plural } from "../net/number.ts";

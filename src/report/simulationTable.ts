@@ -6,17 +6,7 @@ import { formatDuration } from "../net/time.ts";
 import type { Policy } from "../policy/model.ts";
 import { type Cause, findCauses } from "./causes.ts";
 import type { SimulationResult, Window } from "./simulationResult.ts";
-import { type Column, formatBytes, printable, tableLines } from "./text.ts";
-
-/** Colours of a terminal, or functions that leave text alone. */
-export interface Style {
-  readonly bold: (text: string) => string;
-  readonly bad: (text: string) => string;
-  readonly good: (text: string) => string;
-  readonly dim: (text: string) => string;
-}
-
-export const PLAIN_STYLE: Style = { bold: (text) => text, bad: (text) => text, good: (text) => text, dim: (text) => text };
+import { type Column, formatBytes, PLAIN_STYLE, printable, type Style, tableLines } from "./text.ts";
 
 /** Rows of a section that a screen holds; the rest is counted, and `-o wide` or `-o json` show it. */
 const ROWS = 20;

@@ -22,6 +22,16 @@ export function safeJson(value: unknown, indent?: number): string {
   );
 }
 
+/** Colours of a terminal, or functions that leave text alone. */
+export interface Style {
+  readonly bold: (text: string) => string;
+  readonly bad: (text: string) => string;
+  readonly good: (text: string) => string;
+  readonly dim: (text: string) => string;
+}
+
+export const PLAIN_STYLE: Style = { bold: (text) => text, bad: (text) => text, good: (text) => text, dim: (text) => text };
+
 export interface Column {
   readonly title: string;
   readonly alignRight?: boolean;

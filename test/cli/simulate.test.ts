@@ -186,7 +186,17 @@ describe("a mistake is one line on standard error with what to do, nothing on st
     ["a flag without its value", ["simulate", "--pcap"], /--pcap expects a value/],
     ["an extra argument", [...planted, "extra"], /unexpected argument: extra/],
     ["a report without a file", [...planted, "--report", "markdown"], /`markdown` is not FORMAT=FILE/],
-    ["a report of a later version", [...planted, "--report", "sarif=x"], /sarif reports are not written by this version/],
+    [
+      "a report of a later version",
+      [...planted, "--report", "html=x"],
+      /html reports are not written by this version \(json and markdown are\)/,
+    ],
+    ["a report that nobody knows", [...planted, "--report", "pdf=x"], /unknown format `pdf` \(known: json and markdown\)/],
+    [
+      "a file for two reports",
+      [...planted, "--report", "json=/tmp/x", "--report", "markdown=/tmp/../tmp/x"],
+      /\/tmp\/x is asked for twice/,
+    ],
     ["a report that cannot be written", [...planted, "--report", "json=/nowhere/x.json"], /\/nowhere\/x\.json: no such file/],
     ["an ignore file that is no list", ignoring("map.yaml", "a: b\n"), /map\.yaml: not a list/],
     ["an ignore file that is no YAML", ignoring("syntax.yaml", "- [\n"), /syntax\.yaml: not YAML/],

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { openSources } from "../../src/cli/sources.ts";
+import { openCluster, openSources } from "../../src/cli/sources.ts";
 import { type RecordedBroker, startRecordedBroker } from "./recordedBroker.ts";
 import { CLUSTER, POD_INFO, SERVICE_INFO, TRAFFIC } from "./smallWorld.ts";
 
@@ -62,4 +62,15 @@ test.each([
 test("flow logs may name pods themselves: without a cluster, and offline whatever cluster there is", async () => {
   expect(await openSources({ ...none, flows: ["x"] })).toMatchObject({ hasNoCluster: true, broker: undefined, live: undefined });
   expect(await openSources({ ...none, flows: ["x"], offline: true, kubeconfig: "/nowhere" })).toMatchObject({ hasNoCluster: true });
+});
+
+test("without need of traffic a snapshot is all that is opened, whatever broker the environment names", async () => {
+  const snapshot = [file("cluster.json", JSON.stringify(CLUSTER))];
+  process.env.KGUARDIAN_BROKER_URL = broker.url;
+  const opened = await openCluster({ snapshot, namespace: "shop" });
+  process.env.KGUARDIAN_BROKER_URL = "";
+  expect(opened).toMatchObject({ namespace: "shop", broker: undefined, live: undefined, hasNoCluster: false });
+  expect(opened.cluster.pods.length).toBeGreaterThan(0);
+  await expect(openCluster({ snapshot: [file("empty.yaml", "")] })).rejects.toThrow(/no Pod in it/);
+  await expect(openCluster({ snapshot: [] })).rejects.toThrow(/no --snapshot, and no cluster to ask/);
 });

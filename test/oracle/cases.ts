@@ -60,6 +60,11 @@ export interface Case {
   readonly policies: readonly PlainObject[];
   readonly flows: readonly CaseFlow[];
 }
+/** Whose the two ends of a question are. */
+export interface Participants {
+  readonly source: Participant;
+  readonly destination: Participant;
+}
 export interface Answer {
   readonly egress: Decision;
   readonly ingress: Decision;
@@ -97,7 +102,13 @@ export function answersTo(
   flows: readonly FlowQuestion[],
   cni: CniName,
   { change = (world) => world, outside = false }: { change?: (world: World) => World; outside?: boolean } = {},
-): { set: PolicySet; ask: (flow: FlowQuestion) => Answer } {
+): {
+  set: PolicySet;
+  ask: (flow: FlowQuestion) => Answer;
+  evaluator: Evaluator;
+  world: World;
+  endsOf: (flow: FlowQuestion) => Participants;
+} {
   const cluster = clusterOf(snapshotText({ ...resources, nodes: resources.nodes?.map(withAddresses) ?? [] }));
   const addressOf = ({ ip, pod }: EndText) => ip ?? resources.pods.find(({ namespace, name }) => pod === `${namespace}/${name}`)!.ip;
   const { entities = {}, fqdns = {} } = resources;
@@ -115,15 +126,19 @@ export function answersTo(
   const set = policySetOf(policies);
   // Records that label ends label the API server too: see cli/simulate.ts.
   const apiServers = cluster.apiServers ?? (Object.keys(entities).length > 0 ? new Set<bigint>() : undefined);
-  const evaluator = new Evaluator(set, change({ ...cluster, names, apiServers }), profileOf(cni));
+  const world = change({ ...cluster, names, apiServers });
+  const evaluator = new Evaluator(set, world, profileOf(cni));
   const participantOf = (end: EndText, from?: Participant): Participant => {
     const found = resolver.participantAt(idOf(addressOf(end)), Number.NaN, from);
     return outside && found.type === "unknown" && found.address !== undefined ? { type: "external", address: found.address } : found;
   };
-  const ask = (flow: FlowQuestion): Answer => {
-    const { src, dst, srcPort = 40000, l7 } = flow;
+  const endsOf = ({ src, dst }: FlowQuestion): Participants => {
     const source = participantOf(src);
-    const destination = participantOf(dst, source);
+    return { source, destination: participantOf(dst, source) };
+  };
+  const ask = (flow: FlowQuestion): Answer => {
+    const { srcPort = 40000, l7 } = flow;
+    const { source, destination } = endsOf(flow);
     const decisions = decide(evaluator, source, destination, { ...flow, sourcePort: srcPort });
     // The vectors tell every header; a request without any has none.
     const requests = l7 === undefined ? [] : [{ http: { headers: {}, ...l7 } }];
@@ -131,7 +146,7 @@ export function answersTo(
     const ingress = decideByRequests(decisions.ingress, requests);
     return { egress, ingress, verdict: combine(egress.verdict, ingress.verdict) };
   };
-  return { set, ask };
+  return { set, ask, evaluator, world, endsOf };
 }
 
 function withAddresses({ name, ips, addresses = [], labels }: CaseNode): OracleNode {

@@ -1,0 +1,63 @@
+import type { Labels, Pod } from "../cluster/objects.ts";
+import { matchesRequirement, type Requirement } from "../cluster/selector.ts";
+import type { Direction, Policy } from "../policy/model.ts";
+import { nearest } from "../policy/objectReader.ts";
+import type { Evaluator } from "./evaluator.ts";
+import { namespaceTruth } from "./expression.ts";
+import { describeLabels, describeRequirement } from "./ruleFaults.ts";
+import { rulesUnder } from "./stages.ts";
+
+/** A policy that would select a pod but for one label. */
+export interface NearlySelecting {
+  readonly policy: Policy;
+  readonly requirement: Requirement;
+  /** Whether it selects no pod at all, so that its selector is most likely the mistake. */
+  readonly selectsNoPod: boolean;
+  /** `podSelector wants app=web, the pod has app=webhook`. */
+  readonly text: string;
+}
+
+/**
+ * Returns the policies on a direction of a pod that its labels miss by one, and that look as if they were meant for it: the value is
+ * like the wanted one, or stands under another key, or all of several other labels are right. Those that select nothing come first.
+ */
+export function nearlySelecting(evaluator: Evaluator, pod: Pod, direction: Direction): NearlySelecting[] {
+  if (pod.hostNetwork) return [];
+  const found = evaluator.policies.flatMap((policy): NearlySelecting[] => {
+    const { staged, inert, nodes, subject } = policy;
+    if (staged !== undefined || inert !== undefined || nodes !== undefined || subject.where !== undefined) return [];
+    if (rulesUnder(evaluator.profile, policy, direction) === undefined || evaluator.ignored.includes(policy)) return [];
+    if (namespaceTruth(subject.namespaces, evaluator.namespace(pod.namespace)) !== true) return [];
+    const failed = subject.pods.requirements.filter((requirement) => !matchesRequirement(requirement, pod.labels));
+    if (failed.length !== 1) return [];
+    const others = subject.pods.requirements.length - 1;
+    if (others < 2 && !isNear(failed[0], pod.labels)) return [];
+    const has = describeLabels(failed, pod.labels);
+    const text = `podSelector wants ${describeRequirement(failed[0])}, the pod has ${has}${elsewhere(failed[0], pod.labels)}`;
+    return [{ policy, requirement: failed[0], selectsNoPod: evaluator.selectsNoPod(policy), text }];
+  });
+  return found.sort((a, b) => Number(b.selectsNoPod) - Number(a.selectsNoPod));
+}
+
+/** Reports whether labels look like a slip of what a requirement wants. Values that share a beginning are taken for one: web, webhook. */
+export function isNear({ key, operator, values }: Requirement, labels: Labels): boolean {
+  if (operator !== "In" && operator !== "Exists") return false;
+  if (operator === "Exists") return nearest(key, Object.keys(labels)) !== undefined;
+  const own = Object.hasOwn(labels, key) ? labels[key] : undefined;
+  if (own === undefined) return values.some((value) => Object.values(labels).includes(value));
+  return values.some((value) => nearest(own, [value]) !== undefined || begins(own, value) || begins(value, own));
+}
+
+/** Short values begin many words. */
+const SHORTEST = 3;
+
+function begins(whole: string, part: string): boolean {
+  return part.length >= SHORTEST && whole.startsWith(part);
+}
+
+/** The wanted value may stand under another key. */
+function elsewhere({ key, operator, values }: Requirement, labels: Labels): string {
+  if (operator !== "In" || Object.hasOwn(labels, key)) return "";
+  const other = Object.entries(labels).find(([, value]) => values.includes(value));
+  return other === undefined ? "" : ` (but ${other[0]}=${other[1]})`;
+}

@@ -1,0 +1,131 @@
+import type { Pod } from "../../cluster/objects.ts";
+import { EVERYTHING, type LabelSelector, selectorOfLabels, selects } from "../../cluster/selector.ts";
+import type { Decision } from "../../evaluate/decision.ts";
+import type { Ends } from "../../evaluate/ends.ts";
+import type { Evaluator, Participant, World } from "../../evaluate/evaluator.ts";
+import { namespaceTruth } from "../../evaluate/expression.ts";
+import type { Packet } from "../../evaluate/judge.ts";
+import type { CniProfile } from "../../evaluate/profile.ts";
+import { wholeAddress } from "../../net/prefix.ts";
+import type { Direction, PeerTerm, PodMatch, Policy, PolicySet, PortMatch } from "../../policy/model.ts";
+import { portMatchOf } from "../dialect.ts";
+import { labelOf, type Workloads } from "../workloads.ts";
+
+/** A connection whose verdict is to change. Its ends have one target. */
+export interface AskedConnection {
+  readonly ends: Ends;
+  readonly packet: Packet;
+}
+
+/** What a change is looked for in. */
+export interface ChangeSurroundings {
+  readonly set: PolicySet;
+  /** The set, compiled against the world. */
+  readonly evaluator: Evaluator;
+  readonly world: World;
+  readonly profile: CniProfile;
+  readonly workloads: Workloads;
+}
+
+/** One side of the connection under a policy set, and what it says: what edits are thought out from. */
+export interface AskedSide {
+  readonly around: ChangeSurroundings;
+  readonly set: PolicySet;
+  readonly evaluator: Evaluator;
+  readonly direction: Direction;
+  readonly decision: Decision;
+  readonly subject: Participant;
+  readonly peer: Participant;
+  readonly destination: Participant;
+  readonly protocol: number;
+  readonly port: number;
+  readonly sourcePort: number;
+}
+
+/** Returns the labels that a change names a pod by: those of its workload where they last, else all of its own. */
+export function selectorFor(pod: Pod, workloads: Workloads): LabelSelector {
+  const selector = workloads.of(pod)?.selector;
+  if (selector !== undefined && selects(selector, pod.labels)) return selector;
+  const labels = Object.entries(pod.labels).sort(([a], [b]) => (a < b ? -1 : 1));
+  return labels.length === 0 ? EVERYTHING : selectorOfLabels(labels);
+}
+
+/** Returns what the other end is called. */
+export function peerLabel(participant: Participant, workloads: Workloads): string {
+  switch (participant.type) {
+    case "pod": {
+      const workload = workloads.of(participant.pod);
+      return workload === undefined ? `${participant.pod.namespace}/${participant.pod.name}` : labelOf(workload);
+    }
+    case "node":
+      return `node/${participant.node.name}`;
+    case "reserved":
+      return `the cluster's ${participant.entity}`;
+    default:
+      return "the address";
+  }
+}
+
+/** Returns how a policy can name the other end, the closest first; none where nobody knows who it is. */
+export function peersFor({ peer, around }: AskedSide, policy: Policy): PeerTerm[] {
+  const { workloads } = around;
+  const byAddress: PeerTerm[] = peer.address === undefined ? [] : [{ kind: "prefix", prefix: wholeAddress(peer.address), except: [] }];
+  const isCilium = policy.tier.kind === "cilium";
+  const isAdmin = policy.tier.kind === "admin" || policy.tier.kind === "baseline";
+  switch (peer.type) {
+    case "pod":
+      if (!peer.pod.hostNetwork)
+        return [{ kind: "pods", match: { namespaces: { name: peer.pod.namespace }, pods: selectorFor(peer.pod, workloads) } }];
+      return isCilium ? NODE_ENTITIES : byAddress;
+    case "node":
+      if (isCilium) return NODE_ENTITIES;
+      return isAdmin ? [...byAddress, { kind: "nodes", selector: selectorOfLabels(Object.entries(peer.node.labels)) }] : byAddress;
+    case "external":
+      return isCilium ? [...byAddress, { kind: "entities", entities: ["kube-apiserver"] }] : byAddress;
+    case "reserved":
+      return isCilium ? [{ kind: "entities", entities: [peer.entity] }] : byAddress;
+    case "unknown":
+      return [];
+  }
+}
+
+/** Nodes have no labels that Cilium's rules on pods could select: the own one is its host. */
+const NODE_ENTITIES: PeerTerm[] = [
+  { kind: "entities", entities: ["remote-node"] },
+  { kind: "entities", entities: ["host"] },
+  { kind: "entities", entities: ["kube-apiserver"] },
+];
+
+/** Returns how a policy names the packet's port; "any" where its dialect has no narrower words. */
+export function portsFor({ protocol, port }: AskedSide, { tier }: Policy): "any" | readonly PortMatch[] {
+  const type = tier.kind === "cilium" ? "cilium" : tier.kind === "calico" ? "calico" : "kubernetes";
+  const match = portMatchOf({ type, isClusterWide: false }, protocol, port);
+  return typeof match === "string" ? "any" : [match];
+}
+
+/** Reports whether a match selects any pod of the world; one with conditions that are not only labels is taken to. */
+export function selectsAny({ namespaces, pods, where }: PodMatch, evaluator: Evaluator, world: World): boolean {
+  if (where !== undefined) return true;
+  return world.pods.some(
+    (pod) => !pod.hostNetwork && selects(pods, pod.labels) && namespaceTruth(namespaces, evaluator.namespace(pod.namespace)) !== false,
+  );
+}
+
+/** Returns the other workloads that a policy selects besides a pod's own. */
+export function alsoSelected(
+  { subject }: Policy,
+  participant: Participant,
+  { world, workloads }: ChangeSurroundings,
+  evaluator: Evaluator,
+): string[] {
+  const own = participant.type === "pod" ? workloads.of(participant.pod) : undefined;
+  if (subject.where !== undefined) return [];
+  const others = new Set<string>();
+  for (const pod of world.pods) {
+    if (pod.hostNetwork || !selects(subject.pods, pod.labels)) continue;
+    if (namespaceTruth(subject.namespaces, evaluator.namespace(pod.namespace)) === false) continue;
+    const workload = workloads.of(pod);
+    if (workload !== undefined && workload !== own) others.add(labelOf(workload));
+  }
+  return [...others].sort();
+}
