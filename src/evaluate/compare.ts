@@ -1,9 +1,10 @@
 import type { Pod, Workload } from "../cluster/objects.ts";
+import type { AddressRange } from "../net/mergePrefixes.ts";
 import type { PolicySet } from "../policy/model.ts";
 import { Connectivity } from "./connectivity.ts";
 import { contentKey } from "./contentKey.ts";
 import { Evaluator, type World } from "./evaluator.ts";
-import { type AddressRange, outsideNames } from "./otherEnds.ts";
+import { outsideNames } from "./otherEnds.ts";
 import type { PodVersions } from "./podClasses.ts";
 import type { CniProfile } from "./profile.ts";
 

@@ -1,4 +1,5 @@
 import type { Node } from "../cluster/objects.ts";
+import type { AddressRange } from "../net/mergePrefixes.ts";
 import type { Direction, Policy } from "../policy/model.ts";
 import { BitSet } from "./bitSet.ts";
 import type { CompiledPolicy } from "./clauses.ts";
@@ -6,7 +7,6 @@ import { contentKey } from "./contentKey.ts";
 import type { Evaluator } from "./evaluator.ts";
 import {
   type AddressEnd,
-  type AddressRange,
   addressEnds,
   type EntityEnd,
   entityEnds,
@@ -218,30 +218,33 @@ export class Connectivity {
 
   /** Links between pods and what no policy governs: nodes, reserved roles, outside addresses. */
   #otherLinks(direction: Direction, wanted: Wanted): Link[] {
-    const links = new Map<string, { peer: EndSet; classes: BitSet; family: Family; verdicts: readonly number[] }>();
-    for (const family of this.families) {
-      const known = new Map<string, readonly PeerVerdict[]>();
-      this.classes.forEach((podClass, number) => {
-        const ends = this.#sides.map((_, e) => endOf(podClass, e, family));
-        if (ends.every((end) => end === undefined)) return;
-        const keys = ends.map((end, e) => (end === undefined ? "" : `${this.#keyOf(e, end[direction])}`));
-        // Policies that say the same in one world agree on everybody.
-        if (this.#isOneWorld && keys.length === 2 && keys[0] === keys[1]) return;
-        const key = ends.map((end, e) => `${keys[e]}.${end?.names}`).join(" ");
-        let peers = known.get(key);
-        if (peers === undefined) known.set(key, (peers = this.#peersOf(ends, direction, family, wanted)));
-        for (const { peer, id, verdicts } of peers) {
-          const linkKey = `${family} ${verdicts.join()} ${id}`;
-          let link = links.get(linkKey);
-          if (link === undefined) links.set(linkKey, (link = { peer, classes: new BitSet(this.classes.length), family, verdicts }));
-          link.classes.add(number);
-        }
-      });
-    }
-    return [...links.values()].map(({ peer, classes, family, verdicts }) => {
+    const byFamily = this.families.map((family) => this.#otherLinksOf(direction, family, wanted));
+    return joinPeers(byFamily, this.families).map(({ peer, classes, family, verdicts }) => {
       const pods: EndSet = { kind: "pods", classes };
       return { sources: direction === "egress" ? pods : peer, destinations: direction === "egress" ? peer : pods, family, verdicts };
     });
+  }
+
+  #otherLinksOf(direction: Direction, family: Family, wanted: Wanted): PeerLink[] {
+    const links = new Map<string, PeerLink>();
+    const known = new Map<string, readonly PeerVerdict[]>();
+    this.classes.forEach((podClass, number) => {
+      const ends = this.#sides.map((_, e) => endOf(podClass, e, family));
+      if (ends.every((end) => end === undefined)) return;
+      const keys = ends.map((end, e) => (end === undefined ? "" : `${this.#keyOf(e, end[direction])}`));
+      // Policies that say the same in one world agree on everybody.
+      if (this.#isOneWorld && keys.length === 2 && keys[0] === keys[1]) return;
+      const key = ends.map((end, e) => `${keys[e]}.${end?.names}`).join(" ");
+      let peers = known.get(key);
+      if (peers === undefined) known.set(key, (peers = this.#peersOf(ends, direction, family, wanted)));
+      for (const { peer, id, verdicts } of peers) {
+        const linkKey = `${verdicts.join()} ${id}`;
+        let link = links.get(linkKey);
+        if (link === undefined) links.set(linkKey, (link = { peer, classes: new BitSet(this.classes.length), family, verdicts }));
+        link.classes.add(number);
+      }
+    });
+    return [...links.values()];
   }
 
   #peersOf(ends: Ends, direction: Direction, family: Family, wanted: Wanted): PeerVerdict[] {
@@ -302,6 +305,13 @@ export class Connectivity {
 
 interface PairGroup {
   readonly sources: BitSet;
+  readonly verdicts: readonly number[];
+}
+
+interface PeerLink {
+  readonly peer: EndSet;
+  readonly classes: BitSet;
+  readonly family: Family;
   readonly verdicts: readonly number[];
 }
 
@@ -384,6 +394,37 @@ function joinFamilies(byFamily: readonly (readonly PairGroup[])[], families: rea
     if (!isEmpty(sources)) joined.push({ sources, verdicts, family: families[1] });
   }
   return joined;
+}
+
+/** Joins links of the same pods, verdicts and kind of peers: each family has nodes and outside addresses of its own. */
+function joinPeers(byFamily: readonly (readonly PeerLink[])[], families: readonly Family[]): readonly PeerLink[] {
+  if (families.length === 1) return byFamily[0];
+  const joined = new Map<string, PeerLink>();
+  for (const link of byFamily.flat()) {
+    const { peer, classes, verdicts } = link;
+    const key = `${kindKey(peer)} ${verdicts.join()} ${classes.words.join()}`;
+    const other = joined.get(key);
+    joined.set(key, other === undefined ? link : { ...link, peer: joinedPeer(other.peer, peer), family: 0 });
+  }
+  return [...joined.values()];
+}
+
+function kindKey(peer: EndSet): string {
+  switch (peer.kind) {
+    case "nodes":
+      return peer.nodes.map(({ names, relation }) => `${relation} ${names.join()}`).join(";");
+    case "entity":
+      return peer.entity.entity;
+    case "outside":
+      return `outside ${peer.role.name} ${peer.role.isApiServer} ${peer.except.map(({ name, isApiServer }) => name ?? isApiServer).join()}`;
+    case "pods":
+      return "pods";
+  }
+}
+
+function joinedPeer(a: EndSet, b: EndSet): EndSet {
+  if (a.kind === "outside" && b.kind === "outside") return { ...a, addresses: [...a.addresses, ...b.addresses] };
+  return a.kind === "nodes" && b.kind === "nodes" ? { ...a, nodes: [...a.nodes, ...b.nodes] } : a;
 }
 
 function isEmpty(set: BitSet): boolean {

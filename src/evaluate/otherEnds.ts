@@ -1,5 +1,6 @@
 import type { Node } from "../cluster/objects.ts";
 import { type Address, isIPv4 } from "../net/address.ts";
+import type { AddressRange } from "../net/mergePrefixes.ts";
 import type { Entity, NamePattern, Policy } from "../policy/model.ts";
 import { compileRegex, literalOf } from "../policy/regex.ts";
 import type { Evaluator } from "./evaluator.ts";
@@ -21,12 +22,6 @@ export interface NodeEnd {
 export interface EntityEnd {
   readonly entity: Entity;
   readonly parties: readonly Party[];
-}
-
-/** Addresses from `first` to `last`, both inclusive, of one family. */
-export interface AddressRange {
-  readonly first: Address;
-  readonly last: Address;
 }
 
 /** Outside addresses that no policy tells apart by number. */

@@ -57,3 +57,30 @@ function narrowest(sorted: readonly Address[], family: 4 | 6, widening: Widening
   const split = sorted.findIndex((address) => !prefixContains(low, address));
   return [...narrowest(sorted.slice(0, split), family, widening), ...narrowest(sorted.slice(split), family, widening)];
 }
+
+/** Addresses of one family from `first` to `last`, both inclusive. */
+export interface AddressRange {
+  readonly first: Address;
+  readonly last: Address;
+}
+
+/**
+ * Returns the fewest prefixes of a family that hold every wanted address and none to be avoided; of the rest they may hold any.
+ * Neither list may overlap the other.
+ */
+export function coverRanges(wanted: readonly AddressRange[], avoided: readonly AddressRange[], family: 4 | 6): Prefix[] {
+  const whole = makePrefix(family === 4 ? 0xffff00000000n : 0n, 0, family);
+  return cover(whole, inPrefix(wanted, whole), inPrefix(avoided, whole));
+}
+
+function cover(prefix: Prefix, wanted: readonly AddressRange[], avoided: readonly AddressRange[]): Prefix[] {
+  if (wanted.length === 0) return [];
+  if (avoided.length === 0) return [prefix];
+  const low = makePrefix(prefix.first, prefix.length + 1, prefix.family);
+  const high = makePrefix(low.last + 1n, prefix.length + 1, prefix.family);
+  return [low, high].flatMap((half) => cover(half, inPrefix(wanted, half), inPrefix(avoided, half)));
+}
+
+function inPrefix(ranges: readonly AddressRange[], { first, last }: Prefix): AddressRange[] {
+  return ranges.filter((range) => range.first <= last && range.last >= first);
+}

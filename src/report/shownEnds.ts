@@ -1,0 +1,211 @@
+import type { Pod } from "../cluster/objects.ts";
+import { shortWorkload } from "../cluster/workloads.ts";
+import { workloadKey } from "../evaluate/compare.ts";
+import type { Connectivity, EndSet } from "../evaluate/connectivity.ts";
+import type { NodeEnd } from "../evaluate/otherEnds.ts";
+import type { PodVersions } from "../evaluate/podClasses.ts";
+import { coverRanges } from "../net/mergePrefixes.ts";
+import { formatPrefix } from "../net/prefix.ts";
+
+/** An end of a link, as reports have it. Fields are those of the contract's Endpoint, and what tells an end of many addresses. */
+export interface ShownEnd {
+  readonly type: "pod" | "node" | "external" | "unknown";
+  readonly namespace?: string;
+  readonly workload?: string;
+  /** Only these pods of the workload. */
+  readonly pods?: readonly string[];
+  /** Only these nodes; absent: every node. */
+  readonly nodes?: readonly string[];
+  /** A node as the pod's own, or as any other one; absent: either. */
+  readonly relation?: "own" | "other";
+  /** The fewest prefixes that hold the outside addresses. */
+  readonly prefixes?: readonly string[];
+  /** Bearers of these names; what the policies call them. */
+  readonly names?: readonly string[];
+  /** Names, and roles, that another entry tells of, or none. */
+  readonly except?: readonly string[];
+}
+
+/** What a workload has of pods in the compared worlds. */
+interface WorkloadPods {
+  readonly namespace: string;
+  readonly workload: string;
+  readonly label: string;
+  /** By class, the names of its pods there. */
+  readonly pods: Map<number, string[]>;
+}
+
+const API_SERVER = "kube-apiserver";
+
+/** Turns the sets of ends that links have into what people call them. */
+export class EndNames {
+  readonly #connectivity: Connectivity;
+  readonly #workloads: readonly WorkloadPods[];
+  /** By class: its workloads, by their place in the order of labels. */
+  readonly #ofClass: readonly (readonly number[])[];
+  readonly #byNamespace: ReadonlyMap<string, number>;
+  readonly #shown = new Map<EndSet, readonly ShownEnd[]>();
+
+  constructor(connectivity: Connectivity) {
+    this.#connectivity = connectivity;
+    const found = new Map<string, WorkloadPods>();
+    connectivity.classes.forEach(({ members }, number) => {
+      for (const versions of members) addTo(found, versions, number);
+    });
+    this.#workloads = [...found.values()].sort((a, b) => (a.label < b.label ? -1 : a.label > b.label ? 1 : 0));
+    const ofClass: number[][] = connectivity.classes.map(() => []);
+    this.#workloads.forEach(({ pods }, i) => {
+      for (const number of pods.keys()) ofClass[number].push(i);
+    });
+    this.#ofClass = ofClass;
+    const counts = new Map<string, number>();
+    for (const { namespace } of this.#workloads) counts.set(namespace, (counts.get(namespace) ?? 0) + 1);
+    this.#byNamespace = counts;
+  }
+
+  /** How many workloads there are. */
+  get workloads(): number {
+    return this.#workloads.length;
+  }
+
+  /** Returns the ends of a set, in order. */
+  show(set: EndSet): readonly ShownEnd[] {
+    let shown = this.#shown.get(set);
+    if (shown === undefined) this.#shown.set(set, (shown = this.#list(set)));
+    return shown;
+  }
+
+  #list(set: EndSet): ShownEnd[] {
+    switch (set.kind) {
+      case "pods": {
+        const indices = new Set<number>();
+        set.classes.forEach((number) => {
+          for (const i of this.#ofClass[number]) indices.add(i);
+        });
+        return [...indices]
+          .sort((a, b) => a - b)
+          .map((i): ShownEnd => {
+            const { namespace, workload, pods } = this.#workloads[i];
+            const own = [...pods].filter(([number]) => set.classes.has(number));
+            const end = { type: "pod", namespace, workload } as const;
+            return own.length === pods.size ? end : { ...end, pods: [...new Set(own.flatMap(([, names]) => names))].sort() };
+          });
+      }
+      case "nodes":
+        return this.#nodes(set.nodes);
+      case "entity":
+        return [{ type: "unknown", names: [`reserved:${set.entity.entity}`] }];
+      case "outside":
+        return [this.#outside(set)];
+    }
+  }
+
+  #nodes(nodes: readonly NodeEnd[]): ShownEnd[] {
+    const namesOf = (all: readonly NodeEnd[], relation: NodeEnd["relation"]) =>
+      [...new Set(all.filter((node) => node.relation === relation).flatMap(({ names }) => names))].sort();
+    const [own, other] = [namesOf(nodes, "own"), namesOf(nodes, "other")];
+    const [allOwn, allOther] = [namesOf(this.#connectivity.nodes, "own"), namesOf(this.#connectivity.nodes, "other")];
+    const end = (names: readonly string[], all: readonly string[], relation?: "own" | "other"): ShownEnd => ({
+      type: "node",
+      ...(names.length === all.length ? {} : { nodes: names }),
+      ...(relation === undefined ? {} : { relation }),
+    });
+    if (own.join() === other.join()) return [end(own, allOwn)];
+    return [...(own.length > 0 ? [end(own, allOwn, "own")] : []), ...(other.length > 0 ? [end(other, allOther, "other")] : [])];
+  }
+
+  #outside({ role, addresses, except }: Extract<EndSet, { kind: "outside" }>): ShownEnd {
+    const own = new Set(addresses);
+    const prefixes = ([4, 6] as const).flatMap((family) => {
+      const ofFamily = this.#connectivity.addresses.filter((end) => end.family === family);
+      const wanted = ofFamily.filter((end) => own.has(end)).flatMap(({ ranges }) => ranges);
+      const avoided = ofFamily.filter((end) => !own.has(end)).flatMap(({ ranges }) => ranges);
+      return coverRanges(wanted, avoided, family).map(formatPrefix);
+    });
+    const name = role.isApiServer ? API_SERVER : role.name;
+    return {
+      type: "external",
+      prefixes,
+      ...(name === undefined ? {} : { names: [name] }),
+      ...(except.length === 0 ? {} : { except: except.map((each) => each.name ?? API_SERVER) }),
+    };
+  }
+
+  /** Returns a set's ends in a few words: whole namespaces and all pods by what holds them; beyond `most` the rest is counted. */
+  label(set: EndSet, most: number): string {
+    const ends = this.show(set);
+    if (set.kind !== "pods") return listed(ends.map(endText), most);
+    const whole = ends.filter(({ pods }) => pods === undefined);
+    if (whole.length === this.#workloads.length && whole.length > 1) return "every pod";
+    const counts = new Map<string, number>();
+    for (const { namespace = "" } of whole) counts.set(namespace, (counts.get(namespace) ?? 0) + 1);
+    const isWhole = (namespace: string) => (counts.get(namespace) ?? 0) > 1 && counts.get(namespace) === this.#byNamespace.get(namespace);
+    const texts = new Set(ends.map((end) => (isWhole(end.namespace!) ? `${end.namespace}/*` : endText(end))));
+    return listed([...texts], most);
+  }
+}
+
+function addTo(found: Map<string, WorkloadPods>, versions: PodVersions, number: number): void {
+  for (const pod of versions) {
+    if (pod === undefined) continue;
+    const key = workloadKey(pod.workload);
+    let entry = found.get(key);
+    if (entry === undefined) found.set(key, (entry = entryOf(pod)));
+    const names = entry.pods.get(number);
+    if (names === undefined) entry.pods.set(number, [pod.name]);
+    else if (names.at(-1) !== pod.name) names.push(pod.name);
+  }
+}
+
+function entryOf({ namespace, workload: { kind, name } }: Pod): WorkloadPods {
+  const workload = `${kind}/${name}`;
+  return { namespace, workload, label: `${namespace}/${shortWorkload(workload)}`, pods: new Map() };
+}
+
+/** Pods that a label names. */
+const NAMED = 2;
+
+/** Returns an end as people write it. */
+export function endText({
+  type,
+  namespace,
+  workload = "",
+  pods,
+  nodes,
+  relation,
+  prefixes = [],
+  names = [],
+  except = [],
+}: ShownEnd): string {
+  switch (type) {
+    case "pod": {
+      const label = `${namespace}/${shortWorkload(workload)}`;
+      if (pods === undefined) return label;
+      return `${label} (${pods.length <= NAMED ? `pod ${pods.join(" and ")}` : `${pods.length} pods, ${pods[0]} first`})`;
+    }
+    case "node": {
+      const own = relation === undefined ? "" : relation === "own" ? " (the pod's own)" : " (others than the pod's own)";
+      return `${
+        nodes === undefined
+          ? "every node"
+          : listed(
+              nodes.map((name) => `node/${name}`),
+              NAMED,
+            )
+      }${own}`;
+    }
+    case "external": {
+      const isAnywhere = prefixes.every((prefix) => prefix.endsWith("/0"));
+      const where = isAnywhere ? "" : listed(prefixes, NAMED);
+      const but = except.length === 0 ? "" : ` but ${listed(except, NAMED)}`;
+      if (names.length > 0) return `${names.join(", ")}${where === "" ? "" : ` (${where})`}`;
+      return `${where === "" ? "outside" : `outside ${where}`}${but}`;
+    }
+    default:
+      return names.join(", ");
+  }
+}
+
+function listed(texts: readonly string[], most: number): string {
+  return texts.length <= most ? texts.join(", ") : `${texts.slice(0, most - 1).join(", ")} and ${texts.length - most + 1} more`;
+}
