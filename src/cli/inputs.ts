@@ -8,7 +8,7 @@ import { newestRecordTime } from "../capture/newest.ts";
 import { expandInputs, type InputSummary, readCaptures } from "../capture/observation.ts";
 import { LINK_TYPE, OUTSIDE_WINDOW, SKIP_REASONS } from "../capture/skipReasons.ts";
 import { isPolicyObject } from "../cluster/cni.ts";
-import { type ManifestObject, readManifestFiles } from "../cluster/manifest.ts";
+import { type ManifestFiles, type ManifestObject, readManifestFiles } from "../cluster/manifest.ts";
 import type { Cluster } from "../cluster/snapshot.ts";
 import { epochsOf } from "../evaluate/surroundings.ts";
 import { FlowTable } from "../flow/flowTable.ts";
@@ -242,21 +242,35 @@ export interface LoadedPolicies extends Omit<PolicyReading, "problems" | "ignore
 
 /** Reads the candidate policies of `--filename`; none without it. */
 export async function loadCandidates(flags: PolicyFlags, cluster: Cluster): Promise<LoadedPolicies> {
-  const { objects, warnings } =
-    flags.filename.length === 0
-      ? { objects: [], warnings: [] }
-      : await readManifestFiles(flags.filename, { recursive: flags.recursive, stdin: () => readAll(process.stdin) });
-  await prepareFor(objects);
-  const { problems, ignored, ...read } = readPolicies(objects, {
-    defaultNamespace: flags.namespace,
-    namespaces: [...cluster.namespaces.values()],
-  });
-  refuseErrors(problems);
-  if (flags.filename.length > 0 && read.policies.length + read.unevaluated.length + read.tiers.length + read.sets.length === 0) {
+  const files = flags.filename.length === 0 ? { objects: [], warnings: [] } : await readManifests(flags.filename, flags.recursive);
+  const { ignored, ...loaded } = await policiesIn(files, flags.namespace, cluster);
+  if (flags.filename.length > 0 && !hasPolicies(loaded)) {
     const found = [...ignored].map(([kind, count]) => `${count} ${kind}`).join(", ");
     throw new UsageError(`no network policy in ${flags.filename.join(", ")}${found === "" ? "" : ` (only ${found})`}`);
   }
+  return loaded;
+}
+
+/** Reads the objects of files, directories and the standard input. */
+export function readManifests(paths: readonly string[], recursive: boolean): Promise<ManifestFiles> {
+  return readManifestFiles(paths, { recursive, stdin: () => readAll(process.stdin) });
+}
+
+/** Returns the policies among objects, with how many objects of each kind are none. Throws a UsageError where any cannot be read. */
+export async function policiesIn(
+  { objects, warnings }: Pick<ManifestFiles, "objects" | "warnings">,
+  namespace: string,
+  cluster: Cluster,
+): Promise<LoadedPolicies & Pick<PolicyReading, "ignored">> {
+  await prepareFor(objects);
+  const { problems, ...read } = readPolicies(objects, { defaultNamespace: namespace, namespaces: [...cluster.namespaces.values()] });
+  refuseErrors(problems);
   return { ...read, objects, warnings: [...warnings, ...problems.map(problemText)] };
+}
+
+/** Reports whether anything that decides traffic was read. */
+export function hasPolicies({ policies, unevaluated, tiers, sets }: LoadedPolicies): boolean {
+  return policies.length + unevaluated.length + tiers.length + sets.length > 0;
 }
 
 /** Reads the policies that the cluster holds already. Audit policies only report: they are not in force. */

@@ -86,23 +86,36 @@ export async function openSources(flags: SourceFlags): Promise<Sources> {
   return await openLiveSources(flags, wantsBroker, brokerUrl);
 }
 
-/** Opens cluster objects for commands that need no traffic: those of `--snapshot`, else the live cluster's. No broker is asked. */
+/**
+ * Opens cluster objects for commands that need no traffic: those of `--snapshot`, else the live cluster's. No broker is asked. Workloads
+ * without running pods are enough.
+ */
 export async function openCluster(flags: ClusterFlags): Promise<Sources> {
-  if (flags.snapshot.length > 0) return await snapshotSources(flags);
+  if (flags.snapshot.length > 0) return await snapshotSources(flags, true);
   return await openLiveSources({ ...flags, pcap: [], flows: [] }, false, undefined);
 }
 
-async function snapshotSources(flags: ClusterFlags): Promise<Sources> {
-  const read = await readSnapshot(flags.snapshot);
-  const cluster = checkPods(withWarnings(readCluster(read.objects), read.warnings), flags.snapshot);
-  return fileSources(flags, cluster, false);
+async function snapshotSources(flags: ClusterFlags, takesTemplates = false): Promise<Sources> {
+  return fileSources(flags, await snapshotCluster(flags.snapshot, takesTemplates), false);
+}
+
+/** Reads the cluster of `--snapshot` files. `takesTemplates`: workloads without running pods will do. */
+export async function snapshotCluster(paths: readonly string[], takesTemplates: boolean): Promise<Cluster> {
+  const read = await readSnapshot(paths);
+  const cluster = withWarnings(readCluster(read.objects), read.warnings);
+  return takesTemplates && cluster.templatePods.length > 0 ? withoutPodWarning(cluster) : checkPods(cluster, paths);
+}
+
+/** Where templates stand for pods, their absence is no news. */
+export function withoutPodWarning(cluster: Cluster): Cluster {
+  return { ...cluster, warnings: cluster.warnings.filter((warning) => !warning.startsWith("the snapshot holds no Pod")) };
 }
 
 function fileSources({ namespace = DEFAULT_NAMESPACE }: ClusterFlags, cluster: Cluster, hasNoCluster: boolean): Sources {
   return { cluster, namespace, broker: undefined, live: undefined, unreadPolicies: [], policiesOnlyOf: undefined, hasNoCluster };
 }
 
-async function hasCluster(flags: SourceFlags): Promise<boolean> {
+export async function hasCluster(flags: LiveFlags & { readonly offline?: boolean | undefined }): Promise<boolean> {
   if (flags.offline === true) return false;
   const { hasClusterConfiguration } = await import("../live/live.ts");
   return hasClusterConfiguration(flags);

@@ -92,6 +92,15 @@ export class ClusterTimeline {
     return this.#isEmpty && isPrivate(address) ? NOT_TOLD : EXTERNAL;
   }
 
+  /**
+   * Reports whether every address from `first` to `last` (inclusive) is the cluster's own: in one of its ranges, or a single address of
+   * a pod, node or Service.
+   */
+  holds(first: Address, last: Address): boolean {
+    if (first === last && this.ownerAt(first, null).type !== "external") return true;
+    return this.#podRanges.containAll(first, last) || this.#serviceRanges.containAll(first, last);
+  }
+
   /** The answer for the gap after a lease (-1: before the first), made once: formatting dates at each lookup took ten times as long. */
   #nobody(leases: readonly Lease[], index: number): Owner {
     const gaps = this.#gaps.get(leases) ?? [];
@@ -237,14 +246,19 @@ class Ranges {
   }
 
   contain(address: Address): boolean {
+    return this.containAll(address, address);
+  }
+
+  /** Reports whether one range holds all addresses from `first` to `last`. */
+  containAll(first: Address, last: Address): boolean {
     let low = 0;
     let high = this.#firsts.length;
     while (low < high) {
       const middle = (low + high) >>> 1;
-      if (this.#firsts[middle] <= address) low = middle + 1;
+      if (this.#firsts[middle] <= first) low = middle + 1;
       else high = middle;
     }
-    return low > 0 && address <= this.#lasts[low - 1];
+    return low > 0 && last <= this.#lasts[low - 1];
   }
 }
 

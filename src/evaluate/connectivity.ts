@@ -120,10 +120,10 @@ export class Connectivity {
     const found = new Map<string, { destinations: number[]; sources: BitSet; family: Family; verdicts: readonly number[] }>();
     const byFamily = this.families.map((family) => this.#pairs(family, wanted));
     classes.forEach((_, d) => {
-      for (const { sources, family, verdicts } of joinFamilies(
-        byFamily.map((of) => of.get(d) ?? []),
-        this.families,
-      )) {
+      const groups = byFamily.map((of) => of.get(d) ?? []);
+      for (const { sources, family, verdicts } of this.families.length === 1
+        ? groups[0].map((group) => ({ ...group, family: this.families[0] }))
+        : joinFamilies(groups, this.families, (f) => this.#pairsWithout(d, f))) {
         const key = `${family} ${verdicts.join()} ${sources.words.join()}`;
         const known = found.get(key);
         if (known === undefined) found.set(key, { destinations: [d], sources, family, verdicts });
@@ -135,6 +135,12 @@ export class Connectivity {
       for (const d of destinations) set.add(d);
       return { sources: { kind: "pods", classes: sources }, destinations: { kind: "pods", classes: set }, family, verdicts };
     });
+  }
+
+  /** Returns the sources that reach a class in one family only, since one of the two lacks addresses of the other. */
+  #pairsWithout(d: number, family: Family): BitSet {
+    const without = this.#classesWithout(family);
+    return without.has(d) ? without.fill() : without;
   }
 
   /** Returns, for each class of destinations that has any, the sources of each verdict that is asked for. */
@@ -219,10 +225,18 @@ export class Connectivity {
   /** Links between pods and what no policy governs: nodes, reserved roles, outside addresses. */
   #otherLinks(direction: Direction, wanted: Wanted): Link[] {
     const byFamily = this.families.map((family) => this.#otherLinksOf(direction, family, wanted));
-    return joinPeers(byFamily, this.families).map(({ peer, classes, family, verdicts }) => {
+    return joinPeers(byFamily, this.families, (f) => this.#classesWithout(f)).map(({ peer, classes, family, verdicts }) => {
       const pods: EndSet = { kind: "pods", classes };
       return { sources: direction === "egress" ? pods : peer, destinations: direction === "egress" ? peer : pods, family, verdicts };
     });
+  }
+
+  #classesWithout(family: Family): BitSet {
+    const classes = new BitSet(this.classes.length);
+    this.classes.forEach(({ ends }, number) => {
+      if (ends.every((each) => !each.has(family) && !each.has(0))) classes.add(number);
+    });
+    return classes;
   }
 
   #otherLinksOf(direction: Direction, family: Family, wanted: Wanted): PeerLink[] {
@@ -375,38 +389,65 @@ function groupBy<T>(items: readonly T[], verdictsOf: (item: T) => readonly numbe
   return [...groups.values()];
 }
 
-/** Joins what holds in every family; the rest stays a link of its family. */
-function joinFamilies(byFamily: readonly (readonly PairGroup[])[], families: readonly Family[]): (PairGroup & { family: Family })[] {
-  if (families.length === 1) return byFamily[0].map((group) => ({ ...group, family: families[0] }));
-  const joined: (PairGroup & { family: Family })[] = [];
-  const [four, six] = byFamily;
-  const rest = new Map(six.map((group) => [group.verdicts.join(), group.sources.copy()]));
-  for (const { sources, verdicts } of four) {
-    const other = rest.get(verdicts.join());
-    const both = other === undefined ? undefined : sources.copy().retainAll(other);
-    const only = both === undefined ? sources : sources.copy().removeAll(both);
-    if (both !== undefined && !isEmpty(both)) joined.push({ sources: both, verdicts, family: 0 });
-    if (!isEmpty(only)) joined.push({ sources: only, verdicts, family: families[0] });
-    if (both !== undefined) other!.removeAll(both);
+/**
+ * Joins what holds in every family that a pair of ends can use; the rest stays a link of its family. `lacking` returns the sources
+ * that cannot use a family.
+ */
+function joinFamilies(
+  byFamily: readonly (readonly PairGroup[])[],
+  families: readonly Family[],
+  lacking: (family: Family) => BitSet,
+): (PairGroup & { family: Family })[] {
+  const joined = new Map<string, PairGroup & { family: Family }>();
+  const add = (sources: BitSet, verdicts: readonly number[], family: Family) => {
+    const key = `${family} ${verdicts.join()}`;
+    const known = joined.get(key);
+    if (known !== undefined) known.sources.addAll(sources);
+    else if (!isEmpty(sources)) joined.set(key, { sources, verdicts, family });
+  };
+  const rest = families.map((_, i) => {
+    const withoutOther = lacking(families[1 - i]);
+    return byFamily[i].map(({ sources, verdicts }) => {
+      add(sources.copy().retainAll(withoutOther), verdicts, 0);
+      return { sources: sources.copy().removeAll(withoutOther), verdicts };
+    });
+  });
+  const sixes = new Map(rest[1].map((group) => [group.verdicts.join(), group.sources]));
+  for (const { sources, verdicts } of rest[0]) {
+    const other = sixes.get(verdicts.join());
+    const both = other === undefined ? new BitSet(sources.size) : sources.copy().retainAll(other);
+    add(both.copy(), verdicts, 0);
+    add(sources.removeAll(both), verdicts, families[0]);
+    other?.removeAll(both);
   }
-  for (const { verdicts } of six) {
-    const sources = rest.get(verdicts.join())!;
-    if (!isEmpty(sources)) joined.push({ sources, verdicts, family: families[1] });
-  }
-  return joined;
+  for (const { sources, verdicts } of rest[1]) add(sources, verdicts, families[1]);
+  return [...joined.values()];
 }
 
 /** Joins links of the same pods, verdicts and kind of peers: each family has nodes and outside addresses of its own. */
-function joinPeers(byFamily: readonly (readonly PeerLink[])[], families: readonly Family[]): readonly PeerLink[] {
+function joinPeers(
+  byFamily: readonly (readonly PeerLink[])[],
+  families: readonly Family[],
+  lacking: (family: Family) => BitSet,
+): readonly PeerLink[] {
   if (families.length === 1) return byFamily[0];
   const joined = new Map<string, PeerLink>();
-  for (const link of byFamily.flat()) {
+  const single: PeerLink[] = [];
+  const rest = byFamily.flatMap((links, i) => {
+    const withoutOther = lacking(families[1 - i]);
+    return links.map((link): PeerLink => {
+      const only = link.classes.copy().retainAll(withoutOther);
+      if (!isEmpty(only)) single.push({ ...link, classes: only, family: 0 });
+      return { ...link, classes: link.classes.copy().removeAll(withoutOther) };
+    });
+  });
+  for (const link of rest.filter(({ classes }) => !isEmpty(classes))) {
     const { peer, classes, verdicts } = link;
     const key = `${kindKey(peer)} ${verdicts.join()} ${classes.words.join()}`;
     const other = joined.get(key);
     joined.set(key, other === undefined ? link : { ...link, peer: joinedPeer(other.peer, peer), family: 0 });
   }
-  return [...joined.values()];
+  return [...single, ...joined.values()];
 }
 
 function kindKey(peer: EndSet): string {

@@ -114,13 +114,13 @@ function nameOf(endpoints: ReadonlySet<Endpoint>): string {
 }
 
 /** Who denied a connection, and why no rule allowed it. */
-interface Explanation {
+export interface Explanation {
   readonly deniedBy: string;
   readonly why: string;
 }
 
 /** Explains connections. Answers depend on classes only, so that thousands of connections share one. */
-class Explainer {
+export class Explainer {
   readonly #result: SimulationResult;
   readonly #known = new Map<string, Explanation>();
 

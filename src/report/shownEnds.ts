@@ -44,10 +44,13 @@ export class EndNames {
   /** By class: its workloads, by their place in the order of labels. */
   readonly #ofClass: readonly (readonly number[])[];
   readonly #byNamespace: ReadonlyMap<string, number>;
+  /** How many families outside addresses have. */
+  readonly #families: number;
   readonly #shown = new Map<EndSet, readonly ShownEnd[]>();
 
   constructor(connectivity: Connectivity) {
     this.#connectivity = connectivity;
+    this.#families = new Set(connectivity.addresses.map(({ family }) => family)).size;
     const found = new Map<string, WorkloadPods>();
     connectivity.classes.forEach(({ members }, number) => {
       for (const versions of members) addTo(found, versions, number);
@@ -134,7 +137,11 @@ export class EndNames {
   /** Returns a set's ends in a few words: whole namespaces and all pods by what holds them; beyond `most` the rest is counted. */
   label(set: EndSet, most: number): string {
     const ends = this.show(set);
-    if (set.kind !== "pods") return listed(ends.map(endText), most);
+    if (set.kind !== "pods")
+      return listed(
+        ends.map((end) => endText(end, this.#families)),
+        most,
+      );
     const whole = ends.filter(({ pods }) => pods === undefined);
     if (whole.length === this.#workloads.length && whole.length > 1) return "every pod";
     const counts = new Map<string, number>();
@@ -165,18 +172,11 @@ function entryOf({ namespace, workload: { kind, name } }: Pod): WorkloadPods {
 /** Pods that a label names. */
 const NAMED = 2;
 
-/** Returns an end as people write it. */
-export function endText({
-  type,
-  namespace,
-  workload = "",
-  pods,
-  nodes,
-  relation,
-  prefixes = [],
-  names = [],
-  except = [],
-}: ShownEnd): string {
+/** Returns an end as people write it. `families`: how many address families there are; all of fewer is not everywhere. */
+export function endText(
+  { type, namespace, workload = "", pods, nodes, relation, prefixes = [], names = [], except = [] }: ShownEnd,
+  families = 1,
+): string {
   switch (type) {
     case "pod": {
       const label = `${namespace}/${shortWorkload(workload)}`;
@@ -196,7 +196,7 @@ export function endText({
     }
     case "external": {
       const isAnywhere = prefixes.every((prefix) => prefix.endsWith("/0"));
-      const where = isAnywhere ? "" : listed(prefixes, NAMED);
+      const where = isAnywhere && prefixes.length >= families ? "" : listed(prefixes, NAMED);
       const but = except.length === 0 ? "" : ` but ${listed(except, NAMED)}`;
       if (names.length > 0) return `${names.join(", ")}${where === "" ? "" : ` (${where})`}`;
       return `${where === "" ? "outside" : `outside ${where}`}${but}`;

@@ -1,12 +1,10 @@
 import { shortWorkload } from "../cluster/workloads.ts";
 import { grouped, plural } from "../net/number.ts";
 import { findCauses } from "./causes.ts";
+import { MARKDOWN_ROWS, markdownTable, markdownText } from "./markdown.ts";
 import type { SimulationResult } from "./simulationResult.ts";
 import { header } from "./simulationTable.ts";
 import { printable } from "./text.ts";
-
-/** Rows of a pull-request comment before it is cut. */
-const ROWS = 50;
 
 /** Returns the report for a pull-request comment or a wiki. */
 export function simulationMarkdown(result: SimulationResult): string {
@@ -17,7 +15,7 @@ export function simulationMarkdown(result: SimulationResult): string {
       : summary.confidence.level === "low"
         ? "**Nothing that was observed would be dropped**, and not all that happened was observed"
         : "**Nothing that was observed would be dropped**";
-  const lines = ["## Network policy simulation", "", verdict, "", cell(header(result)), ""];
+  const lines = ["## Network policy simulation", "", verdict, "", markdownText(header(result)), ""];
   const drops = findCauses(result, "would-drop");
   const open = drops.filter((cause) => cause.accepted === undefined);
   const accepted = drops.filter((cause) => cause.accepted !== undefined);
@@ -48,23 +46,15 @@ export function simulationMarkdown(result: SimulationResult): string {
       (endpoint) => `\`${printable(`${endpoint.namespace}/${shortWorkload(endpoint.workload ?? "")}`)}\``,
     );
     lines.push(
-      `**Not seen:** ${plural(names.length, "selected workload")} without traffic, so that their policies are untested: ${names.slice(0, ROWS).join(", ")}`,
+      `**Not seen:** ${plural(names.length, "selected workload")} without traffic, so that their policies are untested: ${names.slice(0, MARKDOWN_ROWS).join(", ")}`,
       "",
     );
   }
-  for (const text of summary.confidence.because) lines.push(`> Incomplete: ${cell(text)}`, "");
-  for (const warning of result.warnings) lines.push(`> ${cell(warning)}`, "");
+  for (const text of summary.confidence.because) lines.push(`> Incomplete: ${markdownText(text)}`, "");
+  for (const warning of result.warnings) lines.push(`> ${markdownText(warning)}`, "");
   return `${lines.join("\n").trimEnd()}\n`;
 }
 
 function table(lines: string[], title: string, columns: readonly string[], rows: readonly (readonly string[])[]): void {
-  lines.push(`### ${title}`, "", `| ${columns.join(" | ")} |`, `|${columns.map(() => "---").join("|")}|`);
-  for (const row of rows.slice(0, ROWS)) lines.push(`| ${row.map(cell).join(" | ")} |`);
-  if (rows.length > ROWS) lines.push("", `… and ${rows.length - ROWS} more causes`);
-  lines.push("");
-}
-
-/** Text from outside must not become markup: a policy's name may hold anything that a file can. */
-function cell(text: string): string {
-  return printable(text).replace(/[\\`*_{}[\]<>#|!@]/g, (character) => `\\${character}`);
+  lines.push(`### ${title}`, "", ...markdownTable(columns, rows, "causes"));
 }

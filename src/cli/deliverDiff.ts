@@ -1,0 +1,43 @@
+import type { policyTitle } from "../policy/model.ts";
+import { type DiffResult, isFound } from "../report/diffResult.ts";
+import { printable } from "../report/text.ts";
+import { type DeliverFlags, deliver } from "./deliver.ts";
+import { terminalStyle } from "./output.ts";
+
+/** Prints what differs and writes the further reports; returns the exit code. */
+export function deliverDiff(result: DiffResult, flags: DeliverFlags): Promise<number> {
+  const table = async (wide: boolean) => [(await import("../report/diffTable.ts")).diffTable(result, wide, terminalStyle())];
+  const json = async () => (await import("../report/diffJson.ts")).diffJson(result);
+  return deliver(
+    {
+      outputs: {
+        table: () => table(false),
+        wide: () => table(true),
+        json,
+        yaml: async () => (await import("../report/diffJson.ts")).diffYaml(result),
+        name: () => [names(result)],
+      },
+      reports: {
+        json,
+        markdown: async () => [(await import("../report/diffMarkdown.ts")).diffMarkdown(result)],
+      },
+      inputs: result.inputs,
+      warnings: result.warnings,
+      isFound: isFound(result),
+    },
+    flags,
+  );
+}
+
+/** Policies that differ, one a line, as kubectl prints names. */
+function names({ policies }: DiffResult): string {
+  return policies
+    .filter(({ change }) => change !== "unchanged")
+    .map(({ ref }) => `${printable(objectName(ref))}\n`)
+    .join("");
+}
+
+function objectName({ kind, apiVersion, name }: Parameters<typeof policyTitle>[0]): string {
+  const group = apiVersion.includes("/") ? `.${apiVersion.slice(0, apiVersion.indexOf("/"))}` : "";
+  return `${kind.toLowerCase()}${group}/${name}`;
+}

@@ -1,0 +1,258 @@
+import type { ManifestObject } from "../cluster/manifest.ts";
+import type { Cluster } from "../cluster/snapshot.ts";
+import { cautionsOf } from "../evaluate/cautions.ts";
+import { compileConnectivity, workloadKey } from "../evaluate/compare.ts";
+import { Evaluator } from "../evaluate/evaluator.ts";
+import { looksAtRequests } from "../evaluate/honoured.ts";
+import type { CniProfile } from "../evaluate/profile.ts";
+import { Simulation } from "../evaluate/simulation.ts";
+import type { PolicySet } from "../policy/model.ts";
+import { identityOf, overlay, promoteStaged } from "../policy/readPolicies.ts";
+import type { DiffResult, TrafficChange } from "../report/diffResult.ts";
+import { trafficChange } from "../report/diffResult.ts";
+import { LinkTable } from "../report/linkTable.ts";
+import { policyChanges } from "../report/policyChanges.ts";
+import { summarizeSimulation } from "../report/summarizeSimulation.ts";
+import { type ChosenProfile, chooseProfile } from "./chooseProfile.ts";
+import { UsageError } from "./errors.ts";
+import {
+  existingPolicies,
+  hasPolicies,
+  type LoadedPolicies,
+  policiesIn,
+  readManifests,
+  refuseTwoStdins,
+  type TrafficFlags,
+} from "./inputs.ts";
+import { observe } from "./observe.ts";
+import { clusterOfManifests, gapsOf, judgedIn, worldOf } from "./openSets.ts";
+import {
+  hasCluster,
+  isUnread,
+  openCluster,
+  openSources,
+  refuseUnreadPolicies,
+  type SourceFlags,
+  type Sources,
+  snapshotCluster,
+} from "./sources.ts";
+import { collectAtOnce, expectLongWork } from "./tiers.ts";
+
+export interface DiffFlags extends TrafficFlags, SourceFlags {
+  /** A file, a directory, `-`, or `cluster`. */
+  readonly old: string;
+  readonly new: string;
+  readonly oldSnapshot: readonly string[];
+  readonly recursive: boolean;
+  readonly policyMode: "overlay" | "replace";
+  readonly cni: string;
+  readonly staged: boolean;
+}
+
+/** What a set is called that the snapshot or the live cluster holds. */
+const CLUSTER = "cluster";
+
+/** One of the two sets, before it meets what the cluster holds. */
+interface Given {
+  readonly name: string;
+  /** Undefined: it is the cluster's. */
+  readonly objects: readonly ManifestObject[] | undefined;
+  readonly warnings: readonly string[];
+}
+
+/** Where both sets are judged. */
+interface Places {
+  readonly sources: Sources;
+  /** The cluster before; the same one unless there are two snapshots, or two folders of manifests are all there is. */
+  readonly earlier: Cluster;
+  readonly hasTraffic: boolean;
+}
+
+/** Two policy sets -> text, exact connectivity, observed traffic, ready to be reported. */
+export async function diff(flags: DiffFlags): Promise<DiffResult> {
+  refuseTwoStdins({ OLD: [flags.old], NEW: [flags.new], "--snapshot": flags.snapshot, "--pcap": flags.pcap, "--flows": flags.flows });
+  collectAtOnce();
+  expectLongWork(false);
+  const [before, after] = [await readGiven(flags.old, flags), await readGiven(flags.new, flags)];
+  const places = await openPlaces(flags, before, after);
+  const { sources, earlier } = places;
+  const existing = await existingPolicies(sources.cluster, sources.namespace);
+  const earlierExisting = earlier === sources.cluster ? existing : await existingPolicies(earlier, sources.namespace);
+  const [old, fresh] = [
+    await policiesOf(before, earlierExisting, earlier, flags),
+    await policiesOf(after, existing, sources.cluster, flags),
+  ];
+  refuseEmpty(flags, old, fresh);
+  const [oldSet, newSet] = setsOf(flags, { old, fresh, existing, earlierExisting });
+  const chosen = chooseFor(flags, sources, [oldSet, newSet], [old, fresh, existing]);
+  const [world, earlierWorld] = worldsOf(sources.cluster, earlier);
+  const connectivity = compileConnectivity([
+    judgedIn(oldSet, earlierWorld, earlier, chosen.profile),
+    judgedIn(newSet, world, sources.cluster, chosen.profile),
+  ]);
+  const links = new LinkTable(connectivity, connectivity.differences(), ([a, b]) => a !== b);
+  const traffic = places.hasTraffic ? await observedChange(flags, sources, [oldSet, newSet], chosen) : undefined;
+  const evaluator = new Evaluator(newSet, world, chosen.profile);
+  const isAlone = before.objects === undefined && after.objects === undefined && earlier === sources.cluster;
+  return {
+    before: before.name,
+    after: after.name,
+    policies: policyChanges(withObjects(oldSet, old, earlierExisting), withObjects(newSet, fresh, existing)),
+    workloads: workloadChanges(earlier, sources.cluster),
+    links,
+    traffic,
+    inputs: traffic?.result.inputs ?? [],
+    cni: { name: chosen.profile.name, because: chosen.because, caveats: chosen.profile.caveats },
+    warnings: [
+      ...new Set([
+        ...sources.cluster.warnings,
+        ...chosen.warnings,
+        ...existing.warnings,
+        ...old.warnings,
+        ...fresh.warnings,
+        ...cautionsOf(newSet, evaluator, world),
+        ...gapsOf(sources.cluster),
+        ...(traffic?.result.warnings ?? []),
+        ...(isAlone ? ["both sets are the cluster's own: there is nothing to compare"] : []),
+      ]),
+    ],
+  };
+}
+
+async function readGiven(name: string, { recursive }: DiffFlags): Promise<Given> {
+  if (name === CLUSTER) return { name, objects: undefined, warnings: [] };
+  const { objects, warnings } = await readManifests([name], recursive);
+  return { name, objects, warnings };
+}
+
+/** Opens the cluster, or what the manifests themselves say of one. */
+async function openPlaces(flags: DiffFlags, before: Given, after: Given): Promise<Places> {
+  const hasTraffic = flags.pcap.length + flags.flows.length > 0 || flags.brokerUrl !== undefined;
+  if (hasTraffic) return await withEarlier(flags, await openSources(flags), hasTraffic);
+  if (flags.snapshot.length > 0 || (await hasCluster(flags))) return await withEarlier(flags, await openCluster(flags), hasTraffic);
+  if (before.objects === undefined || after.objects === undefined)
+    throw new UsageError(
+      "no --snapshot, and no cluster to ask: give two sets of manifests with the workloads beside the policies, or --snapshot FILE",
+    );
+  const cluster = clusterOfManifests(after.objects, after.name);
+  const sources = {
+    cluster: { ...cluster, policyObjects: [] },
+    namespace: flags.namespace ?? "default",
+    broker: undefined,
+    live: undefined,
+    unreadPolicies: [],
+    policiesOnlyOf: undefined,
+    hasNoCluster: false,
+  };
+  // A folder of policies alone is about the workloads of the other.
+  const own = clusterOfManifestsIfAny(before.objects);
+  return { sources, earlier: own === undefined ? sources.cluster : { ...own, policyObjects: [] }, hasTraffic };
+}
+
+function clusterOfManifestsIfAny(objects: readonly ManifestObject[]): Cluster | undefined {
+  const isWorkload = ({ value }: ManifestObject) => !/Policy$/.test(String(value.kind)) && value.kind !== "Namespace";
+  return objects.some(isWorkload) ? clusterOfManifests(objects, "OLD") : undefined;
+}
+
+async function withEarlier(flags: DiffFlags, sources: Sources, hasTraffic: boolean): Promise<Places> {
+  if (flags.policyMode === "overlay" || flags.old === CLUSTER || flags.new === CLUSTER)
+    refuseUnreadPolicies(sources, ", --snapshot FILE may hold them, and --policy-mode=replace compares the given policies alone");
+  if (sources.policiesOnlyOf !== undefined)
+    throw new UsageError(
+      `only policies of namespace ${sources.policiesOnlyOf} can be read, so what the others deny is not known; docs/cluster-role.yaml has the rights that it takes, and --snapshot FILE may hold them`,
+    );
+  const earlier = flags.oldSnapshot.length === 0 ? sources.cluster : await snapshotCluster(flags.oldSnapshot, true);
+  return { sources, earlier, hasTraffic };
+}
+
+async function policiesOf(given: Given, existing: LoadedPolicies, cluster: Cluster, flags: DiffFlags): Promise<LoadedPolicies> {
+  if (given.objects === undefined) return existing;
+  return await policiesIn({ objects: [...given.objects], warnings: [...given.warnings] }, flags.namespace ?? "default", cluster);
+}
+
+function refuseEmpty({ old, new: fresh }: DiffFlags, before: LoadedPolicies, after: LoadedPolicies): void {
+  if (hasPolicies(before) || hasPolicies(after)) return;
+  throw new UsageError(
+    `no network policy in ${old === CLUSTER ? "the cluster" : old}, nor in ${fresh === CLUSTER ? "the cluster" : fresh}`,
+  );
+}
+
+/**
+ * Returns what is in force before and after. `overlay`: both sets lie over what the cluster holds; what only the other set has of the
+ * cluster's policies was removed, and is not in force. `replace`: each set alone.
+ */
+function setsOf(
+  { old: oldName, new: newName, policyMode, staged }: DiffFlags,
+  { old, fresh, existing, earlierExisting }: Record<"old" | "fresh" | "existing" | "earlierExisting", LoadedPolicies>,
+): [PolicySet, PolicySet] {
+  const over = (base: LoadedPolicies, own: LoadedPolicies, other: LoadedPolicies, isOtherCluster: boolean) => {
+    const gone = new Set(isOtherCluster ? [] : other.policies.map(({ ref }) => identityOf(ref)));
+    const rest = { ...base, policies: base.policies.filter(({ ref }) => !gone.has(identityOf(ref))) };
+    return overlay(rest, own, policyMode);
+  };
+  const before = oldName === CLUSTER ? earlierExisting : over(earlierExisting, old, fresh, newName === CLUSTER);
+  const after = newName === CLUSTER ? existing : over(existing, fresh, old, oldName === CLUSTER);
+  return staged ? [promoteStaged(before), promoteStaged(after)] : [before, after];
+}
+
+function chooseFor(
+  flags: DiffFlags,
+  { cluster }: Sources,
+  [before, after]: readonly [PolicySet, PolicySet],
+  loaded: readonly LoadedPolicies[],
+): ChosenProfile {
+  const both = { ...after, policies: [...after.policies, ...before.policies] };
+  const unevaluated = [...new Set(loaded.flatMap((each) => each.unevaluated))];
+  return chooseProfile(flags.cni, { guess: cluster.cni, formats: [] }, both, unevaluated);
+}
+
+/** One world where there is one cluster, so that what is common to both sets is looked at once. */
+function worldsOf(cluster: Cluster, earlier: Cluster) {
+  const world = worldOf(cluster);
+  return [world, cluster === earlier ? world : worldOf(earlier)] as const;
+}
+
+function withObjects(set: PolicySet, own: LoadedPolicies, existing: LoadedPolicies) {
+  return { ...set, objects: [...own.objects, ...existing.objects] };
+}
+
+function workloadChanges(before: Cluster, after: Cluster): DiffResult["workloads"] {
+  const keysOf = ({ pods, templatePods }: Cluster) => new Set([...pods, ...templatePods].map(({ workload }) => workloadKey(workload)));
+  if (before === after) return { added: [], removed: [] };
+  const [old, fresh] = [keysOf(before), keysOf(after)];
+  return { added: [...fresh].filter((key) => !old.has(key)).sort(), removed: [...old].filter((key) => !fresh.has(key)).sort() };
+}
+
+/** Judges observed traffic by both sets, in the later cluster. */
+async function observedChange(
+  flags: DiffFlags,
+  sources: Sources,
+  [before, after]: readonly [PolicySet, PolicySet],
+  { profile, because }: { profile: CniProfile; because: string },
+): Promise<TrafficChange> {
+  const everyRequest = [...before.policies, ...after.policies].some(looksAtRequests);
+  const { traffic, connections, resolver, world, requestsOf, warnings } = await observe(flags, sources, everyRequest);
+  const simulation = new Simulation(
+    connections,
+    traffic.table.addresses,
+    resolver,
+    new Evaluator(after, world, profile),
+    new Evaluator(before, world, profile),
+    requestsOf,
+    undefined,
+    isUnread(sources),
+  );
+  return trafficChange(
+    summarizeSimulation({
+      simulation,
+      inputs: traffic.inputs,
+      cni: { name: profile.name, because, caveats: profile.caveats },
+      warnings,
+      hints: traffic.hints,
+      candidates: after.policies,
+      pods: sources.cluster.pods,
+      accepted: [],
+      now: Date.now(),
+    }),
+  );
+}

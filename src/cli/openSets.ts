@@ -1,0 +1,47 @@
+import type { ManifestObject } from "../cluster/manifest.ts";
+import { type Cluster, readCluster } from "../cluster/snapshot.ts";
+import type { Judged } from "../evaluate/compare.ts";
+import type { World } from "../evaluate/evaluator.ts";
+import type { CniProfile } from "../evaluate/profile.ts";
+import { isIPv4 } from "../net/address.ts";
+import type { PolicySet } from "../policy/model.ts";
+import { UsageError } from "./errors.ts";
+import { withoutPodWarning } from "./sources.ts";
+
+/** Returns what policies select from, for questions on all that there may be: pods of workloads that have none running are among it. */
+export function worldOf(cluster: Cluster): World {
+  return { ...cluster, pods: [...cluster.pods, ...cluster.templatePods] };
+}
+
+/** Returns a policy set with what it is judged in. */
+export function judgedIn(set: PolicySet, world: World, cluster: Cluster, profile: CniProfile): Judged {
+  return { set, world, profile, isInside: ({ first, last }) => cluster.timeline.holds(first, last) };
+}
+
+/** Says what connectivity cannot tell for want of objects, one line each. */
+export function gapsOf({ pods, templatePods, nodes, namespaces }: Cluster): string[] {
+  const gaps: string[] = [];
+  const unknown = [...namespaces.values()].filter(({ labelsKnown }) => !labelsKnown).map(({ name }) => name);
+  if (unknown.length > 0)
+    gaps.push(
+      `${unknown.length === 1 ? `namespace ${unknown[0]} is` : `${unknown.length} namespaces (${unknown.slice(0, 3).join(", ")}${unknown.length > 3 ? ", …" : ""}) are`} in no Namespace object: what selectors of namespace labels say of ${unknown.length === 1 ? "it" : "them"} is unknown`,
+    );
+  if (nodes.length === 0) gaps.push("there is no Node object: what comes from nodes and goes to them is left out");
+  if (templatePods.length > 0 && pods.length === 0)
+    gaps.push("there is no running pod: pods are those of workloads' templates, and rules on addresses say nothing of them");
+  const addresses = [...pods.flatMap((pod) => pod.addresses), ...nodes.flatMap((node) => node.addresses)];
+  const [hasFour, hasSix] = [addresses.some(isIPv4), addresses.some((address) => !isIPv4(address))];
+  if (hasFour !== hasSix)
+    gaps.push(`no pod or node has an IPv${hasFour ? 6 : 4} address: rules on IPv${hasFour ? 6 : 4} make no difference here`);
+  return gaps;
+}
+
+/** Returns the cluster that manifests alone describe. `where` names them in the error that there is nobody in it. */
+export function clusterOfManifests(objects: readonly ManifestObject[], where: string): Cluster {
+  const cluster = readCluster(objects);
+  if (cluster.pods.length + cluster.templatePods.length === 0)
+    throw new UsageError(
+      `${where}: no workload and no Pod in it, so there is nobody that policies could select; give --snapshot FILE, or a cluster by --kubeconfig`,
+    );
+  return withoutPodWarning(cluster);
+}
