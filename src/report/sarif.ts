@@ -36,7 +36,7 @@ export function sarif(report: FindingReport, origin: ReportOrigin): string {
         toolExecutionNotifications: report.warnings.map((warning) => ({ level: "warning", message: { text: messageText(warning) } })),
       },
     ],
-    originalUriBaseIds: { [SOURCE_ROOT]: { uri: `${pathToFileURL(origin.sourceRoot.toWellFormed()).href.replace(/\/+$/, "")}/` } },
+    originalUriBaseIds: { [SOURCE_ROOT]: { uri: folderUri(origin.sourceRoot) } },
     columnKind: "utf16CodeUnits",
     results: report.findings.map((finding) => ({
       ruleId: finding.rule.id,
@@ -113,6 +113,12 @@ function artifact({ object, file }: FindingPlace, origin: ReportOrigin) {
   // A base goes with relative references only (3.4.4).
   if (path === undefined) return { uri: pathToFileURL(resolve(origin.workingDirectory, file).toWellFormed()).href };
   return { uri: encodePath(path.split("/")), uriBaseId: SOURCE_ROOT };
+}
+
+/** A base ends with a slash (3.14.14). */
+function folderUri(path: string): string {
+  const { href } = pathToFileURL(path.toWellFormed());
+  return href.endsWith("/") ? href : `${href}/`;
 }
 
 function encodePath(parts: readonly string[]): string {

@@ -31,8 +31,18 @@ describe("places", () => {
     expect(location.physicalLocation.region.startLine).toBe(1);
   });
 
+  test("no name leads out of the sources", () => {
+    expect(uriOf(only(reportOf({ places: [{ object: "Pod ../../x" }] })).locations[0]).uri).toBe("Pod/-/-/x");
+  });
+
+  test("the top of the sources may be the root of all files", () => {
+    const run = readSarif(sarif(reportOf({ places: [at("a.yaml")] }), { ...ORIGIN, sourceRoot: "/" }));
+    expect(run.originalUriBaseIds["%SRCROOT%"].uri).toBe("file:///");
+    expect(uriOf(run.results[0].locations[0]).uri).toBe("work/shop/deploy/a.yaml");
+  });
+
   test("further places are related ones, and the message links to them", () => {
-    const result = only(reportOf({ places: [at("a.yaml", 1), { ...at("a.yaml", 14), role: "the rule" }, { object: "Pod shop/b" }] }));
+    const result = only(reportOf({ places: [at("a.yaml", 1), { ...at("a.yaml", 14), role: "the [rule]" }, { object: "Pod shop/b" }] }));
     expect(result.relatedLocations?.map(({ id, physicalLocation }) => [id, physicalLocation.region.startLine])).toEqual([[1, 14]]);
     expect(result.message.text).toBe("a to b would be dropped; see [the rule](1)");
   });
@@ -79,8 +89,9 @@ function checkRun(run: SarifRun, text: string): void {
     expect(links).toEqual((result.relatedLocations ?? []).map(({ id }) => id));
     for (const location of [...result.locations, ...(result.relatedLocations ?? [])]) {
       const { uri, uriBaseId } = uriOf(location);
-      expect(new URL(uri, base).href.startsWith(base) || uriBaseId === undefined).toBe(true);
-      expect(location.physicalLocation.region.startLine).toBeGreaterThanOrEqual(1);
+      expect(new URL(uri, base).href.startsWith(base) || (uri.startsWith("file:///") && uriBaseId === undefined)).toBe(true);
+      const { startLine, startColumn = 1 } = location.physicalLocation.region;
+      expect(Math.min(startLine, startColumn)).toBeGreaterThanOrEqual(1);
     }
   }
   const hashes = run.results.map(({ partialFingerprints }) => partialFingerprints.primaryLocationLineHash);
