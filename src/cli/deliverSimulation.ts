@@ -20,8 +20,8 @@ export async function deliverSimulation(result: SimulationResult, flags: Deliver
   const reports: Record<(typeof SIMULATION_REPORTS)[number], Renderer> = {
     json,
     markdown: async () => [(await import("../report/simulationMarkdown.ts")).simulationMarkdown(result)],
-    sarif: async () => [(await import("../report/sarif.ts")).sarif(await findings(), reportOrigin())],
-    junit: async () => [(await import("../report/junit.ts")).junit(await findings(), reportOrigin())],
+    sarif: async () => (await import("../report/sarif.ts")).sarif(await findings(), reportOrigin()),
+    junit: async () => (await import("../report/junit.ts")).junit(await findings(), reportOrigin()),
   };
   const deliverable = {
     outputs: {

@@ -177,6 +177,13 @@ export const hostileReport: fc.Arbitrary<FindingReport> = fc.array(testCase, { m
   });
 });
 
+/** Puts a report's pieces together; bytes are valid only until the next piece. */
+export function textOf(pieces: Iterable<string | Uint8Array>): string {
+  let text = "";
+  for (const piece of pieces) text += typeof piece === "string" ? piece : Buffer.from(piece).toString();
+  return text;
+}
+
 /** A report of one finding. */
 export function reportOf(finding: Partial<Finding>, more: Partial<FindingReport> = {}): FindingReport {
   const one: Finding = {
