@@ -11,6 +11,7 @@ export const COMMANDS = {
   diff: () => import("../commands/diff.ts"),
   "gen:networkpolicy": () => import("../commands/gen/networkpolicy.ts"),
   "gen:seccomp": () => import("../commands/gen/seccomp.ts"),
+  matrix: () => import("../commands/matrix.ts"),
   simulate: () => import("../commands/simulate.ts"),
   snapshot: () => import("../commands/snapshot.ts"),
   version: () => import("../commands/version.ts"),

@@ -1,5 +1,5 @@
-import type { policyTitle } from "../policy/model.ts";
 import { type DiffResult, isFound } from "../report/diffResult.ts";
+import { objectName } from "../report/labels.ts";
 import { printable } from "../report/text.ts";
 import { type DeliverFlags, deliver } from "./deliver.ts";
 import { terminalStyle } from "./output.ts";
@@ -35,9 +35,4 @@ function names({ policies }: DiffResult): string {
     .filter(({ change }) => change !== "unchanged")
     .map(({ ref }) => `${printable(objectName(ref))}\n`)
     .join("");
-}
-
-function objectName({ kind, apiVersion, name }: Parameters<typeof policyTitle>[0]): string {
-  const group = apiVersion.includes("/") ? `.${apiVersion.slice(0, apiVersion.indexOf("/"))}` : "";
-  return `${kind.toLowerCase()}${group}/${name}`;
 }

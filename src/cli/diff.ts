@@ -25,7 +25,7 @@ import {
   type TrafficFlags,
 } from "./inputs.ts";
 import { observe } from "./observe.ts";
-import { clusterOfManifests, gapsOf, judgedIn, worldOf } from "./openSets.ts";
+import { clusterOfManifests, gapsOf, judgedIn, sourcesOfManifests, worldOf } from "./openSets.ts";
 import {
   hasCluster,
   isUnread,
@@ -135,15 +135,7 @@ async function openPlaces(flags: DiffFlags, before: Given, after: Given): Promis
       "no --snapshot, and no cluster to ask: give two sets of manifests with the workloads beside the policies, or --snapshot FILE",
     );
   const cluster = clusterOfManifests(after.objects, after.name);
-  const sources = {
-    cluster: { ...cluster, policyObjects: [] },
-    namespace: flags.namespace ?? "default",
-    broker: undefined,
-    live: undefined,
-    unreadPolicies: [],
-    policiesOnlyOf: undefined,
-    hasNoCluster: false,
-  };
+  const sources = sourcesOfManifests(cluster, flags.namespace);
   // A folder of policies alone is about the workloads of the other.
   const own = clusterOfManifestsIfAny(before.objects);
   return { sources, earlier: own === undefined ? sources.cluster : { ...own, policyObjects: [] }, hasTraffic };
@@ -250,6 +242,7 @@ async function observedChange(
       warnings,
       hints: traffic.hints,
       candidates: after.policies,
+      selectNothing: [],
       pods: sources.cluster.pods,
       accepted: [],
       now: Date.now(),

@@ -17,8 +17,8 @@ export interface Judged {
   readonly isInside: (range: AddressRange) => boolean;
 }
 
-/** Compiles one policy set, or two over the common refinement of what they tell apart. */
-export function compileConnectivity(judged: readonly Judged[]): Connectivity {
+/** Compiles one policy set, or two over the common refinement of what they tell apart. `isApart`: see Question. */
+export function compileConnectivity(judged: readonly Judged[], isApart?: (versions: PodVersions) => boolean): Connectivity {
   const names = outsideNames(judged.flatMap(({ set }) => set.policies));
   const evaluators = judged.map(
     ({ set, world, profile }) => new Evaluator(set, { ...world, outsideNames: names.map(({ example }) => example) }, profile),
@@ -30,6 +30,7 @@ export function compileConnectivity(judged: readonly Judged[]): Connectivity {
     names,
     isInside: (range) => judged.every(({ isInside }) => isInside(range)),
     isOneWorld: judged.every((one) => isOneWorld(one, judged[0])),
+    ...(isApart === undefined ? {} : { isApart }),
   });
 }
 

@@ -35,6 +35,8 @@ export interface Question {
   readonly isInside: (range: AddressRange) => boolean;
   /** Whether the evaluators differ in nothing but their policies: ends whose policies say the same are then asked about once. */
   readonly isOneWorld: boolean;
+  /** Pods that are told apart from all others; absent: those alone that policies tell apart. */
+  readonly isApart?: (versions: PodVersions) => boolean;
 }
 
 /** Ends that a link holds for alike. */
@@ -81,11 +83,11 @@ export class Connectivity {
   readonly #policyKeys = new Map<Policy, string>();
   readonly #addressNumbers: ReadonlyMap<AddressEnd, number>;
 
-  constructor({ evaluators, pods, nodes, names, isInside, isOneWorld }: Question) {
+  constructor({ evaluators, pods, nodes, names, isInside, isOneWorld, isApart }: Question) {
     this.#isOneWorld = isOneWorld;
     this.verdicts = new PortVerdicts(new PortSpace(evaluators));
     this.#sides = evaluators.map((evaluator, e) => new Sides(evaluator, e, this.verdicts));
-    this.classes = classifyPods(evaluators, pods);
+    this.classes = classifyPods(evaluators, pods, isApart);
     const families = new Set(this.classes.flatMap(({ ends }) => ends.flatMap((end) => [...end.keys()])));
     if (families.size > 1) families.delete(0);
     this.families = families.size === 0 ? [0] : [...families].sort();
@@ -229,6 +231,11 @@ export class Connectivity {
       const pods: EndSet = { kind: "pods", classes };
       return { sources: direction === "egress" ? pods : peer, destinations: direction === "egress" ? peer : pods, family, verdicts };
     });
+  }
+
+  /** Evaluators in the order in which verdicts of links are. */
+  get evaluators(): readonly Evaluator[] {
+    return this.#sides.map(({ evaluator }) => evaluator);
   }
 
   #classesWithout(family: Family): BitSet {

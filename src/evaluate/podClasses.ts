@@ -26,12 +26,20 @@ export interface PodClass {
   readonly ends: readonly ReadonlyMap<Family, PodEnd>[];
 }
 
-/** Sorts pods into classes. Pods on the host network are their node and must not be among them. */
-export function classifyPods(evaluators: readonly Evaluator[], pods: readonly PodVersions[]): PodClass[] {
+/**
+ * Sorts pods into classes. Pods on the host network are their node and must not be among them. `isApart`: pods that share no class with
+ * others, whatever policies say.
+ */
+export function classifyPods(
+  evaluators: readonly Evaluator[],
+  pods: readonly PodVersions[],
+  isApart: (versions: PodVersions) => boolean = () => false,
+): PodClass[] {
   const classifiers = evaluators.map((evaluator) => new Classifier(evaluator));
   const classes = new Map<string, { members: PodVersions[]; ends: ReadonlyMap<Family, PodEnd>[] }>();
   for (const versions of pods) {
-    const key = versions.map((pod, e) => (pod === undefined ? "" : classifiers[e].keyOf(pod))).join("|");
+    const key =
+      (isApart(versions) ? "apart " : "") + versions.map((pod, e) => (pod === undefined ? "" : classifiers[e].keyOf(pod))).join("|");
     const known = classes.get(key);
     if (known !== undefined) known.members.push(versions);
     else classes.set(key, { members: [versions], ends: versions.map((pod, e) => classifiers[e].endsOf(pod)) });

@@ -26,3 +26,8 @@ export function placeLabel(ref: RuleRef | Policy["ref"]): string {
   if (ref.file === undefined) return "";
   return `${ref.file.replace(/^.*\//, "")}${ref.line === undefined ? "" : `:${ref.line}`}`;
 }
+
+/** Returns an object as kubectl's `-o name` has it: `networkpolicy.networking.k8s.io/web`. */
+export function objectName({ kind, apiVersion, name }: Policy["ref"]): string {
+  return `${kind.toLowerCase()}.${apiVersion.split("/")[0]}/${name}`;
+}

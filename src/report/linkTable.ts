@@ -33,6 +33,7 @@ export class LinkTable {
   readonly ends: readonly ShownEnd[];
   readonly #ranks: ReadonlyMap<string, number>;
   readonly #rankLists = new Map<EndSet, readonly number[]>();
+  readonly #keys = new Map<EndSet, string>();
 
   /** `isMeant` says of which outcomes the ports are listed. */
   constructor(connectivity: Connectivity, links: readonly Link[], isMeant: (outcomes: readonly number[]) => boolean) {
@@ -99,34 +100,54 @@ export class LinkTable {
   /** Returns merged lines. `most`: ends that a line names before it counts the rest. */
   rows(most: number): LinkRow[] {
     const isSplit = this.connectivity.families.length > 1;
-    const single = this.groups.map(({ link, ports }) => ({
-      from: [link.sources],
-      to: [link.destinations],
+    const single = this.groups.map(
+      ({ link, ports }): MergedRow => ({
+        from: [link.sources],
+        to: [link.destinations],
+        ports,
+        family: isSplit && link.family !== 0 && !isOutside(link) ? `IPv${link.family}` : "",
+      }),
+    );
+    const bySource = this.#merge(single, "to", "from");
+    const merged = this.#merge(bySource, "from", "to");
+    return merged.map(({ from, to, ports, family }) => ({
+      from: this.#label(from, most, to),
+      to: this.#label(to, most, from),
       ports,
-      family: isSplit && link.family !== 0 && !isOutside(link) ? `IPv${link.family}` : "",
+      family,
     }));
-    const bySource = merge(
-      single,
-      (row) => this.#label(row.to, most),
-      (a, b) => ({ ...a, from: [...a.from, ...b.from] }),
-    );
-    const merged = merge(
-      bySource,
-      (row) => this.#label(row.from, most),
-      (a, b) => ({ ...a, to: [...a.to, ...b.to] }),
-    );
-    return merged.map(({ from, to, ports, family }) => ({ from: this.#label(from, most), to: this.#label(to, most), ports, family }));
   }
 
-  #label(sets: readonly EndSet[], most: number): string {
-    const labels = [...new Set(sets.map((set) => this.names.label(set, most)))];
+  /** Joins rows that agree in all but one side. */
+  #merge(rows: readonly MergedRow[], same: "from" | "to", joined: "from" | "to"): MergedRow[] {
+    const merged = new Map<string, MergedRow>();
+    for (const row of rows) {
+      const key = `${row.family} ${row.ports.text} ${row.ports.outcomes.join()} ${row[same].map((set) => this.#keyOf(set)).join(" ")}`;
+      const known = merged.get(key);
+      const both = known === undefined ? row[joined] : joinSets([...known[joined], ...row[joined]], (set) => this.#keyOf(set));
+      merged.set(key, { ...row, [joined]: both });
+    }
+    return [...merged.values()];
+  }
+
+  #keyOf(set: EndSet): string {
+    let key = this.#keys.get(set);
+    if (key === undefined) {
+      key = set.kind === "pods" ? `p${set.classes.words.join()}` : JSON.stringify(this.names.show(set));
+      this.#keys.set(set, key);
+    }
+    return key;
+  }
+
+  #label(sets: readonly EndSet[], most: number, other: readonly EndSet[]): string {
+    const labels = [...new Set(sets.map((set) => this.names.label(set, most, other)))];
     // Everybody that there is.
-    const isAll = ["every pod", "every node", "outside"].every((each) => labels.includes(each));
-    return isAll
-      ? ["anything", ...labels.filter((each) => !["every pod", "every node", "outside"].includes(each))].join(", ")
-      : labels.join(", ");
+    const isAll = EVERYBODY.every((each) => labels.includes(each));
+    return isAll ? ["anything", ...labels.filter((each) => !EVERYBODY.includes(each))].join(", ") : labels.join(", ");
   }
 }
+
+const EVERYBODY: readonly string[] = ["every pod", "every node", "outside"];
 
 interface MergedRow {
   readonly from: readonly EndSet[];
@@ -135,18 +156,12 @@ interface MergedRow {
   readonly family: string;
 }
 
-function merge(
-  rows: readonly MergedRow[],
-  labelOf: (row: MergedRow) => string,
-  join: (a: MergedRow, b: MergedRow) => MergedRow,
-): MergedRow[] {
-  const merged = new Map<string, MergedRow>();
-  for (const row of rows) {
-    const key = `${row.family} ${row.ports.text} ${row.ports.outcomes.join()} ${labelOf(row)}`;
-    const known = merged.get(key);
-    merged.set(key, known === undefined ? row : join(known, row));
-  }
-  return [...merged.values()];
+/** Joins sets of pods into one and drops what is there twice; in an order that hangs on the sets alone. */
+function joinSets(sets: readonly EndSet[], keyOf: (set: EndSet) => string): EndSet[] {
+  const pods = sets.filter((set) => set.kind === "pods");
+  const others = [...new Map(sets.filter((set) => set.kind !== "pods").map((set) => [keyOf(set), set]))].sort(([a], [b]) => compare(a, b));
+  const classes = pods.length === 0 ? undefined : pods.slice(1).reduce((all, set) => all.addAll(set.classes), pods[0].classes.copy());
+  return [...(classes === undefined ? [] : [{ kind: "pods", classes } as const]), ...others.map(([, set]) => set)];
 }
 
 /** Prefixes tell their family themselves. */

@@ -134,14 +134,19 @@ export class EndNames {
     };
   }
 
-  /** Returns a set's ends in a few words: whole namespaces and all pods by what holds them; beyond `most` the rest is counted. */
-  label(set: EndSet, most: number): string {
+  /**
+   * Returns a set's ends in a few words: whole namespaces and all pods by what holds them; beyond `most` the rest is counted. `other`
+   * are the ends on the other side: "outside" is all addresses that these could reach.
+   */
+  label(set: EndSet, most: number, other: readonly EndSet[]): string {
     const ends = this.show(set);
-    if (set.kind !== "pods")
+    if (set.kind !== "pods") {
+      const families = this.#familiesOf(other);
       return listed(
-        ends.map((end) => endText(end, this.#families)),
+        ends.map((end) => endText(end, families)),
         most,
       );
+    }
     const whole = ends.filter(({ pods }) => pods === undefined);
     if (whole.length === this.#workloads.length && whole.length > 1) return "every pod";
     const counts = new Map<string, number>();
@@ -149,6 +154,17 @@ export class EndNames {
     const isWhole = (namespace: string) => (counts.get(namespace) ?? 0) > 1 && counts.get(namespace) === this.#byNamespace.get(namespace);
     const texts = new Set(ends.map((end) => (isWhole(end.namespace!) ? `${end.namespace}/*` : endText(end))));
     return listed([...texts], most);
+  }
+
+  /** How many families the pods among some ends have. */
+  #familiesOf(sets: readonly EndSet[]): number {
+    const { families, classes } = this.#connectivity;
+    const isOf = (family: (typeof families)[number]) =>
+      classes.some(
+        ({ ends }, number) =>
+          ends.some((each) => each.has(family) || each.has(0)) && sets.some((set) => set.kind === "pods" && set.classes.has(number)),
+      );
+    return families.includes(0) ? this.#families : families.filter(isOf).length;
   }
 }
 
