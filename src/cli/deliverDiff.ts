@@ -3,11 +3,13 @@ import { objectName } from "../report/labels.ts";
 import { printable } from "../report/text.ts";
 import { type DeliverFlags, deliver } from "./deliver.ts";
 import { terminalStyle } from "./output.ts";
+import { reportOrigin } from "./reportOrigin.ts";
 
 /** Prints what differs and writes the further reports; returns the exit code. */
 export function deliverDiff(result: DiffResult, flags: DeliverFlags): Promise<number> {
   const table = async (wide: boolean) => [(await import("../report/diffTable.ts")).diffTable(result, wide, terminalStyle())];
   const json = async () => (await import("../report/diffJson.ts")).diffJson(result);
+  const findings = async () => (await import("../report/diffFindings.ts")).diffFindings(result);
   return deliver(
     {
       outputs: {
@@ -20,6 +22,8 @@ export function deliverDiff(result: DiffResult, flags: DeliverFlags): Promise<nu
       reports: {
         json,
         markdown: async () => [(await import("../report/diffMarkdown.ts")).diffMarkdown(result)],
+        sarif: async () => (await import("../report/sarif.ts")).sarif(await findings(), reportOrigin()),
+        junit: async () => (await import("../report/junit.ts")).junit(await findings(), reportOrigin()),
       },
       inputs: result.inputs,
       warnings: result.warnings,

@@ -3,6 +3,7 @@ import type { MatrixResult } from "../report/matrixResult.ts";
 import { printable } from "../report/text.ts";
 import { type DeliverFlags, deliver } from "./deliver.ts";
 import { terminalStyle } from "./output.ts";
+import { reportOrigin } from "./reportOrigin.ts";
 
 /** Prints all allowed connectivity and writes the further reports; returns the exit code. */
 export function deliverMatrix(result: MatrixResult, flags: DeliverFlags): Promise<number> {
@@ -10,6 +11,7 @@ export function deliverMatrix(result: MatrixResult, flags: DeliverFlags): Promis
   const texts = () => import("../report/matrixText.ts");
   const json = async () => (await texts()).matrixJson(result);
   const markdown = async () => [(await texts()).matrixMarkdown(result)];
+  const findings = async () => (await import("../report/matrixFindings.ts")).matrixFindings(result);
   return deliver(
     {
       outputs: {
@@ -22,7 +24,12 @@ export function deliverMatrix(result: MatrixResult, flags: DeliverFlags): Promis
         markdown,
         name: () => result.policies.map(({ ref }) => `${printable(objectName(ref))}\n`),
       },
-      reports: { json, markdown },
+      reports: {
+        json,
+        markdown,
+        sarif: async () => (await import("../report/sarif.ts")).sarif(await findings(), reportOrigin()),
+        junit: async () => (await import("../report/junit.ts")).junit(await findings(), reportOrigin()),
+      },
       warnings: result.warnings,
     },
     flags,

@@ -36,7 +36,7 @@ import {
   type Sources,
   snapshotCluster,
 } from "./sources.ts";
-import { collectAtOnce, expectLongWork } from "./tiers.ts";
+import { collectAtOnce, expectLongWork, MANY_OBJECTS } from "./tiers.ts";
 
 export interface DiffFlags extends TrafficFlags, SourceFlags {
   /** A file, a directory, `-`, or `cluster`. */
@@ -86,6 +86,7 @@ export async function diff(flags: DiffFlags): Promise<DiffResult> {
   const [oldSet, newSet] = setsOf(flags, { old, fresh, existing, earlierExisting });
   const chosen = chooseFor(flags, sources, [oldSet, newSet], [old, fresh, existing]);
   const [world, earlierWorld] = worldsOf(sources.cluster, earlier);
+  expectLongWork(world.pods.length + newSet.policies.length > MANY_OBJECTS);
   const connectivity = compileConnectivity([
     judgedIn(oldSet, earlierWorld, earlier, chosen.profile),
     judgedIn(newSet, world, sources.cluster, chosen.profile),

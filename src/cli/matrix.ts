@@ -15,7 +15,7 @@ import { UsageError } from "./errors.ts";
 import { existingPolicies, loadCandidates, type PolicyFlags, refuseTwoStdins } from "./inputs.ts";
 import { gapsOf, judgedIn, manifestSources, worldOf } from "./openSets.ts";
 import { type ClusterFlags, hasCluster, openCluster, refuseUnreadPolicies, type Sources } from "./sources.ts";
-import { collectAtOnce, expectLongWork } from "./tiers.ts";
+import { collectAtOnce, expectLongWork, MANY_OBJECTS } from "./tiers.ts";
 
 export interface MatrixFlags extends ClusterFlags, Omit<PolicyFlags, "namespace"> {
   readonly policyMode: "overlay" | "replace";
@@ -42,6 +42,7 @@ export async function matrix(flags: MatrixFlags): Promise<MatrixResult> {
   const world = worldOf(cluster);
   const focused = flags.focus === undefined ? undefined : podsOf(flags.focus, cluster, namespace);
   const isFocus = (pod: Pod | undefined) => pod !== undefined && focused?.has(pod) === true;
+  expectLongWork(world.pods.length + set.policies.length > MANY_OBJECTS);
   const connectivity = compileConnectivity([judgedIn(set, world, cluster, profile)], ([pod]) => isFocus(pod));
   const links = focused === undefined ? connectivity.allowed() : linksAbout(connectivity, isFocus);
   const [evaluator] = connectivity.evaluators;

@@ -3,6 +3,9 @@ import { setFlagsFromString } from "node:v8";
 /** From about so many rows or connections on, what goes over them once gains more from the best compiler than its threads cost. */
 export const MANY_ROWS = 1 << 17;
 
+/** From about so many pods and policies on, comparing them all goes on long enough, too. */
+export const MANY_OBJECTS = 1000;
+
 /**
  * Says whether the work that follows goes on long enough for V8's best and slowest compiler. Reading packets does; what runs once
  * over tens of thousands of rows ends before the compiling has paid (measured: 0.2 s of a run's 1.3 s of processor time). What is

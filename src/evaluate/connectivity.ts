@@ -286,13 +286,19 @@ export class Connectivity {
       const verdicts = verdictsOf(entity.parties);
       if (wanted(verdicts, family)) found.push({ peer: { kind: "entity", entity }, id: `e${i}`, verdicts });
     });
-    found.push(...this.#outsideOf(verdictsOf, family, wanted));
+    const [plain, ...roles] = this.roles;
+    const matters = ({ identities }: Role) =>
+      ends.some((end, e) => {
+        const subject = end?.[direction];
+        return subject !== undefined && typeof subject !== "string" && subject.tellsApart(identities[e], plain.identities[e]);
+      });
+    found.push(...this.#outsideOf(verdictsOf, roles.filter(matters), family, wanted));
     return found;
   }
 
-  /** Outside addresses; those in a role apart where the role makes a difference. */
-  #outsideOf(verdictsOf: (parties: readonly Party[]) => number[], family: Family, wanted: Wanted): PeerVerdict[] {
-    const [plain, ...roles] = this.roles;
+  /** Outside addresses; those in any of `roles` apart where the role makes a difference. */
+  #outsideOf(verdictsOf: (parties: readonly Party[]) => number[], roles: readonly Role[], family: Family, wanted: Wanted): PeerVerdict[] {
+    const [plain] = this.roles;
     const groups = new Map<string, { addresses: AddressEnd[]; role: Role; except: Role[]; id: string; verdicts: readonly number[] }>();
     const add = (end: AddressEnd, role: Role, except: Role[], verdicts: readonly number[]) => {
       if (!wanted(verdicts, family)) return;

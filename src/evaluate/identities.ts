@@ -108,8 +108,10 @@ export class Identities {
     this.#firstName = FIRST_NODE + this.#nodes.length;
     this.firstPod = this.#firstName + population.outsideNames.length;
     const nodes = NODE_RELATIONS.map((relation) => this.#nodes.flatMap((node, i) => (node.relation === relation ? [FIRST_NODE + i] : [])));
+    // Outside addresses of a name are like others but for rules on names.
     const names = population.outsideNames.map((_, i) => this.#firstName + i);
-    this.specials = [...Array.from({ length: FIRST_NODE }, (_, number) => [number]), ...nodes, names];
+    const single = Array.from({ length: FIRST_NODE }, (_, number) => (number === OUTSIDE ? [OUTSIDE, ...names] : [number]));
+    this.specials = [...single, ...nodes];
     const numbers = new Map<string, number>();
     for (const pod of population.pods) {
       // Pods on the host network are their node: no selector selects them.

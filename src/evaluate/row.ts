@@ -66,6 +66,11 @@ export class Row {
     if (this.variantCount >= UNASKED) throw new RangeError("the rules of one workload use port names in more than 254 combinations");
   }
 
+  /** Reports whether any rule of the row tells two identities apart, whatever their addresses. */
+  tellsApart(a: number, b: number): boolean {
+    return this.#identityGroups[a] !== this.#identityGroups[b];
+  }
+
   /** Returns the number of a peer's group: peers of one group are answered alike by every rule of the row. */
   groupOf(identity: number, addressClass: number): number {
     const pair = this.#identityGroups[identity] * this.#addressGroupCount + this.#addressGroups[addressClass + 1];

@@ -69,18 +69,43 @@ export interface AddressRange {
  * Neither list may overlap the other.
  */
 export function coverRanges(wanted: readonly AddressRange[], avoided: readonly AddressRange[], family: 4 | 6): Prefix[] {
+  const byFirst = (ranges: readonly AddressRange[]) => ranges.toSorted((a, b) => (a.first < b.first ? -1 : 1));
   const whole = makePrefix(family === 4 ? 0xffff00000000n : 0n, 0, family);
-  return cover(whole, inPrefix(wanted, whole), inPrefix(avoided, whole));
+  return cover(whole, byFirst(wanted), byFirst(avoided));
 }
 
+/** Both lists are in order and reach into the prefix, if only with a part. */
 function cover(prefix: Prefix, wanted: readonly AddressRange[], avoided: readonly AddressRange[]): Prefix[] {
   if (wanted.length === 0) return [];
   if (avoided.length === 0) return [prefix];
   const low = makePrefix(prefix.first, prefix.length + 1, prefix.family);
   const high = makePrefix(low.last + 1n, prefix.length + 1, prefix.family);
-  return [low, high].flatMap((half) => cover(half, inPrefix(wanted, half), inPrefix(avoided, half)));
+  return [
+    ...cover(low, upTo(wanted, low.last), upTo(avoided, low.last)),
+    ...cover(high, from(wanted, high.first), from(avoided, high.first)),
+  ];
 }
 
-function inPrefix(ranges: readonly AddressRange[], { first, last }: Prefix): AddressRange[] {
-  return ranges.filter((range) => range.first <= last && range.last >= first);
+/** Returns the ranges that begin at an address or before it. */
+function upTo(ranges: readonly AddressRange[], last: Address): readonly AddressRange[] {
+  return ranges.slice(
+    0,
+    partition(ranges, ({ first }) => first <= last),
+  );
+}
+
+/** Returns the ranges that end at an address or after it. */
+function from(ranges: readonly AddressRange[], first: Address): readonly AddressRange[] {
+  return ranges.slice(partition(ranges, ({ last }) => last < first));
+}
+
+/** Returns how many items at the beginning of a list a test holds for; of the rest it must hold for none. */
+function partition<T>(items: readonly T[], test: (item: T) => boolean): number {
+  let [low, high] = [0, items.length];
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (test(items[middle])) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }

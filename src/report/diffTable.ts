@@ -4,6 +4,7 @@ import { policyTitle } from "../policy/model.ts";
 import { Explainer } from "./causes.ts";
 import { countsOf, type DiffResult, isDropped, signOf, type TrafficChange, verdictsOf } from "./diffResult.ts";
 import { endpointLabel } from "./labels.ts";
+import type { LinkRow } from "./linkTable.ts";
 import { outcomeText } from "./outcomeText.ts";
 import type { PolicyChange } from "./policyChanges.ts";
 import { portLabel } from "./simulationResult.ts";
@@ -27,6 +28,7 @@ export interface ConnectivityLine {
   readonly ports: string;
   /** What the change hangs on, or how requests differ; empty for a plain one. */
   readonly note: string;
+  readonly row: LinkRow;
 }
 
 /** Connections of the same workloads and port whose verdict changes alike. */
@@ -90,12 +92,13 @@ function workloadLines(sign: string, workloads: readonly string[], wide: boolean
 export function connectivityLines({ links }: DiffResult, most: number): ConnectivityLine[] {
   const { connectivity } = links;
   const wordOf = (outcome: number) => connectivity.verdicts.meaningOf(outcome).verdict;
-  const lines = links.rows(most).map(({ from, to, ports, family }): ConnectivityLine => {
+  const lines = links.rows(most).map((row): ConnectivityLine => {
+    const { from, to, ports, family } = row;
     const [before, after] = ports.outcomes.map((outcome) => outcomeText(connectivity.verdicts, outcome));
     const sign = signOf(connectivity, ports.outcomes);
     const note =
       before === undefined && after === undefined ? "" : `${before ?? wordOf(ports.outcomes[0])} → ${after ?? wordOf(ports.outcomes[1])}`;
-    return { sign, from, to, ports: family === "" ? ports.text : `${ports.text} (${family})`, note };
+    return { sign, from, to, ports: family === "" ? ports.text : `${ports.text} (${family})`, note, row };
   });
   const order = "-+~";
   return lines.sort(

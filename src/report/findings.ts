@@ -96,6 +96,27 @@ export function placeOfPolicy(policy: PolicyRef, rule: RuleRef | PolicyRef = pol
   };
 }
 
+/** Two dialects have a kind NetworkPolicy: that of Kubernetes goes by the bare name. */
+function kindOf({ apiVersion, kind }: PolicyRef): string {
+  const [group] = apiVersion.split("/");
+  return kind === "NetworkPolicy" && group !== "networking.k8s.io" ? `${kind}.${group}` : kind;
+}
+
+/** Returns a policy's title that no policy of another dialect has. */
+export function titleOf(ref: PolicyRef): string {
+  return policyTitle({ ...ref, kind: kindOf(ref) });
+}
+
+/** Returns the case of a policy; of several policies that one object gives it is the same. */
+export function caseOfPolicy(ref: PolicyRef): FindingCase {
+  const { namespace, name } = ref;
+  return {
+    suite: namespace === undefined ? "policies" : `policies.${namespace}`,
+    name: `${kindOf(ref)} ${name}`,
+    place: placeOfPolicy(ref),
+  };
+}
+
 /** Returns a path from the top of the sources, with forward slashes; undefined for one that lies outside. */
 export function pathInSources(file: string, { workingDirectory, sourceRoot }: ReportOrigin): string | undefined {
   const path = relative(sourceRoot, resolve(workingDirectory, file));

@@ -15,6 +15,8 @@ export interface LinkRow {
   readonly ports: PortGroup;
   /** `IPv4` or `IPv6` where it holds between addresses of that family alone. */
   readonly family: string;
+  readonly sources: readonly EndSet[];
+  readonly destinations: readonly EndSet[];
 }
 
 /** A pair of ends with the ports that they share outcomes on, `source` and `destination` by rank in `ends`. */
@@ -31,7 +33,7 @@ export class LinkTable {
   readonly groups: readonly LinkGroup[];
   /** Every end that a link has, in order of names. */
   readonly ends: readonly ShownEnd[];
-  readonly #ranks: ReadonlyMap<string, number>;
+  readonly #ranks = new Map<ShownEnd, number>();
   readonly #rankLists = new Map<EndSet, readonly number[]>();
   readonly #keys = new Map<EndSet, string>();
 
@@ -50,13 +52,18 @@ export class LinkTable {
         );
       return groups.map((group) => ({ link, ports: group }));
     });
-    const all = new Map<string, ShownEnd>();
-    for (const { link } of this.groups)
-      for (const end of [...this.names.show(link.sources), ...this.names.show(link.destinations)]) all.set(JSON.stringify(end), end);
-    const sorted = [...all].map(([key, end]) => ({ key, end, order: orderOf(end) }));
+    const sets = new Set(this.groups.flatMap(({ link }) => [link.sources, link.destinations]));
+    const shown = new Set<ShownEnd>();
+    for (const set of sets) for (const end of this.names.show(set)) shown.add(end);
+    const sorted = [...shown].map((end) => ({ end, key: JSON.stringify(end), order: orderOf(end) }));
     sorted.sort((a, b) => compare(a.order, b.order) || compare(a.key, b.key));
-    this.ends = sorted.map(({ end }) => end);
-    this.#ranks = new Map(sorted.map(({ key }, i) => [key, i]));
+    // Equal ends have one rank, whichever set they are of.
+    const ends: ShownEnd[] = [];
+    sorted.forEach(({ end, key }, i) => {
+      if (i === 0 || sorted[i - 1].key !== key) ends.push(end);
+      this.#ranks.set(end, ends.length - 1);
+    });
+    this.ends = ends;
   }
 
   /** How many pairs of ends there are. */
@@ -91,7 +98,7 @@ export class LinkTable {
   #ranksOf(set: EndSet): readonly number[] {
     let ranks = this.#rankLists.get(set);
     if (ranks === undefined) {
-      ranks = this.names.show(set).map((end) => this.#ranks.get(JSON.stringify(end))!);
+      ranks = this.names.show(set).map((end) => this.#ranks.get(end)!);
       this.#rankLists.set(set, ranks);
     }
     return ranks;
@@ -115,6 +122,8 @@ export class LinkTable {
       to: this.#label(to, most, from),
       ports,
       family,
+      sources: from,
+      destinations: to,
     }));
   }
 

@@ -47,6 +47,8 @@ export class EndNames {
   /** How many families outside addresses have. */
   readonly #families: number;
   readonly #shown = new Map<EndSet, readonly ShownEnd[]>();
+  /** Each workload as a whole: one object wherever it is told. */
+  readonly #whole: readonly ShownEnd[];
 
   constructor(connectivity: Connectivity) {
     this.#connectivity = connectivity;
@@ -56,6 +58,7 @@ export class EndNames {
       for (const versions of members) addTo(found, versions, number);
     });
     this.#workloads = [...found.values()].sort((a, b) => (a.label < b.label ? -1 : a.label > b.label ? 1 : 0));
+    this.#whole = this.#workloads.map(({ namespace, workload }) => ({ type: "pod", namespace, workload }));
     const ofClass: number[][] = connectivity.classes.map(() => []);
     this.#workloads.forEach(({ pods }, i) => {
       for (const number of pods.keys()) ofClass[number].push(i);
@@ -88,9 +91,9 @@ export class EndNames {
         return [...indices]
           .sort((a, b) => a - b)
           .map((i): ShownEnd => {
-            const { namespace, workload, pods } = this.#workloads[i];
+            const { pods } = this.#workloads[i];
             const own = [...pods].filter(([number]) => set.classes.has(number));
-            const end = { type: "pod", namespace, workload } as const;
+            const end = this.#whole[i];
             return own.length === pods.size ? end : { ...end, pods: [...new Set(own.flatMap(([, names]) => names))].sort() };
           });
       }

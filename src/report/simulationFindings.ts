@@ -1,9 +1,18 @@
 import { shortWorkload } from "../cluster/workloads.ts";
 import type { Participant } from "../evaluate/evaluator.ts";
 import { plural } from "../net/number.ts";
-import { type Direction, type Policy, type PolicyRef, policyTitle } from "../policy/model.ts";
+import type { Direction, Policy } from "../policy/model.ts";
 import { type Cause, findCauses } from "./causes.ts";
-import { type Finding, type FindingCase, type FindingPlace, type FindingReport, type FindingRule, placeOfPolicy } from "./findings.ts";
+import {
+  caseOfPolicy,
+  type Finding,
+  type FindingCase,
+  type FindingPlace,
+  type FindingReport,
+  type FindingRule,
+  placeOfPolicy,
+  titleOf,
+} from "./findings.ts";
 import { policyLabel } from "./labels.ts";
 import type { SelectedWorkload, SimulationResult } from "./simulationResult.ts";
 import { listed } from "./text.ts";
@@ -134,16 +143,6 @@ function untested({ endpoint, policies }: SelectedWorkload, cases: Cases): Findi
   };
 }
 
-/** Two dialects have a kind NetworkPolicy: that of Kubernetes goes by the bare name. */
-function kindOf({ apiVersion, kind }: PolicyRef): string {
-  const [group] = apiVersion.split("/");
-  return kind === "NetworkPolicy" && group !== "networking.k8s.io" ? `${kind}.${group}` : kind;
-}
-
-function titleOf(ref: PolicyRef): string {
-  return policyTitle({ ...ref, kind: kindOf(ref) });
-}
-
 /** The cases of a simulation: every policy that was given, and whatever else something was found of. */
 class Cases {
   readonly #known = new Map<string, FindingCase>();
@@ -163,13 +162,7 @@ class Cases {
 
   /** Returns the case of a policy; of several policies that one object gives it is the same. */
   of(policy: Policy, skipped?: string): FindingCase {
-    const { namespace, name } = policy.ref;
-    return this.#add({
-      suite: namespace === undefined ? "policies" : `policies.${namespace}`,
-      name: `${kindOf(policy.ref)} ${name}`,
-      place: placeOfPolicy(policy.ref),
-      ...(skipped === undefined ? {} : { skipped }),
-    });
+    return this.#add({ ...caseOfPolicy(policy.ref), ...(skipped === undefined ? {} : { skipped }) });
   }
 
   ofConnection({ groups, port }: Cause): FindingCase {
