@@ -18,8 +18,9 @@ export interface ShownEnd {
   readonly nodes?: readonly string[];
   /** A node as the pod's own, or as any other one; absent: either. */
   readonly relation?: "own" | "other";
-  /** The fewest prefixes that hold the outside addresses. */
+  /** The fewest prefixes that tell the outside addresses, with those that are cut out of them. */
   readonly prefixes?: readonly string[];
+  readonly exceptPrefixes?: readonly string[];
   /** Bearers of these names; what the policies call them. */
   readonly names?: readonly string[];
   /** Names, and roles, that another entry tells of, or none. */
@@ -36,6 +37,7 @@ interface WorkloadPods {
 }
 
 const API_SERVER = "kube-apiserver";
+const WHOLE = { 4: "0.0.0.0/0", 6: "::/0" } as const;
 
 /** Turns the sets of ends that links have into what people call them. */
 export class EndNames {
@@ -122,16 +124,22 @@ export class EndNames {
 
   #outside({ role, addresses, except }: Extract<EndSet, { kind: "outside" }>): ShownEnd {
     const own = new Set(addresses);
+    const cut: string[] = [];
     const prefixes = ([4, 6] as const).flatMap((family) => {
       const ofFamily = this.#connectivity.addresses.filter((end) => end.family === family);
       const wanted = ofFamily.filter((end) => own.has(end)).flatMap(({ ranges }) => ranges);
       const avoided = ofFamily.filter((end) => !own.has(end)).flatMap(({ ranges }) => ranges);
-      return coverRanges(wanted, avoided, family).map(formatPrefix);
+      const held = coverRanges(wanted, avoided, family);
+      const left = coverRanges(avoided, wanted, family);
+      if (held.length <= left.length + 1) return held.map(formatPrefix);
+      cut.push(...left.map(formatPrefix));
+      return [WHOLE[family]];
     });
     const name = role.isApiServer ? API_SERVER : role.name;
     return {
       type: "external",
       prefixes,
+      ...(cut.length === 0 ? {} : { exceptPrefixes: cut }),
       ...(name === undefined ? {} : { names: [name] }),
       ...(except.length === 0 ? {} : { except: except.map((each) => each.name ?? API_SERVER) }),
     };
@@ -193,7 +201,7 @@ const NAMED = 2;
 
 /** Returns an end as people write it. `families`: how many address families there are; all of fewer is not everywhere. */
 export function endText(
-  { type, namespace, workload = "", pods, nodes, relation, prefixes = [], names = [], except = [] }: ShownEnd,
+  { type, namespace, workload = "", pods, nodes, relation, prefixes = [], exceptPrefixes = [], names = [], except = [] }: ShownEnd,
   families = 1,
 ): string {
   switch (type) {
@@ -216,8 +224,9 @@ export function endText(
     case "external": {
       const isAnywhere = prefixes.every((prefix) => prefix.endsWith("/0"));
       const where = isAnywhere && prefixes.length >= families ? "" : listed(prefixes, NAMED);
-      const but = except.length === 0 ? "" : ` but ${listed(except, NAMED)}`;
-      if (names.length > 0) return `${names.join(", ")}${where === "" ? "" : ` (${where})`}`;
+      const left = [...exceptPrefixes, ...except];
+      const but = left.length === 0 ? "" : ` but ${listed(left, NAMED)}`;
+      if (names.length > 0) return `${names.join(", ")}${where + but === "" ? "" : ` (${`${where}${but}`.trim()})`}`;
       return `${where === "" ? "outside" : `outside ${where}`}${but}`;
     }
     default:
