@@ -80,8 +80,9 @@ function mendedSelector(match: PodMatch, wrong: Requirement, labels: Labels): Po
   return { ...match, pods: { requirements: match.pods.requirements.map((each) => (each === wrong ? mended : each)) } };
 }
 
-/** What a policy that selects other workloads too opens for all of them. */
-const FOR_OTHERS = 1.2;
+/** What a policy that selects other workloads too opens for all of them; of whole namespaces a new policy of the workload's own is smaller. */
+const FOR_OTHERS = 0.6;
+const FOR_ALL = 1.2;
 
 /** A port or a peer more in a rule, or a rule more in a policy. */
 function additions(side: AskedSide): Candidate[] {
@@ -92,7 +93,8 @@ function additions(side: AskedSide): Candidate[] {
       const { policy } = compiled;
       const others = alsoSelected(policy, subject, around, evaluator);
       const isClosing = side.decision.isolatedBy.includes(policy);
-      const extra = (others.length > 0 ? FOR_OTHERS : 0) + (isClosing ? 0 : 0.3) + i * 0.001;
+      const isForAll = policy.subject.pods.requirements.length === 0 && policy.subject.where === undefined;
+      const extra = (others.length === 0 ? 0 : isForAll ? FOR_ALL : FOR_OTHERS) + (isClosing ? 0 : 0.3) + i * 0.001;
       const own = [...inRules(side, compiled), ...ruleMore(side, policy)];
       return own.map(({ cost, edit }) => ({ cost: cost + extra, edit: { ...edit, notes: [...edit.notes, ...othersNote(others)] } }));
     });

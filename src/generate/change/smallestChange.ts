@@ -44,6 +44,8 @@ export type NoChangeReason =
   | "dropped-by-plugin"
   /** The plugin enforces no policies at all. */
   | "never-enforced"
+  /** One side can be opened; what the other says is not known. */
+  | "other-side-unknown"
   /** What no edit of policies in these dialects says. */
   | "no-words";
 
@@ -59,6 +61,7 @@ const MESSAGES: Readonly<Record<NoChangeReason, string>> = {
   "always-allowed": "the plugin always allows it, whatever policies say",
   "dropped-by-plugin": "the plugin drops it, whatever policies say",
   "never-enforced": "the plugin enforces no policies (enable-policy: never)",
+  "other-side-unknown": "the side that denies could be opened, but what the other one says is not known",
   "no-words": "no single edit of the policies in their dialects was found that would do it",
 };
 
@@ -79,19 +82,18 @@ export function findSmallestChange(connections: readonly AskedConnection[], arou
   if (refusal !== undefined) return { reason: refusal, message: MESSAGES[refusal] };
   const wanted = judgement.verdict === "deny" ? "allow" : "deny";
   const found = wanted === "allow" ? open(trial) : close(trial);
-  if (found === undefined) return noWords(judgement);
+  if (found === undefined) return noWords(trial);
   // What was tried on a few policies and pods must hold among all.
   const evaluator = new Evaluator(found.set(around.set), around.world, around.profile);
   const verdicts = connections.map(({ ends, packet }) => judgeEnds(evaluator, ends, packet).verdict);
-  if (verdicts[0] !== wanted) return noWords(judgement);
+  if (verdicts[0] !== wanted) return noWords(trial);
   return { verdict: wanted, objects: found.objects, flipped: verdicts.filter((verdict) => verdict === wanted).length };
 }
 
-function noWords({ egress, ingress }: Judgement): NoChange {
-  const notes = [...egress.notes, ...ingress.notes];
-  const isDropped = notes.includes("dropped-by-plugin") || notes.includes("dropped-to-own-node");
-  const isExempt = [egress, ingress].some(({ reason }) => reason === "own-node" || reason === "self");
-  const reason = isDropped ? "dropped-by-plugin" : isExempt ? "always-allowed" : "no-words";
+/** Why nothing that was tried did it. */
+function noWords({ judgement: { egress, ingress }, met }: Trial): NoChange {
+  const isHalfOpen = [egress, ingress].some(({ verdict }) => verdict === "unknown");
+  const reason = met.has("own-node") ? "always-allowed" : isHalfOpen ? "other-side-unknown" : "no-words";
   return { reason, message: MESSAGES[reason] };
 }
 
@@ -104,9 +106,8 @@ function whyNone(
   if (verdict === "unknown") return "verdict-unknown";
   if (profile.enforcement === "never") return "never-enforced";
   const sides = [egress, ingress];
-  const fixed = new Set(["not-selectable", "self"]);
-  if (verdict === "allow" && sides.every(({ reason }) => fixed.has(reason)))
-    return sides.some(({ reason }) => reason === "self") ? "always-allowed" : "not-selectable";
+  if (sides.some(({ reason }) => reason === "self")) return "always-allowed";
+  if (verdict === "allow" && sides.every(({ reason }) => reason === "not-selectable")) return "not-selectable";
   const isDropped = ({ notes }: Decision) => notes.includes("dropped-by-plugin") || notes.includes("dropped-to-own-node");
   return verdict === "deny" && sides.some((side) => side.verdict === "deny" && isDropped(side)) ? "dropped-by-plugin" : undefined;
 }
@@ -136,6 +137,8 @@ function worldOf(connections: readonly AskedConnection[], { world }: ChangeSurro
 class Trial {
   readonly judgement: Judgement;
   readonly edits: number;
+  /** Reasons of decisions that were met on the way, of all trials that began with one. */
+  readonly met: Set<string>;
   readonly #connection: AskedConnection;
   readonly #around: ChangeSurroundings;
   readonly #policies: PolicySet;
@@ -151,6 +154,7 @@ class Trial {
     around: ChangeSurroundings,
     policies: PolicySet,
     world: World,
+    met: Set<string> = new Set(),
     edits = 0,
     objects: ReadonlyMap<string, ChangedObject> = new Map(),
     replaced: ReadonlyMap<string, { readonly old: readonly Policy[]; readonly now: readonly Policy[] }> = new Map(),
@@ -160,10 +164,12 @@ class Trial {
     this.#policies = policies;
     this.#world = world;
     this.edits = edits;
+    this.met = met;
     this.#objects = objects;
     this.#replaced = replaced;
     this.#evaluator = new Evaluator(policies, world, around.profile);
     this.judgement = judgeEnds(this.#evaluator, connection.ends, connection.packet);
+    for (const { reason } of [this.judgement.egress, this.judgement.ingress]) met.add(reason);
   }
 
   get objects(): ChangedObject[] {
@@ -223,6 +229,7 @@ class Trial {
       this.#around,
       edited.set,
       this.#world,
+      this.met,
       this.edits + 1,
       new Map(this.#objects).set(key, object),
       new Map(this.#replaced).set(key, { old, now: edited.policies }),
