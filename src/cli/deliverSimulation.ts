@@ -2,6 +2,7 @@ import { grouped } from "../net/number.ts";
 import type { SimulationResult } from "../report/simulationResult.ts";
 import { type DeliverFlags, deliver } from "./deliver.ts";
 import { terminalStyle } from "./output.ts";
+import { reportOrigin } from "./reportOrigin.ts";
 
 export interface DeliverSimulationFlags extends DeliverFlags {
   readonly failOn: "drop" | "unknown";
@@ -13,6 +14,7 @@ export async function deliverSimulation(result: SimulationResult, flags: Deliver
   const isFound = summary.wouldDrop > 0 || (flags.failOn === "unknown" && summary.unknown > 0);
   const table = async (wide: boolean) => [(await import("../report/simulationTable.ts")).simulationTable(result, wide, terminalStyle())];
   const json = async () => (await import("../report/simulationJson.ts")).simulationJson(result);
+  const findings = async () => (await import("../report/simulationFindings.ts")).simulationFindings(result, flags.failOn);
   const deliverable = {
     outputs: {
       table: () => table(false),
@@ -24,6 +26,8 @@ export async function deliverSimulation(result: SimulationResult, flags: Deliver
     reports: {
       json,
       markdown: async () => [(await import("../report/simulationMarkdown.ts")).simulationMarkdown(result)],
+      sarif: async () => [(await import("../report/sarif.ts")).sarif(await findings(), reportOrigin())],
+      junit: async () => [(await import("../report/junit.ts")).junit(await findings(), reportOrigin())],
     },
     inputs,
     warnings,

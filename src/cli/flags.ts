@@ -197,7 +197,7 @@ export const outputFlags = {
     ...repeated,
     helpValue: "FORMAT=FILE",
     helpGroup: "OUTPUT",
-    summary: "Also write a report to a file: json=FILE or markdown=FILE.",
+    summary: "Also write a report to a file: json, markdown, sarif (code review) or junit (CI).",
   }),
   "exit-zero": Flags.boolean({ helpGroup: "OUTPUT", summary: "Exit with 0 where 1 would say that something was found." }),
   strict: Flags.boolean({ helpGroup: "OUTPUT", summary: "Treat an input that could only be read in part as an error." }),

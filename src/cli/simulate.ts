@@ -102,18 +102,18 @@ export function judgeTraffic(prepared: Preparation, observation: Observation): S
     ...observation.warnings,
   ];
   const candidateRefs = new Set(candidates.policies.map(({ ref }) => ref));
-  for (const policy of judged.policies) {
-    if (
+  const selectNothing = judged.policies.filter(
+    (policy) =>
       candidateRefs.has(policy.ref) &&
       policy.staged === undefined &&
       policy.nodes === undefined &&
       !evaluator.ignored.includes(policy) &&
-      evaluator.selectsNoPod(policy)
-    )
-      warnings.push(
-        `${policyLabel(policy)} selects no pod of ${sources.hasNoCluster ? "those whose labels the flow logs tell" : "the snapshot"}${placeLabel(policy.ref) === "" ? "" : ` (${placeLabel(policy.ref)})`}`,
-      );
-  }
+      evaluator.selectsNoPod(policy),
+  );
+  for (const policy of selectNothing)
+    warnings.push(
+      `${policyLabel(policy)} selects no pod of ${sources.hasNoCluster ? "those whose labels the flow logs tell" : "the snapshot"}${placeLabel(policy.ref) === "" ? "" : ` (${placeLabel(policy.ref)})`}`,
+    );
   if (unreadPolicies.length > 0)
     warnings.push(`the verdicts under the existing policies (baseline) lack what could not be read: ${unreadPolicies.join(", ")}`);
   if (evaluator.policies.length === 0 && policiesOnlyOf === undefined)
@@ -125,6 +125,7 @@ export function judgeTraffic(prepared: Preparation, observation: Observation): S
     warnings,
     hints: traffic.hints,
     candidates: flags.filename.length === 0 ? judged.policies : judged.policies.filter(({ ref }) => candidateRefs.has(ref)),
+    selectNothing,
     pods: cluster.pods,
     accepted,
     now: Date.now(),

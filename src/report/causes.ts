@@ -1,19 +1,29 @@
 import type { Decision } from "../evaluate/decision.ts";
 import type { Endpoint } from "../evaluate/endpoints.ts";
 import { type DeniedFlow, findNearMiss } from "../evaluate/nearMiss.ts";
-import { OUTCOME_NAMES, type Outcome } from "../evaluate/simulation.ts";
+import { type Ends, OUTCOME_NAMES, type Outcome } from "../evaluate/simulation.ts";
 import { grouped } from "../net/number.ts";
-import type { Direction, Policy } from "../policy/model.ts";
+import type { Direction, Policy, RuleRef } from "../policy/model.ts";
 import { endpointLabel, placeLabel, policyLabel } from "./labels.ts";
 import { decisionMessage, portLabel, type SimulationResult } from "./simulationResult.ts";
+
+/** A policy that denies, or may deny, with its rule that decides or came nearest to allowing, where there is one to point at. */
+export interface Culprit {
+  readonly policy: Policy;
+  readonly rule?: RuleRef;
+}
 
 /** Connections with one cause: the same workloads and port, denied by the same policies for the same reason. */
 export interface Cause {
   readonly from: string;
   readonly to: string;
   readonly port: string;
+  /** The ends as they are called whatever else was seen: all of the outside is `external`, where `from` and `to` count names. */
+  readonly groups: readonly [from: string, to: string];
   readonly deniedBy: string;
   readonly why: string;
+  /** Of each side that denies (for unknown: that may) the policy to look at first; none where no policy is about it. */
+  readonly culprits: readonly Culprit[];
   /** Distinct connections, times they were seen, bytes. */
   readonly connections: number;
   readonly seen: number;
@@ -29,8 +39,10 @@ interface Gathered {
   readonly sources: Set<Endpoint>;
   readonly destinations: Set<Endpoint>;
   readonly ports: Set<string>;
+  readonly groups: readonly [string, string];
   readonly deniedBy: string;
   readonly why: string;
+  readonly culprits: readonly Culprit[];
   readonly example: number;
   readonly accepted: string | undefined;
   connections: number;
@@ -51,17 +63,11 @@ export function findCauses(result: SimulationResult, outcome: Outcome): Cause[] 
   for (const i of result.order) {
     if (simulation.outcomes[i] !== wanted) continue;
     const [source, destination] = [simulation.sources[i], simulation.destinations[i]];
-    const { deniedBy, why } = explainer.explain(i);
+    const { deniedBy, why, culprits } = explainer.explain(i);
     const accepted = result.acceptedBecause(i);
     const port = portLabel(connections.protocol(i), simulation.ports[i]);
-    const key = [
-      groupOf(source),
-      groupOf(destination),
-      isScanned(outcome, simulation.observed(i)) ? "" : port,
-      deniedBy,
-      why,
-      accepted,
-    ].join("\u0000");
+    const groups = [groupOf(source), groupOf(destination)] as const;
+    const key = [...groups, isScanned(outcome, simulation.observed(i)) ? "" : port, deniedBy, why, accepted].join("\u0000");
     let cause = causes.get(key);
     if (cause === undefined) {
       causes.set(
@@ -70,8 +76,10 @@ export function findCauses(result: SimulationResult, outcome: Outcome): Cause[] 
           sources: new Set(),
           destinations: new Set(),
           ports: new Set(),
+          groups,
           deniedBy,
           why,
+          culprits,
           accepted,
           example: i,
           connections: 0,
@@ -117,6 +125,7 @@ function nameOf(endpoints: ReadonlySet<Endpoint>): string {
 interface Explanation {
   readonly deniedBy: string;
   readonly why: string;
+  readonly culprits: readonly Culprit[];
 }
 
 /** Explains connections. Answers depend on classes only, so that thousands of connections share one. */
@@ -136,17 +145,31 @@ class Explainer {
     if (verdict === "deny" && denied === undefined) {
       // Every backend is denied, one at the source and another at the destination.
       const both = [...new Set([...policiesOf(egress), ...policiesOf(ingress)])];
-      return { deniedBy: listPolicies(both, "egress and ingress"), why: "every backend is denied, some at the source and some themselves" };
+      return {
+        deniedBy: listPolicies(both, "egress and ingress"),
+        why: "every backend is denied, some at the source and some themselves",
+        culprits: [...culpritsOf(egress), ...culpritsOf(ingress)],
+      };
     }
     if (verdict === "allow" && simulation.connections.isCloudDenied[i])
-      return { deniedBy: "", why: "a cloud's firewall (security group, network ACL) dropped it: no network policy is about that" };
+      return {
+        deniedBy: "",
+        why: "a cloud's firewall (security group, network ACL) dropped it: no network policy is about that",
+        culprits: [],
+      };
     if (verdict !== "deny" || denied === undefined) {
       const open = egress.verdict === "unknown" ? "egress" : "ingress";
-      return { deniedBy: "", why: decisionMessage(open === "egress" ? egress : ingress, open, ends) };
+      const undecided = open === "egress" ? egress : ingress;
+      return { deniedBy: "", why: decisionMessage(undecided, open, ends), culprits: undecidedCulprits(egress, ingress, ends) };
     }
     const [target] = ends.targets;
     const decision = denied === "egress" ? egress : ingress;
-    if (target === undefined) return { deniedBy: listPolicies(decision.isolatedBy, denied), why: decisionMessage(decision, denied, ends) };
+    if (target === undefined)
+      return {
+        deniedBy: listPolicies(decision.isolatedBy, denied),
+        why: decisionMessage(decision, denied, ends),
+        culprits: culpritsOf(decision),
+      };
     const { evaluator } = simulation;
     const protocol = simulation.connections.protocol(i);
     const source = denied === "ingress" && ends.arrivesFrom !== undefined ? ends.arrivesFrom[ends.arrivesFrom.length - 1] : ends.source;
@@ -181,16 +204,45 @@ class Explainer {
 
   #explainFlow(flow: DeniedFlow, decision: Decision, alsoIngress: Decision | undefined): Explanation {
     const denying = alsoIngress === undefined ? "" : ` and ${deniedBy(alsoIngress, "ingress")}`;
+    const others = alsoIngress === undefined ? [] : culpritsOf(alsoIngress);
     if (decision.reason !== "isolated" && decision.reason !== "tier-default")
-      return { deniedBy: deniedBy(decision, flow.direction) + denying, why: whyRuleDenies(decision) };
+      return {
+        deniedBy: deniedBy(decision, flow.direction) + denying,
+        why: whyRuleDenies(decision),
+        culprits: [...culpritsOf(decision), ...others],
+      };
     const nearest = findNearMiss(this.#result.simulation.evaluator, flow);
     const block = decision.notes.includes("ipblock-covers-pod") ? "; an ipBlock holds the address, but blocks match no pods here" : "";
-    return { deniedBy: listPolicies(decision.isolatedBy, flow.direction, nearest.policy) + denying, why: nearest.text + block };
+    const policy = shownPolicy(decision.isolatedBy, nearest.policy);
+    const rule = nearest.rule === undefined ? {} : { rule: nearest.rule };
+    return {
+      deniedBy: listPolicies(decision.isolatedBy, flow.direction, policy) + denying,
+      why: nearest.text + block,
+      culprits: [...(policy === undefined ? [] : [{ policy, ...rule }]), ...others],
+    };
   }
 }
 
 function policiesOf({ matched, isolatedBy }: Decision): Policy[] {
   return [...isolatedBy, ...matched.map(({ policy }) => policy)];
+}
+
+/** Returns the policy that a decision comes from, or hangs on, before others of its kind; none where no policy is about it. */
+function culpritsOf({ matched, isolatedBy, reason }: Decision): Culprit[] {
+  const [first] = matched;
+  if (first !== undefined && reason !== "isolated" && reason !== "tier-default") return [{ policy: first.policy, rule: first.rule }];
+  return isolatedBy.slice(0, 1).map((policy) => ({ policy }));
+}
+
+/** Returns the policy to look at where the verdict is open: any policy may select an end that is not known, so a known end's comes first. */
+function undecidedCulprits(egress: Decision, ingress: Decision, { sourceEndpoint, destinationEndpoint }: Ends): Culprit[] {
+  const sides = [
+    { decision: egress, isKnown: sourceEndpoint.type === "pod" },
+    { decision: ingress, isKnown: destinationEndpoint.type === "pod" },
+  ];
+  const rank = ({ decision, isKnown }: (typeof sides)[number]) => (isKnown ? 0 : 2) + (decision.verdict === "unknown" ? 0 : 1);
+  const ranked = sides.sort((a, b) => rank(a) - rank(b)).map(({ decision }) => culpritsOf(decision));
+  return ranked.find((culprits) => culprits.length > 0) ?? [];
 }
 
 /** Who denies by a rule, or by isolation. */
@@ -215,8 +267,13 @@ function listPolicies(
   direction: Direction | "egress and ingress",
   nearest: Policy | undefined = policies[0],
 ): string {
-  const shown = nearest !== undefined && policies.includes(nearest) ? nearest : policies[0];
+  const shown = shownPolicy(policies, nearest);
   if (shown === undefined) return direction;
   const place = placeLabel(shown.ref);
   return `${policyLabel(shown)} ${direction}${place === "" ? "" : ` (${place})`}${policies.length > 1 ? ` +${policies.length - 1}` : ""}`;
+}
+
+/** Of policies that isolate alike, the one with the nearest rule is the one to mend. */
+function shownPolicy(policies: readonly Policy[], nearest: Policy | undefined): Policy | undefined {
+  return nearest !== undefined && policies.includes(nearest) ? nearest : policies[0];
 }

@@ -8,6 +8,7 @@ import { NOT_TOLD } from "../flow/flowTable.ts";
 import type { L7Hints } from "../flow/hints.ts";
 import { plural } from "../net/number.ts";
 import { hasPorts, isIcmp, protocolName } from "../net/protocol.ts";
+import type { Policy } from "../policy/model.ts";
 import type { Confidence } from "./confidence.ts";
 import { endpointLabel, placeLabel, policyLabel } from "./labels.ts";
 import { printable } from "./text.ts";
@@ -38,6 +39,13 @@ export interface SimulationSummary {
   readonly confidence: Confidence;
 }
 
+/** A workload that candidate policies select, and which of them do. */
+export interface SelectedWorkload {
+  readonly endpoint: Omit<Endpoint, "ip">;
+  readonly policies: ReadonlySet<Policy>;
+  readonly hadTraffic: boolean;
+}
+
 /** Everything that reports of a simulation are made of. */
 export interface SimulationResult {
   readonly simulation: Simulation;
@@ -46,8 +54,12 @@ export interface SimulationResult {
   readonly cni: { readonly name: string; readonly because: string; readonly caveats: readonly string[] };
   /** What a reader must know of the snapshot and policies, one line each. */
   readonly warnings: readonly string[];
-  /** Workloads that candidate policies select. */
-  readonly selectedWorkloads: number;
+  /** Policies that were given to be judged; without any, the existing ones. */
+  readonly candidates: readonly Policy[];
+  /** Those of them that are in force and select no pod. */
+  readonly selectNothing: readonly Policy[];
+  /** Workloads that candidate policies select, in the order of reports. */
+  readonly selectedWorkloads: readonly SelectedWorkload[];
   /** Connection numbers in the order of reports. */
   readonly order: readonly number[];
   /** Why a connection's finding is accepted; undefined where it is not. */

@@ -91,7 +91,7 @@ function notSeen({ summary, selectedWorkloads }: SimulationResult, style: Style)
   const during = window === null ? "" : ` in these ${formatDuration(window.seconds)}`;
   const they = unobserved.length === 1 ? "Its policies are" : "Their policies are";
   return [
-    `${style.bold("NOT SEEN")}   ${unobserved.length} of ${plural(selectedWorkloads, "selected workload")} had no traffic${during}: ${shown}. ${they} untested.`,
+    `${style.bold("NOT SEEN")}   ${unobserved.length} of ${plural(selectedWorkloads.length, "selected workload")} had no traffic${during}: ${shown}. ${they} untested.`,
   ];
 }
 

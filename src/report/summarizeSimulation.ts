@@ -1,17 +1,16 @@
 import type { Pod } from "../cluster/objects.ts";
 import { shortWorkload } from "../cluster/workloads.ts";
-import type { Endpoint } from "../evaluate/endpoints.ts";
 import { OUTCOME_NAMES, type Simulation, VERDICTS } from "../evaluate/simulation.ts";
 import { formatRfc3339 } from "../net/time.ts";
 import type { Policy } from "../policy/model.ts";
 import { type AcceptedFinding, covers, hasEnded } from "./accepted.ts";
 import { confidenceOf } from "./confidence.ts";
 import { endpointLabel } from "./labels.ts";
-import type { SimulationResult, SimulationSummary, Window } from "./simulationResult.ts";
+import type { SelectedWorkload, SimulationResult, SimulationSummary, Window } from "./simulationResult.ts";
 
 /** What a simulation's report needs besides the simulation itself. */
-export interface SimulationInput extends Pick<SimulationResult, "simulation" | "inputs" | "cni" | "warnings" | "hints"> {
-  readonly candidates: readonly Policy[];
+export interface SimulationInput
+  extends Pick<SimulationResult, "simulation" | "inputs" | "cni" | "warnings" | "hints" | "candidates" | "selectNothing"> {
   readonly pods: readonly Pod[];
   readonly accepted: readonly AcceptedFinding[];
   /** Epoch milliseconds: accepted findings end. */
@@ -58,13 +57,13 @@ export function summarizeSimulation(input: SimulationInput): SimulationResult {
     }
   }
   const warnings = [...input.warnings, ...input.accepted.flatMap((finding) => uselessness(finding, used.has(finding), input.now))];
-  const selected = selectedWorkloads(simulation, input.candidates, input.pods);
-  summary.unobserved = [...selected].filter(([key]) => !talked.has(key)).map(([, endpoint]) => endpoint);
+  const selected = selectedWorkloads(simulation, input.candidates, input.pods, talked);
+  summary.unobserved = selected.filter(({ hadTraffic }) => !hadTraffic).map(({ endpoint }) => endpoint);
   return {
     ...input,
     warnings,
     summary,
-    selectedWorkloads: selected.size,
+    selectedWorkloads: selected,
     order: sortedOrder(simulation),
     acceptedBecause: (i) => reasons.get(i),
   };
@@ -125,20 +124,32 @@ function windowOf(simulation: Simulation): Window | null {
   return { from, to, seconds: Math.round((last - first) * 1e9 + (lastNs - firstNs)) / 1e9 };
 }
 
-/** Returns the workloads that any candidate policy selects, by namespace and name. */
-function selectedWorkloads(simulation: Simulation, candidates: readonly Policy[], pods: readonly Pod[]): Map<string, Omit<Endpoint, "ip">> {
+/** Returns the workloads that any candidate policy selects, by namespace and name. `talked` are those that had traffic. */
+function selectedWorkloads(
+  simulation: Simulation,
+  candidates: readonly Policy[],
+  pods: readonly Pod[],
+  talked: ReadonlySet<string>,
+): SelectedWorkload[] {
   const isCandidate = new Set(candidates);
-  const found: [string, Omit<Endpoint, "ip">][] = [];
+  const found = new Map<string, SelectedWorkload & { readonly policies: Set<Policy> }>();
   const { evaluator } = simulation;
   for (const pod of pods) {
     if (pod.hostNetwork) continue;
     // A finished Job's pod stands for the next one; which address it had does not matter to who selects it.
     const number = evaluator.classify({ type: "pod", pod, address: pod.addresses[0] ?? 0n });
-    const selecting = [...evaluator.policiesOf(number, "ingress"), ...evaluator.policiesOf(number, "egress")];
-    if (!selecting.some(({ policy }) => isCandidate.has(policy))) continue;
     const workload = `${pod.workload.kind}/${pod.workload.name}`;
-    found.push([`${pod.namespace}/${workload}`, { type: "pod", namespace: pod.namespace, workload }]);
+    const key = `${pod.namespace}/${workload}`;
+    for (const { policy } of [...evaluator.policiesOf(number, "ingress"), ...evaluator.policiesOf(number, "egress")]) {
+      if (!isCandidate.has(policy)) continue;
+      const known = found.get(key);
+      if (known !== undefined) known.policies.add(policy);
+      else {
+        const endpoint = { type: "pod", namespace: pod.namespace, workload } as const;
+        found.set(key, { endpoint, policies: new Set([policy]), hadTraffic: talked.has(key) });
+      }
+    }
   }
-  const label = ([, endpoint]: (typeof found)[number]) => `${endpoint.namespace}/${shortWorkload(endpoint.workload!)}`;
-  return new Map(found.sort((a, b) => (label(a) < label(b) ? -1 : label(a) > label(b) ? 1 : 0)));
+  const label = ({ endpoint }: SelectedWorkload) => `${endpoint.namespace}/${shortWorkload(endpoint.workload!)}`;
+  return [...found.values()].sort((a, b) => (label(a) < label(b) ? -1 : label(a) > label(b) ? 1 : 0));
 }

@@ -189,9 +189,9 @@ describe("a mistake is one line on standard error with what to do, nothing on st
     [
       "a report of a later version",
       [...planted, "--report", "html=x"],
-      /html reports are not written by this version \(json and markdown are\)/,
+      /html reports are not written by this version \(json, markdown, sarif and junit are\)/,
     ],
-    ["a report that nobody knows", [...planted, "--report", "pdf=x"], /unknown format `pdf` \(known: json and markdown\)/],
+    ["a report that nobody knows", [...planted, "--report", "pdf=x"], /unknown format `pdf` \(known: json, markdown, sarif and junit\)/],
     [
       "a file for two reports",
       [...planted, "--report", "json=/tmp/x", "--report", "markdown=/tmp/../tmp/x"],
