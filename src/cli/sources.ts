@@ -213,12 +213,14 @@ function inWordsOfCluster(cluster: Cluster): Cluster {
   return { ...cluster, warnings: warnings.map(reword), cni: { ...cni, because: reword(cni.because), warnings: cni.warnings.map(reword) } };
 }
 
-function checkPods(cluster: Cluster, paths: readonly string[]): Cluster {
+/** Refuses a snapshot without any Pod where addresses of captures must be given names: pod templates have none. */
+export function checkPods(cluster: Cluster, paths: readonly string[]): Cluster {
   if (cluster.pods.length === 0)
     throw new UsageError(`${paths.join(", ")}: no Pod in it, so no address can be given a name; make a snapshot with ${SNAPSHOT_HINT}`);
   return cluster;
 }
 
-function withWarnings(cluster: Cluster, warnings: readonly string[]): Cluster {
+/** Puts what was said while the objects were read before what the cluster says of them. */
+export function withWarnings(cluster: Cluster, warnings: readonly string[]): Cluster {
   return warnings.length === 0 ? cluster : { ...cluster, warnings: [...warnings, ...cluster.warnings] };
 }

@@ -136,11 +136,14 @@ function valuesOf(objects: readonly Value[]): ReadonlyMap<string, ReadonlySet<st
     else values.set(key, new Set([value]));
   };
   for (const object of objects) {
-    for (const labels of [valueAt(object, "metadata", "labels"), keptMetadata(object)?.labels]) {
+    const templates = [valueAt(object, "spec", "template"), valueAt(object, "spec", "jobTemplate", "spec", "template")];
+    const ofTemplates = templates.map((template) => valueAt(template, "metadata", "labels"));
+    for (const labels of [valueAt(object, "metadata", "labels"), keptMetadata(object)?.labels, ...ofTemplates]) {
       if (typeof labels === "object" && labels !== null) for (const [key, value] of Object.entries(labels)) add(key, value);
     }
     add("", textAt(object, "metadata", "namespace"));
     add("", textAt(object, "spec", "serviceAccountName"));
+    for (const template of templates) add("", textAt(template, "spec", "serviceAccountName"));
     if (object.kind !== "Namespace" && object.kind !== "ServiceAccount") continue;
     add("", textAt(object, "metadata", "name"));
     add("kubernetes.io/metadata.name", textAt(object, "metadata", "name"));

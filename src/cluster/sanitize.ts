@@ -1,5 +1,20 @@
 import { parseAddress } from "../net/address.ts";
 import { groupOf, isPolicyObject, textAt, valueAt } from "./cni.ts";
+import {
+  type Fields,
+  fields,
+  flag,
+  type Keep,
+  list,
+  listOfParts,
+  number,
+  someOf,
+  standIn,
+  text,
+  textMap,
+  textOrNumber,
+  texts,
+} from "./keep.ts";
 import { isMapping, type ManifestObject } from "./manifest.ts";
 
 /*
@@ -7,86 +22,6 @@ import { isMapping, type ManifestObject } from "./manifest.ts";
  * annotations. An allow-list throughout: a field that is not named here is left out. Whoever reads a further field must name it here;
  * the tests hold `readCluster` of whole objects against that of cut ones.
  */
-
-type Fields = Readonly<Record<string, unknown>>;
-
-/** Returns what is kept of a value; undefined: nothing, and its field goes too. */
-type Keep = (value: unknown) => unknown;
-
-/**
- * Returns what stands for a value of a wrong type: an empty one of the type that it has. Readers refuse it for the same reason as they
- * would have refused the value, which may hold anything.
- */
-function standIn(value: unknown): unknown {
-  if (Array.isArray(value)) return [];
-  switch (typeof value) {
-    case "string":
-      return "";
-    case "number":
-      return 0;
-    case "boolean":
-      return false;
-    case "object":
-      return value === null ? undefined : {};
-    default:
-      return undefined;
-  }
-}
-
-function leaf(...types: readonly ("string" | "number" | "boolean")[]): Keep {
-  return (value) => (types.some((type) => typeof value === type) ? value : standIn(value));
-}
-
-const text = leaf("string");
-const number = leaf("number");
-const flag = leaf("boolean");
-const textOrNumber = leaf("string", "number");
-
-/** Keeps the named fields of a mapping; one of which nothing is left goes as a whole, as absent and empty ones are the same to readers. */
-function fields(shape: Readonly<Record<string, Keep>>): Keep {
-  return (value) => {
-    if (!isMapping(value)) return standIn(value);
-    const kept = Object.entries(shape).flatMap(([key, keep]) => {
-      const part = Object.hasOwn(value, key) ? keep(value[key]) : undefined;
-      return part === undefined ? [] : [[key, part] as const];
-    });
-    return kept.length === 0 ? undefined : Object.fromEntries(kept);
-  };
-}
-
-/** Keeps each item of a list in its place, since warnings name places. null among them makes readers refuse the list. */
-function list(keep: (value: unknown, index: number) => unknown): Keep {
-  return (value) => {
-    if (!Array.isArray(value)) return standIn(value);
-    return value.length === 0 ? undefined : value.map((item, index) => (item === null ? null : (keep(item, index) ?? {})));
-  };
-}
-
-/** The same of a list that says nothing where its items are empty. */
-function listOfParts(keep: (value: unknown, index: number) => unknown): Keep {
-  return (value) => {
-    const kept = list(keep)(value);
-    const isEmpty = Array.isArray(kept) && kept.every((item) => isMapping(item) && Object.keys(item).length === 0);
-    return isEmpty && kept.length > 0 ? undefined : kept;
-  };
-}
-
-/** Keeps the items of a list of which something is left. */
-function someOf(keep: Keep): Keep {
-  return (value) => {
-    if (!Array.isArray(value)) return standIn(value);
-    const kept = value.map(keep).filter((item) => item !== undefined);
-    return kept.length === 0 ? undefined : kept;
-  };
-}
-
-const texts = list(text);
-
-const textMap: Keep = (value) => {
-  if (!isMapping(value)) return standIn(value);
-  const kept = Object.entries(value).map(([key, each]) => [key, each === null ? null : text(each)] as const);
-  return kept.length === 0 ? undefined : Object.fromEntries(kept);
-};
 
 /** Annotations whose addresses are read (cni.ts: TUNNEL_ANNOTATION and ovnNodeSubnets); nothing else of them is kept. */
 const ADDRESS_ANNOTATION =
@@ -198,14 +133,23 @@ function environmentOf(container: unknown): readonly Fields[] {
 
 const ports = list(fields({ name: text, containerPort: number, protocol: text }));
 
-function keepPod(value: Fields): unknown {
-  const signs = signsOf(value, listAt(value, "spec", "containers"));
+/** What is read of the spec of a Pod or of a pod template. `signs`: what tells of plugins in each container. */
+function keepPodSpec(signs: readonly Fields[]): Keep {
   const container = (each: unknown, index: number) => {
     const kept = fields({ ports })(each);
     return isMapping(each) ? { ...signs[index], ...(kept as Fields | undefined) } : kept;
   };
   const initContainer: Keep = (each) =>
     fields({ restartPolicy: text, ...(valueAt(each, "restartPolicy") === "Always" ? { ports } : {}) })(each);
+  return fields({
+    ...{ nodeName: text, hostNetwork: flag, serviceAccountName: text, serviceAccount: text },
+    containers: listOfParts(container),
+    initContainers: listOfParts(initContainer),
+  });
+}
+
+function keepPod(value: Fields): unknown {
+  const signs = signsOf(value, listAt(value, "spec", "containers"));
   const ready: Keep = (each) => (isMapping(each) && typeof each.type === "string" && each.type !== "Ready" ? undefined : condition(each));
   const condition = fields({ type: text, status: text });
   const ended = someOf(fields({ state: fields({ terminated: fields({ finishedAt: text }) }) }));
@@ -213,11 +157,7 @@ function keepPod(value: Fields): unknown {
   return fields({
     ...HEAD,
     metadata: fields({ ...METADATA, annotations: annotationsOf("Pod") }),
-    spec: fields({
-      ...{ nodeName: text, hostNetwork: flag, serviceAccountName: text, serviceAccount: text },
-      containers: listOfParts(container),
-      initContainers: listOfParts(initContainer),
-    }),
+    spec: keepPodSpec(signs),
     status: fields({
       ...{ phase: text, startTime: text, podIP: text, podIPs: addresses, hostIP: text, hostIPs: addresses },
       conditions: someOf(ready),
@@ -227,13 +167,21 @@ function keepPod(value: Fields): unknown {
   })(value);
 }
 
+/** A pod template, of which what pods are made with is read. One of which nothing is left stays, as readers refuse a missing one. */
+function keepTemplate(signs: readonly Fields[] = []): Keep {
+  const keep = fields({ metadata: fields({ labels: textMap }), spec: keepPodSpec(signs) });
+  return (value) => keep(value) ?? (isMapping(value) ? {} : undefined);
+}
+
 const expressions = list(fields({ key: text, operator: text, values: texts }));
 const selector = fields({ matchLabels: textMap, matchExpressions: expressions });
 
+const template = keepTemplate();
+const workload = object({ spec: fields({ selector, template }) });
+
 function keepDaemonSet(value: Fields): unknown {
-  const containers = signsOf(value, listAt(value, "spec", "template", "spec", "containers")).filter((sign) => Object.keys(sign).length > 0);
-  const template: Keep = () => (containers.length === 0 ? undefined : { spec: { containers } });
-  return object({ spec: fields({ selector, template }) })(value);
+  const signs = signsOf(value, listAt(value, "spec", "template", "spec", "containers"));
+  return object({ spec: fields({ selector, template: keepTemplate(signs) }) })(value);
 }
 
 /** The ConfigMaps that are read, by name, with what is read of them (cni.ts: settingsOf, findSigns and rangesOf). */
@@ -274,7 +222,6 @@ function keepConfigMap(value: Fields): unknown {
 const servicePort = fields({ name: text, port: number, protocol: text, nodePort: number, targetPort: textOrNumber });
 const endpointPorts = list(fields({ name: text, port: number, protocol: text }));
 const addressEntries = list(fields({ ip: text }));
-const selecting = object({ spec: fields({ selector }) });
 
 function keepEndpointSlice(value: Fields): unknown {
   const endpoints = list(fields({ addresses: texts, conditions: fields({ ready: flag, serving: flag, terminating: flag }) }));
@@ -309,13 +256,14 @@ const KINDS: Readonly<Record<string, (value: Fields) => unknown>> = {
   }),
   EndpointSlice: keepEndpointSlice,
   Endpoints: object({ subsets: list(fields({ addresses: addressEntries, notReadyAddresses: addressEntries, ports: endpointPorts })) }),
-  Deployment: selecting,
-  StatefulSet: selecting,
-  ReplicaSet: selecting,
-  Rollout: selecting,
+  Deployment: workload,
+  StatefulSet: workload,
+  ReplicaSet: workload,
+  Rollout: object({ spec: fields({ selector, template, workloadRef: fields({ kind: text, name: text }) }) }),
   DaemonSet: keepDaemonSet,
-  Job: object(),
-  ReplicationController: object(),
+  Job: object({ spec: fields({ manualSelector: flag, template }) }),
+  CronJob: object({ spec: fields({ jobTemplate: fields({ spec: fields({ template }) }) }) }),
+  ReplicationController: object({ spec: fields({ template }) }),
   ConfigMap: keepConfigMap,
   ServiceCIDR: object({ spec: fields({ cidrs: texts }) }),
   IPPool: object({ spec: fields({ cidr: text }) }),
@@ -389,7 +337,7 @@ function calicoMetadata(json: string): string {
 
 /**
  * Returns a new object with what this program reads of a Kubernetes object: names, labels, owners, addresses, ports, times, selectors,
- * what tells of network plugins, and policies whole but for status and annotations. Undefined for kinds that are not read, Secrets
+ * pod templates, what tells of network plugins, and policies whole but for status and annotations. Undefined for kinds that are not read, Secrets
  * among them. What `readCluster` makes of cut objects equals what it makes of the whole ones, of malformed ones too as far as their
  * annotations are texts. Never throws; cutting twice changes nothing.
  */

@@ -6,12 +6,13 @@ import { isMapping, type ManifestObject } from "./manifest.ts";
 import { type Labels, NAMESPACE_NAME, type Namespace, type Node, type Pod, type Service } from "./objects.ts";
 import type { LabelSelector } from "./selector.ts";
 import * as services from "./services.ts";
+import { TEMPLATE_KINDS, templatePods, type WorkloadObject } from "./templatePods.ts";
 import { assembleNodes, ClusterTimeline, type NodeRecord } from "./timeline.ts";
 import {
   assignWorkloads,
   type ObjectFields,
+  type OwnersOfControllers,
   ownedKey,
-  type PodRecord,
   readAddress,
   readOwners,
   readPod,
@@ -22,6 +23,8 @@ import {
 export interface Cluster {
   readonly namespaces: ReadonlyMap<string, Namespace>;
   readonly pods: readonly Pod[];
+  /** What workloads without any pod would run, one pod each, without addresses: not part of `pods`, nor of what follows. */
+  readonly templatePods: readonly Pod[];
   readonly nodes: readonly Node[];
   readonly services: readonly Service[];
   readonly serviceIndex: services.ServiceIndex;
@@ -143,7 +146,7 @@ function latestOf(objects: readonly ManifestObject[]): readonly ManifestObject[]
 /** Reads objects one by one; those that cannot be read are left out and told of together, by kind. */
 class Reader {
   readonly #objects: readonly ManifestObject[];
-  readonly #problems = new Map<string, string[]>();
+  readonly #problems = new Map<string, Map<ManifestObject, string>>();
 
   constructor(objects: readonly ManifestObject[]) {
     this.#objects = objects;
@@ -157,26 +160,37 @@ class Reader {
     const results: Result[] = [];
     for (const object of this.#objects) {
       if (object.value.kind !== kind || cni.groupOf(object) !== group) continue;
-      const { namespace, name } = nameOf(object);
-      try {
+      const found = this.attempt(object, () => {
         const fields = new Fields(object.value);
         const metadata = fields.object("metadata");
-        if (!metadata.text("name")) metadata.fail("name", "is missing");
-        results.push(read(fields, metadata.text("namespace") || "default", name, object));
-      } catch (error) {
-        if (!(error instanceof FieldProblem)) throw error;
-        const line = object.isServed ? "" : `:${object.positionOf(error.path).line}`;
-        const place = `${namespace ? `${namespace}/` : ""}${name || "(no name)"} at ${object.file}${line}`;
-        const problems = this.#problems.get(kind) ?? [];
-        problems.push(`${place}: ${error.message}`);
-        this.#problems.set(kind, problems);
-      }
+        const name = metadata.text("name") || metadata.fail("name", "is missing");
+        return { result: read(fields, metadata.text("namespace") || "default", name, object) };
+      });
+      if (found !== undefined) results.push(found.result);
     }
     return results;
   }
 
+  /** Returns what `read` returns; undefined where it meets a field that the API would refuse. The first such field of an object is told. */
+  attempt<Result>(object: ManifestObject, read: () => Result): Result | undefined {
+    try {
+      return read();
+    } catch (error) {
+      if (!(error instanceof FieldProblem)) throw error;
+      const { namespace, name } = nameOf(object);
+      const line = object.isServed ? "" : `:${object.positionOf(error.path).line}`;
+      const place = `${namespace ? `${namespace}/` : ""}${name || "(no name)"} at ${object.file}${line}`;
+      const kind = String(object.value.kind);
+      const problems = this.#problems.get(kind) ?? new Map<ManifestObject, string>();
+      if (!problems.has(object)) problems.set(object, `${place}: ${error.message}`);
+      this.#problems.set(kind, problems);
+      return undefined;
+    }
+  }
+
   get warnings(): string[] {
-    return [...this.#problems].map(([kind, problems]) => {
+    return [...this.#problems].map(([kind, ofObjects]) => {
+      const problems = [...ofObjects.values()];
       const more = problems.length > 3 ? `; and ${problems.length - 3} more` : "";
       return `${problems.length} ${kind} object${problems.length === 1 ? "" : "s"} left out: ${problems.slice(0, 3).join("; ")}${more}`;
     });
@@ -246,14 +260,25 @@ function readWorkloadSelectors(reader: Reader): ReadonlyMap<string, LabelSelecto
   return new Map(read.flatMap(([key, selector]) => (selector === undefined ? [] : [[key, selector] as const])));
 }
 
-function readPods(reader: Reader): readonly (PodRecord & { readonly pod: Pod; readonly file: string })[] {
-  const records = reader.all("", "Pod", (fields, namespace, name, object) => ({ ...readPod(fields, namespace, name), file: object.file }));
-  const controllers = CONTROLLERS.flatMap(([group, kind]) =>
+function readControllers(reader: Reader): OwnersOfControllers {
+  const read = CONTROLLERS.flatMap(([group, kind]) =>
     reader.all(group, kind, (fields, namespace, name) => [ownedKey(kind, namespace, name), readOwners(fields)] as const),
   );
+  return new Map(read);
+}
+
+function readWorkloadObjects(reader: Reader): readonly WorkloadObject[] {
+  return TEMPLATE_KINDS.flatMap(([group, kind]) =>
+    reader.all(group, kind, (fields, namespace, name, object) => ({ kind, namespace, name, fields, object })),
+  );
+}
+
+function readPods(reader: Reader) {
+  const records = reader.all("", "Pod", (fields, namespace, name, object) => ({ ...readPod(fields, namespace, name), file: object.file }));
+  const controllers = readControllers(reader);
   const origins = records.map(({ pod, owners }) => ({ ...pod, owners }));
-  const workloads = assignWorkloads(origins, new Map(controllers));
-  return records.map((record, index) => ({ ...record, pod: { ...record.pod, workload: workloads[index] } }));
+  const workloads = assignWorkloads(origins, controllers);
+  return { records: records.map((record, index) => ({ ...record, pod: { ...record.pod, workload: workloads[index] } })), controllers };
 }
 
 /**
@@ -263,7 +288,7 @@ function readPods(reader: Reader): readonly (PodRecord & { readonly pod: Pod; re
 export function readCluster(objects: readonly ManifestObject[]): Cluster {
   const latest = latestOf(objects);
   const reader = new Reader(latest);
-  const records = readPods(reader);
+  const { records, controllers } = readPods(reader);
   const pods = records.map(({ pod }) => pod);
   const nodes = assembleNodes([...reader.all("", "Node", readNode), ...reader.all("cilium.io", "CiliumNode", readCiliumNode)], records);
   const entries = reader.all("", "Service", services.readService);
@@ -272,8 +297,10 @@ export function readCluster(objects: readonly ManifestObject[]): Cluster {
     ...reader.all("", "Endpoints", services.readEndpoints).flat(),
   ];
   const policyObjects = latest.filter(cni.isPolicyObject);
+  const workloads = readWorkloadObjects(reader);
   const namespaces = readNamespaces(reader, [
     ...pods.map((pod) => pod.namespace),
+    ...workloads.map(({ namespace }) => namespace),
     ...policyObjects.map((object) => nameOf(object).namespace),
   ]);
   const recordOf = new Map(records.map((record) => [record.pod, record]));
@@ -298,10 +325,12 @@ export function readCluster(objects: readonly ManifestObject[]): Cluster {
     ),
   );
   const workloadSelectors = readWorkloadSelectors(reader);
+  const ofTemplates = templatePods(workloads, { pods, controllers, attempt: (object, read) => reader.attempt(object, read) });
   warnings.unshift(...reader.warnings);
   return {
     namespaces,
     pods,
+    templatePods: ofTemplates,
     nodes,
     services: clusterServices,
     serviceIndex,
@@ -321,5 +350,6 @@ function findApiServers(all: readonly Service[], index: services.ServiceIndex): 
   return endpoints.length === 0 ? undefined : new Set(endpoints.map(({ address }) => address));
 }
 
-const NO_PODS =
+/** The warning of a cluster without pods. Where no addresses are looked up it says nothing of interest. */
+export const NO_PODS =
   "the snapshot holds no Pod, so no address can be given a name: save one with `kubectl get ns,nodes,pods,svc,endpointslices,deploy,rs,sts,ds,jobs,cronjobs,netpol -A -o yaml`";

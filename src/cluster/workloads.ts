@@ -141,16 +141,22 @@ function managingOwner(owners: readonly OwnerReference[]): OwnerReference | unde
 }
 
 function workloadOfOwner(pod: PodOrigin, controllers: OwnersOfControllers): Workload {
-  let owner = managingOwner(pod.owners)!;
+  const owner = managingOwner(pod.owners)!;
   // A mirror pod of a static pod is owned by its node (kubelet, KEP-1900): it stands for itself.
   if (owner.kind === "Node") return { namespace: pod.namespace, kind: "Pod", name: pod.name, foundBy: "owner" };
+  return workloadOfController(owner.kind, pod.namespace, owner.name, controllers);
+}
+
+/** Returns the workload that the pods of a controller belong to: the controller, or what owns a ReplicaSet, Job or ReplicationController. */
+export function workloadOfController(kind: string, namespace: string, name: string, controllers: OwnersOfControllers): Workload {
+  let owner = { kind, name };
   // Bounded: hostile objects may own each other in a circle.
   for (let step = 0; step < 4 && INTERMEDIATE_KINDS.has(owner.kind); step++) {
-    const above = managingOwner(controllers.get(ownedKey(owner.kind, pod.namespace, owner.name)) ?? []);
+    const above = managingOwner(controllers.get(ownedKey(owner.kind, namespace, owner.name)) ?? []);
     if (above === undefined) break;
     owner = above;
   }
-  return { namespace: pod.namespace, kind: owner.kind, name: owner.name, foundBy: "owner" };
+  return { namespace, kind: owner.kind, name: owner.name, foundBy: "owner" };
 }
 
 /** Returns the owner of a ReplicaSet that the snapshot lacks: controllers name it `<owner>-<hash>` and label its pods with the hash. */
@@ -287,9 +293,9 @@ export interface PodRecord {
 
 /** Reads a v1 Pod. Its addresses count from status.startTime (else its creation) until it has finished or was deleted. */
 export function readPod(fields: ObjectFields, namespace: string, name: string): PodRecord {
-  const [metadata, spec, status] = [fields.object("metadata"), fields.object("spec"), fields.object("status")];
+  const [metadata, status] = [fields.object("metadata"), fields.object("status")];
   const startSeconds = status.seconds("startTime") ?? metadata.seconds("creationTimestamp");
-  const [uid, nodeName] = [metadata.text("uid"), spec.text("nodeName")];
+  const uid = metadata.text("uid");
   const addressesIn = (list: string, single: string) => {
     const all = [...status.list(list).map((entry) => readAddress(entry, "ip")), readAddress(status, single)];
     return [...new Set(all.filter((address) => address !== undefined))];
@@ -298,17 +304,26 @@ export function readPod(fields: ObjectFields, namespace: string, name: string): 
     namespace,
     name,
     ...(uid ? { uid } : {}),
-    labels: metadata.textMap("labels"),
-    ...(nodeName ? { nodeName } : {}),
-    hostNetwork: spec.flag("hostNetwork") ?? false,
-    serviceAccountName: spec.text("serviceAccountName") || spec.text("serviceAccount") || "default",
+    ...readPodTemplate(fields),
     addresses: addressesIn("podIPs", "podIP"),
-    ports: readContainerPorts(spec),
     startSeconds,
     endSeconds: readEnd(metadata, status, startSeconds),
   };
   const ready = status.list("conditions").every((condition) => condition.text("type") !== "Ready" || condition.text("status") === "True");
   return { pod, owners: readOwners(fields), ready, hostAddresses: addressesIn("hostIPs", "hostIP") };
+}
+
+/** Reads what a Pod and a pod template say alike (Kubernetes API: PodTemplateSpec). */
+export function readPodTemplate(fields: ObjectFields): Pick<Pod, "labels" | "nodeName" | "hostNetwork" | "serviceAccountName" | "ports"> {
+  const spec = fields.object("spec");
+  const nodeName = spec.text("nodeName");
+  return {
+    labels: fields.object("metadata").textMap("labels"),
+    ...(nodeName ? { nodeName } : {}),
+    hostNetwork: spec.flag("hostNetwork") ?? false,
+    serviceAccountName: spec.text("serviceAccountName") || spec.text("serviceAccount") || "default",
+    ports: readContainerPorts(spec),
+  };
 }
 
 /** Ports of containers and of sidecars: init containers that keep running (KEP-753). */

@@ -28,7 +28,7 @@ const CORE: readonly ServedKind[] = [
 /** Kinds of other groups that say who owns which address, and who made which pod. Policies come on top. */
 const NEEDED: ReadonlyMap<string, readonly string[]> = new Map([
   ["apps", ["Deployment", "ReplicaSet", "StatefulSet", "DaemonSet"]],
-  ["batch", ["Job"]],
+  ["batch", ["Job", "CronJob"]],
   ["discovery.k8s.io", ["EndpointSlice"]],
   ["networking.k8s.io", ["ServiceCIDR"]],
   ["argoproj.io", ["Rollout"]],
@@ -45,6 +45,7 @@ const CONSEQUENCES: Readonly<Record<string, string>> = {
   namespaces: "labels of namespaces are not known",
   nodes: "addresses of nodes look like outside addresses",
   services: "addresses of Services look like outside addresses",
+  "cronjobs.batch": "CronJobs that have no pods now are not known",
   "endpointslices.discovery.k8s.io": "backends of Services are found by their selectors",
 };
 

@@ -581,6 +581,35 @@ describe("consistency", () => {
     expect(read.workload).toEqual({ namespace: names.name("shop"), kind: "Deployment", name: names.name("web"), foundBy: "owner" });
   });
 
+  test("a workload without pods keeps its template, of which selectors know the labels", () => {
+    const template = {
+      metadata: { labels: { app: "front" } },
+      spec: { serviceAccountName: "web-account", containers: [{ ports: [{ name: "http", containerPort: 8080 }] }] },
+    };
+    const metadata = { name: "web", namespace: "shop" };
+    const values = cut([
+      { apiVersion: "batch/v1", kind: "CronJob", metadata, spec: { jobTemplate: { spec: { template } } } },
+      {
+        apiVersion: "projectcalico.org/v3",
+        kind: "GlobalNetworkPolicy",
+        metadata: { name: "p" },
+        spec: { selector: "app contains 'ron' && projectcalico.org/serviceaccount ends with 'count'" },
+      },
+    ]);
+    const { templatePods, policyObjects } = readCluster(objectsOf(redactedBy(new Redactor(KEY, values), values)));
+    expect(templatePods).toMatchObject([
+      {
+        workload: { namespace: names.name("shop"), kind: "CronJob", name: names.name("web") },
+        labels: { app: names.name("front") },
+        serviceAccountName: names.name("web-account"),
+        ports: [{ name: names.name("http"), port: 8080 }],
+      },
+    ]);
+    expect((policyObjects[0].value.spec as Value).selector).toBe(
+      `app in {'${names.name("front")}'} && projectcalico.org/serviceaccount in {'${names.name("web-account")}'}`,
+    );
+  });
+
   test("annotations, flags and settings keep what is read of them", () => {
     const make = (apiVersion: string, kind: string, name: string, rest: Value, annotations?: Value): Value => ({
       apiVersion,

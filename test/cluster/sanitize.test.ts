@@ -139,6 +139,17 @@ const POD = make(
   },
 );
 
+const TEMPLATE_OF_PODS: Value = {
+  metadata: { labels: { app: "idle" }, annotations: { checksum: "x" } },
+  spec: {
+    serviceAccountName: "idle",
+    hostNetwork: false,
+    containers: [{ image: "x", ports: [{ name: "http", containerPort: 8080 }] }],
+    initContainers: [{ ports: [{ containerPort: 1 }] }, { restartPolicy: "Always", ports: [{ containerPort: 15001, protocol: "UDP" }] }],
+    volumes: [{ name: "v" }],
+  },
+};
+
 /** Clusters that have every sign of a plugin that is looked for. */
 const CLUSTERS: Readonly<Record<string, readonly Value[]>> = {
   cilium: [
@@ -264,6 +275,14 @@ const CLUSTERS: Readonly<Record<string, readonly Value[]>> = {
       { namespace: "shop" },
     ),
     make("batch/v1", "Job", "j", { spec: { selector: {} } }, { ownerReferences: [{ kind: "CronJob", name: "c" }] }),
+    make("apps/v1", "StatefulSet", "idle", { spec: { replicas: 0, template: TEMPLATE_OF_PODS } }, { namespace: "shop" }),
+    make("apps/v1", "DaemonSet", "agent", { spec: { template: TEMPLATE_OF_PODS } }, { namespace: "shop" }),
+    make("batch/v1", "CronJob", "night", { spec: { schedule: "0 3 * * *", jobTemplate: { spec: { template: TEMPLATE_OF_PODS } } } }),
+    make("batch/v1", "CronJob", "bare", { spec: { jobTemplate: { spec: { template: { spec: { containers: [{ image: "x" }] } } } } } }),
+    make("batch/v1", "Job", "once", { spec: { manualSelector: true, template: TEMPLATE_OF_PODS } }),
+    make("argoproj.io/v1alpha1", "Rollout", "shop", {
+      spec: { workloadRef: { apiVersion: "apps/v1", kind: "StatefulSet", name: "idle" } },
+    }),
     make("v1", "ServiceAccount", "web", { secrets: [{ name: "s" }] }, { namespace: "shop", labels: { tier: "1" } }),
     make("v1", "Namespace", "shop", { status: { phase: "Active" } }, { namespace: undefined, labels: { team: "red" } }),
     make(
@@ -342,7 +361,7 @@ test.each(["cilium.io", "projectcalico.org", "crd.projectcalico.org", "crd.antre
 );
 
 test("kinds that are not read are left out", () => {
-  const kinds = ["Secret", "Event", "Lease", "CronJob", "Ingress", "ValidatingWebhookConfiguration"];
+  const kinds = ["Secret", "Event", "Lease", "Ingress", "ValidatingWebhookConfiguration"];
   expect(sanitized(kinds.map((kind) => make("v1", kind, "x", { data: { password: "x" } })))).toEqual([]);
   expect(sanitized([make("cilium.io/v2", "Secret", "x"), make("v1", "ConfigMap", "mine", { data: { a: "b" } })])).toEqual([]);
 });
@@ -414,6 +433,8 @@ const STATUS: Value = {
 const SPEC: Value = {
   ...(TEMPLATE.spec as Value),
   template: TEMPLATE,
+  jobTemplate: { metadata: PLANTED, spec: { template: TEMPLATE, other: MARKER } },
+  workloadRef: { apiVersion: MARKER, kind: "Deployment", name: "web", scaleDown: MARKER },
   providerID: MARKER,
   taints: [{ key: MARKER }],
   externalName: MARKER,
@@ -429,7 +450,14 @@ const SPEC: Value = {
 
 test.each([
   ...["v1 Pod", "v1 Node", "v1 Namespace", "v1 ServiceAccount", "v1 Endpoints", "v1 ConfigMap", "apps/v1 Deployment", "apps/v1 ReplicaSet"],
-  ...["apps/v1 StatefulSet", "apps/v1 DaemonSet", "batch/v1 Job", "argoproj.io/v1alpha1 Rollout", "discovery.k8s.io/v1 EndpointSlice"],
+  ...[
+    "apps/v1 StatefulSet",
+    "apps/v1 DaemonSet",
+    "batch/v1 Job",
+    "batch/v1 CronJob",
+    "argoproj.io/v1alpha1 Rollout",
+    "discovery.k8s.io/v1 EndpointSlice",
+  ],
   ...["v1 ReplicationController", "networking.k8s.io/v1 ServiceCIDR", "crd.projectcalico.org/v1 IPPool", "cilium.io/v2 CiliumNode"],
   ...["crd.projectcalico.org/v1 FelixConfiguration", "cilium.io/v2 CiliumIdentity", "v1 Secret", "v1 Event", "v1 Service"],
   ...["apiextensions.k8s.io/v1 CustomResourceDefinition"],
@@ -506,6 +534,10 @@ describe("anything at all", () => {
     "Node",
     "Service",
     "DaemonSet",
+    "Deployment",
+    "CronJob",
+    "Rollout",
+    "Job",
     "ConfigMap",
     "EndpointSlice",
     "Endpoints",
@@ -522,6 +554,11 @@ describe("anything at all", () => {
       "ip",
       "conditions",
       "type",
+      "jobTemplate",
+      "workloadRef",
+      "initContainers",
+      "restartPolicy",
+      "manualSelector",
       "endpoints",
       "args",
       "env",

@@ -144,6 +144,7 @@ const SERVED = [
   "apps/v1 Deployment deployments",
   "apps/v1 ControllerRevision controllerrevisions",
   "batch/v1 Job jobs",
+  "batch/v1 CronJob cronjobs",
   "discovery.k8s.io/v1 EndpointSlice endpointslices",
   "networking.k8s.io/v1 NetworkPolicy networkpolicies",
   "networking.k8s.io/v1 Ingress ingresses",
@@ -247,6 +248,7 @@ describe("a live cluster", () => {
         ...CORE_LISTS.map((name) => `/api/v1/${name}`),
         "/apis/apps/v1/deployments",
         "/apis/batch/v1/jobs",
+        "/apis/batch/v1/cronjobs",
         "/apis/discovery.k8s.io/v1/endpointslices",
         "/apis/networking.k8s.io/v1/networkpolicies",
       ];
@@ -343,7 +345,7 @@ describe("a live cluster", () => {
         first: (path) => (/^\/apis\/projectcalico.org\/v3\/./.test(path) ? failure(503, "the server is currently unable") : undefined),
       });
       const { objects, unreadPolicies } = await readLiveCluster(api, "shop");
-      expect(objects).toHaveLength(10);
+      expect(objects).toHaveLength(11);
       expect(unreadPolicies).toContain("globalnetworkpolicies.projectcalico.org (its server does not answer)");
     },
   );
