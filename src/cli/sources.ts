@@ -88,13 +88,15 @@ export async function openSources(flags: SourceFlags): Promise<Sources> {
 
 /** Opens cluster objects for commands that need no traffic: those of `--snapshot`, else the live cluster's. No broker is asked. */
 export async function openCluster(flags: ClusterFlags): Promise<Sources> {
-  if (flags.snapshot.length > 0) return await snapshotSources(flags);
+  if (flags.snapshot.length > 0) return await snapshotSources(flags, true);
   return await openLiveSources({ ...flags, pcap: [], flows: [] }, false, undefined);
 }
 
-async function snapshotSources(flags: ClusterFlags): Promise<Sources> {
+/** `orTemplates`: workloads without pods will do, since no address is asked about. */
+async function snapshotSources(flags: ClusterFlags, orTemplates = false): Promise<Sources> {
   const read = await readSnapshot(flags.snapshot);
-  const cluster = checkPods(withWarnings(readCluster(read.objects), read.warnings), flags.snapshot);
+  const cluster = withWarnings(readCluster(read.objects), read.warnings);
+  if (!orTemplates || cluster.templatePods.length === 0) checkPods(cluster, flags.snapshot);
   return fileSources(flags, cluster, false);
 }
 

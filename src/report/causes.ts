@@ -1,7 +1,8 @@
 import type { Decision } from "../evaluate/decision.ts";
 import type { Endpoint } from "../evaluate/endpoints.ts";
+import type { Ends } from "../evaluate/ends.ts";
 import { type DeniedFlow, findNearMiss } from "../evaluate/nearMiss.ts";
-import { type Ends, OUTCOME_NAMES, type Outcome } from "../evaluate/simulation.ts";
+import { OUTCOME_NAMES, type Outcome } from "../evaluate/simulation.ts";
 import { grouped } from "../net/number.ts";
 import type { Direction, Policy, RuleRef } from "../policy/model.ts";
 import { endpointLabel, placeLabel, policyLabel } from "./labels.ts";

@@ -101,15 +101,15 @@ function faultsOf(read: Case, folder: string, cni: CniName): string[] {
     }
     if (i % step !== 0) return;
     const change = findSmallestChange([{ ends, packet }], { set, evaluator, world, profile: evaluator.profile, workloads });
-      console.log(
-        name,
-        JSON.stringify([
-          judgement.egress.reason,
-          judgement.ingress.reason,
-          judgement.egress.matched.length,
-          judgement.ingress.matched.length,
-        ]),
-      );
+    console.log(
+      name,
+      JSON.stringify([
+        judgement.egress.reason,
+        judgement.ingress.reason,
+        judgement.egress.matched.length,
+        judgement.ingress.matched.length,
+      ]),
+    );
     if ("reason" in change) return count(folder, `${judgement.verdict} ${change.reason}`);
     count(folder, `${judgement.verdict} ${change.objects.some(({ isNew }) => isNew) ? "new policy" : "edit"}`);
     const after = answersTo(
