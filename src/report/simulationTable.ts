@@ -5,6 +5,7 @@ import { grouped, plural } from "../net/number.ts";
 import { formatDuration } from "../net/time.ts";
 import type { Policy } from "../policy/model.ts";
 import { type Cause, findCauses } from "./causes.ts";
+import { objectName } from "./labels.ts";
 import type { SimulationResult, Window } from "./simulationResult.ts";
 import { type Column, formatBytes, PLAIN_STYLE, printable, type Style, tableLines } from "./text.ts";
 
@@ -129,8 +130,7 @@ export function simulationNames(result: SimulationResult): string {
     const denying = [egress, ingress].filter((decision) => decision.verdict === "deny");
     // Where every backend is denied, some at the source and some themselves, neither side denies all.
     for (const decision of denying.length > 0 ? denying : [egress, ingress]) {
-      for (const { ref } of denyingPolicies(decision))
-        names.add(`${ref.kind.toLowerCase()}.${ref.apiVersion.split("/")[0]}/${printable(ref.name)}`);
+      for (const { ref } of denyingPolicies(decision)) names.add(printable(objectName(ref)));
     }
   }
   return [...names]
