@@ -1,6 +1,7 @@
 import { type ExplainResult, verdictOf } from "../report/explanation.ts";
 import { type DeliverFlags, deliver } from "./deliver.ts";
 import { terminalStyle } from "./output.ts";
+import { reportOrigin } from "./reportOrigin.ts";
 
 export interface DeliverExplanationFlags extends DeliverFlags {
   readonly failOn: "deny" | "unknown";
@@ -12,6 +13,7 @@ export async function deliverExplanation(result: ExplainResult, flags: DeliverEx
   const isFound = verdict === "deny" || (flags.failOn === "unknown" && verdict === "unknown");
   const table = async (wide: boolean) => [(await import("../report/explanationTable.ts")).explanationTable(result, wide, terminalStyle())];
   const json = async () => [(await import("../report/explanationJson.ts")).explanationJson(result)];
+  const findings = async () => (await import("../report/explanationFindings.ts")).explanationFindings(result, flags.failOn);
   const deliverable = {
     outputs: {
       table: () => table(false),
@@ -22,6 +24,9 @@ export async function deliverExplanation(result: ExplainResult, flags: DeliverEx
     },
     reports: {
       json,
+      markdown: async () => [(await import("../report/explanationMarkdown.ts")).explanationMarkdown(result)],
+      sarif: async () => [(await import("../report/sarif.ts")).sarif(await findings(), reportOrigin())],
+      junit: async () => [(await import("../report/junit.ts")).junit(await findings(), reportOrigin())],
     },
     warnings: result.warnings,
     isFound,

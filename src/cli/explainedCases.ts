@@ -56,6 +56,7 @@ function caseOf(
       port: ends.port,
       sourcePort: packet.sourcePort,
       ...(port.dialled === undefined ? {} : { dialledPort: port.dialled }),
+      ...(port.isAny === true ? { isAnyPort: true } : {}),
     };
     return explainSide(setting.evaluator, question, judgement[direction]);
   };
@@ -65,6 +66,8 @@ function caseOf(
   };
   const { set, evaluator, world, workloads } = setting;
   const { profile } = evaluator;
+  const isWholeOutside = setting.outside !== undefined;
+  const changing = (each: Asked) => ({ ends: each.ends, packet: each.packet, isAnyPort: each.port.isAny === true, isWholeOutside });
   const byPort = new Map(members.map((each) => [`${each.port.protocol}/${each.port.dialled ?? ""}/${each.port.port}`, each.port]));
   return {
     ends,
@@ -75,7 +78,7 @@ function caseOf(
     sources: namesOf("source", sources),
     destinations: namesOf("destination", destinations),
     connections: members.length,
-    change: findSmallestChange(members, { set, evaluator, world, profile, workloads }),
+    change: findSmallestChange(members.map(changing), { set, evaluator, world, profile, workloads }),
   };
 }
 

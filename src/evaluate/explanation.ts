@@ -68,6 +68,8 @@ export interface SideQuestion {
   readonly sourcePort: number;
   /** The Service's port that was dialled, where another stands between. */
   readonly dialledPort?: number;
+  /** The port stands for all that no rule names. */
+  readonly isAnyPort?: boolean;
 }
 
 /** Reasons and notes of decisions before which no policy is asked. */
@@ -207,7 +209,7 @@ function askClause(asked: Asked, clause: Clause): { truth: Truth; ref: RuleRef; 
   return { truth, ref: fault?.ref ?? peers.matched[0]?.ref ?? clause.rule.ref, why };
 }
 
-function portFault({ policy, ports, rule }: Clause, { protocol, port, dialledPort }: SideQuestion, truth: Truth): string {
+function portFault({ policy, ports, rule }: Clause, { protocol, port, dialledPort, isAnyPort }: SideQuestion, truth: Truth): string {
   if (truth === "unknown") return "a port that it looks at is not known";
   const { notPorts, sourcePorts, notSourcePorts } = rule;
   if (ports === "any") {
@@ -222,6 +224,7 @@ function portFault({ policy, ports, rule }: Clause, { protocol, port, dialledPor
     ports.some((match) => match.protocol === protocol && holdsPort(match, dialledPort));
   if (isServicePort) return `${dialledPort} is the Service's port, the pod listens on ${port}`;
   const hasConditions = notPorts !== undefined || sourcePorts !== undefined || notSourcePorts !== undefined;
+  if (isAnyPort === true) return "not every port";
   return `not ${port}/${protocolName(protocol)}${hasConditions ? ", or not from the client's port" : ""}`;
 }
 

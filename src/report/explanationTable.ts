@@ -6,11 +6,11 @@ import { plural } from "../net/number.ts";
 import { formatPortRange } from "../net/portRange.ts";
 import { formatPrefix } from "../net/prefix.ts";
 import { protocolName, TRANSPORTS } from "../net/protocol.ts";
-import { policyTitle } from "../policy/model.ts";
+import { type L7Match, policyTitle } from "../policy/model.ts";
 import { decidingPolicies, type ExplainedCase, type ExplainedPort, type ExplainResult, isChange, type OtherPorts } from "./explanation.ts";
 import { endpointLabel, objectName, placeLabel } from "./labels.ts";
 import { decisionMessage, portLabel } from "./simulationResult.ts";
-import { PLAIN_STYLE, printable, type Style, wrapped } from "./text.ts";
+import { listed, PLAIN_STYLE, printable, type Style, wrapped } from "./text.ts";
 import { styledDiff, textDiff } from "./textDiff.ts";
 
 /** What terminals show in a line. */
@@ -111,8 +111,8 @@ function policyLines(answer: PolicyAnswer, wide: boolean, style: Style): string[
   const says = [
     ...(stage === undefined ? ["this plugin does not know it"] : stageText(stage)),
     ...(selects === true ? [] : ["may select it"]),
-    ...(isolates ? [decides ? style.bad("isolates, and so denies") : "isolates"] : []),
     ...(rules.length === 0 && stage !== undefined ? ["no rules"] : []),
+    ...(isolates ? [decides ? style.bad("isolates, and so denies") : "isolates"] : []),
   ];
   const title = printable(`${policyTitle(policy.ref)}${place === "" ? "" : ` (${place})`}`);
   const lines = line(`    ${title}${says.length === 0 ? "" : `   ${says.join(", ")}`}`, "      ");
@@ -136,8 +136,20 @@ function ruleLines({ rule, ref, role, why }: RuleAnswer, style: Style): string[]
   const label = ROLES[role].padEnd(9);
   const shown = role === "decides" ? (rule.action === "deny" ? style.bad(label) : style.good(label)) : label;
   const where = printable(`${ref.path}${place === "" ? "" : ` (${place})`}`);
-  const what = `${VERBS[rule.action]} ${describePorts(rule.ports)}${rule.l7 === undefined ? "" : " for some requests"}`;
+  const what = `${VERBS[rule.action]} ${describePorts(rule.ports)}${requestsText(rule.l7)}`;
   return line(`      ${shown}   ${where} ${printable(what)}${why === undefined ? "" : `: ${printable(faultText(why))}`}`, " ".repeat(18));
+}
+
+/** What of requests a rule wants: ` for GET /a`. */
+function requestsText(matches: readonly L7Match[] | undefined): string {
+  if (matches === undefined) return "";
+  const texts = matches.map((match) => {
+    if (match.kind === "dns") return `names like ${match.names.text}`;
+    if (match.kind === "opaque") return match.text;
+    const words = [match.method, match.host, match.path].flatMap((part) => (part === undefined ? [] : Object.values(part)));
+    return words.length === 0 ? "any HTTP" : words.join(" ");
+  });
+  return ` for ${listed(texts)}`;
 }
 
 function changeLines({ change, connections }: ExplainedCase, style: Style): string[] {
@@ -160,7 +172,8 @@ function objectLines({ ref, isNew, what, before, after, notes }: ChangedObject, 
   ];
 }
 
-function otherPortsText(ports: readonly OtherPorts[]): string {
+/** Returns ports with their verdicts, a protocol after the other. */
+export function otherPortsText(ports: readonly OtherPorts[]): string {
   const verdicts = new Set(ports.map(({ verdict }) => verdict));
   if (verdicts.size === 1) return `${TRANSPORTS.map(protocolName).join(", ")}: ${ports[0].verdict}`;
   return TRANSPORTS.flatMap((protocol) => {

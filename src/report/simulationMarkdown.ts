@@ -17,7 +17,7 @@ export function simulationMarkdown(result: SimulationResult): string {
       : summary.confidence.level === "low"
         ? "**Nothing that was observed would be dropped**, and not all that happened was observed"
         : "**Nothing that was observed would be dropped**";
-  const lines = ["## Network policy simulation", "", verdict, "", cell(header(result)), ""];
+  const lines = ["## Network policy simulation", "", verdict, "", markdownText(header(result)), ""];
   const drops = findCauses(result, "would-drop");
   const open = drops.filter((cause) => cause.accepted === undefined);
   const accepted = drops.filter((cause) => cause.accepted !== undefined);
@@ -52,19 +52,19 @@ export function simulationMarkdown(result: SimulationResult): string {
       "",
     );
   }
-  for (const text of summary.confidence.because) lines.push(`> Incomplete: ${cell(text)}`, "");
-  for (const warning of result.warnings) lines.push(`> ${cell(warning)}`, "");
+  for (const text of summary.confidence.because) lines.push(`> Incomplete: ${markdownText(text)}`, "");
+  for (const warning of result.warnings) lines.push(`> ${markdownText(warning)}`, "");
   return `${lines.join("\n").trimEnd()}\n`;
 }
 
 function table(lines: string[], title: string, columns: readonly string[], rows: readonly (readonly string[])[]): void {
   lines.push(`### ${title}`, "", `| ${columns.join(" | ")} |`, `|${columns.map(() => "---").join("|")}|`);
-  for (const row of rows.slice(0, ROWS)) lines.push(`| ${row.map(cell).join(" | ")} |`);
+  for (const row of rows.slice(0, ROWS)) lines.push(`| ${row.map(markdownText).join(" | ")} |`);
   if (rows.length > ROWS) lines.push("", `… and ${rows.length - ROWS} more causes`);
   lines.push("");
 }
 
 /** Text from outside must not become markup: a policy's name may hold anything that a file can. */
-function cell(text: string): string {
+export function markdownText(text: string): string {
   return printable(text).replace(/[\\`*_{}[\]<>#|!@]/g, (character) => `\\${character}`);
 }

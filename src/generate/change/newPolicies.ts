@@ -1,6 +1,6 @@
 import type { Policy, PolicyTier, RuleList } from "../../policy/model.ts";
 import { type Dialect, makePolicy, type PolicyType } from "../dialect.ts";
-import { type AskedSide, peerLabel, selectorFor } from "./asked.ts";
+import { type AskedSide, labelFor, selectorFor } from "./asked.ts";
 import { type Candidate, newRule } from "./candidates.ts";
 
 /** Names of objects are cut so that a number fits behind them (RFC 1123 label). */
@@ -61,7 +61,7 @@ function isolation(side: AskedSide, cost: number): Candidate[] {
   const { direction } = side;
   const empty = emptyPolicy(side, "kubernetes", "deny");
   if (empty === undefined) return [];
-  const notes = [`this denies every other ${direction} of ${peerLabel(side.subject, side.around.workloads)} too`];
+  const notes = [`this denies every other ${direction} of ${labelFor(side.subject, side.around.workloads)} too`];
   return [
     {
       cost: 1 + cost,

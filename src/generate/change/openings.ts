@@ -6,7 +6,7 @@ import { isNear, nearlySelecting } from "../../evaluate/nearlySelecting.ts";
 import { describePorts } from "../../evaluate/ruleFaults.ts";
 import type { Peer, PodMatch, Policy, PortMatch, Rule } from "../../policy/model.ts";
 import { type AskedSide, alsoSelected, peerLabel, peersFor, portsFor, selectsAny } from "./asked.ts";
-import { type Candidate, decidingRule, EVERY_PORT, narrowings, newRule, othersNote } from "./candidates.ts";
+import { type Candidate, decidingRule, EVERY_PORT, narrowings, newRule, othersNote, outsideNotes } from "./candidates.ts";
 import { newAllowances } from "./newPolicies.ts";
 import { replaceRule, rulesIn, withRules } from "./policyEdit.ts";
 
@@ -156,8 +156,11 @@ function peersMore(side: AskedSide, policy: Policy, rule: Rule): Candidate[] {
       edit: {
         before: policy,
         after: replaceRule(policy, side.direction, rule, { ...rule, peers: [...peers, peer] }),
-        what: `add ${peerLabel(side.peer, side.around.workloads)} to ${rule.ref.path}`,
-        notes: ports === "any" ? [EVERY_PORT] : ports.length > 1 ? [`this opens ${describePorts(ports)} to it`] : [],
+        what: `add ${peerLabel(side)} to ${rule.ref.path}`,
+        notes: [
+          ...(ports === "any" ? [EVERY_PORT] : ports.length > 1 ? [`this opens ${describePorts(ports)} to it`] : []),
+          ...outsideNotes(side, policy),
+        ],
       },
     };
   });
@@ -168,7 +171,7 @@ function ruleMore(side: AskedSide, policy: Policy): Candidate[] {
   const rules = rulesIn(policy, direction);
   return newRule(side, policy, "allow").map(({ rule, what, notes }, i) => ({
     cost: 2 + i * 0.01 + (rule.ports === "any" ? 0.1 : 0),
-    edit: { before: policy, after: withRules(policy, direction, [...rules, rule]), what: `add a ${direction} rule that ${what}`, notes },
+    edit: { before: policy, after: withRules(policy, direction, [...rules, rule]), what: `add an ${direction} rule that ${what}`, notes },
   }));
 }
 
