@@ -45,11 +45,17 @@ export function isNear({ key, operator, values }: Requirement, labels: Labels): 
   if (operator === "Exists") return nearest(key, Object.keys(labels)) !== undefined;
   const own = Object.hasOwn(labels, key) ? labels[key] : undefined;
   if (own === undefined) return values.some((value) => Object.values(labels).includes(value));
-  return values.some((value) => nearest(own, [value]) !== undefined || begins(own, value) || begins(value, own));
+  return values.some((value) => isSlip(own, value) || begins(own, value) || begins(value, own));
 }
 
-/** Short values begin many words. */
+/** Short values begin many words, and are one letter from each other. */
 const SHORTEST = 3;
+
+/** Numbers are told apart on purpose: v1 and v2, web-0 and web-1. */
+function isSlip(own: string, wanted: string): boolean {
+  const [a, b] = [own, wanted].map((text) => text.replace(/\d+/g, ""));
+  return Math.min(own.length, wanted.length) >= SHORTEST && a !== b && nearest(own, [wanted]) !== undefined;
+}
 
 function begins(whole: string, part: string): boolean {
   return part.length >= SHORTEST && whole.startsWith(part);

@@ -80,7 +80,10 @@ export function narrowings(side: AskedSide, policy: Policy, rule: Rule, isDenial
       ...(rule.peers !== "any" && rule.peers.length === 1 ? [] : [`the port is ${what} for every peer of the rule`]),
     ]);
   const excepted = rule.peers === "any" ? undefined : exceptPeer(side, rule.peers, holding);
-  if (excepted !== undefined) add(1.2, { ...rule, peers: excepted }, `except ${who} from ${rule.ref.path}`, []);
+  if (excepted !== undefined)
+    add(1.65, { ...rule, peers: excepted }, `except ${who} from ${rule.ref.path}`, [
+      "on every port of the rule, and with it whatever else has that label",
+    ]);
   add(isDenial ? 2.5 : 1.3, undefined, `remove ${rule.ref.path}`, [`whatever else the rule is for is ${what} either`]);
   return found;
 }
