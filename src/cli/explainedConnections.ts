@@ -58,6 +58,8 @@ export function connectionsOf(source: NamedEnd, destination: NamedEnd, port: Por
   if (destination.kind === "service") return from.flatMap((stand) => toService(stand, destination, port, around));
   const dialled = destination.kind === "address" ? destination.address : undefined;
   if (dialled !== undefined && setting.cluster.serviceIndex.isVirtual(dialled)) return toVirtualAddress(from, dialled, port, setting);
+  const onNode = toNodePort(from, destination, port, setting);
+  if (onNode.length > 0) return onNode;
   const to = standsOf(destination, around, from[0]?.participant);
   const asked = to.flatMap((other) =>
     portsAt(other, port, setting).flatMap((each) =>
@@ -198,6 +200,19 @@ function servicePorts(ports: readonly ServicePort[], port: PortText | undefined,
   if (found.length > 0) return found;
   const known = ports.map((each) => `${each.name === undefined ? "" : `${each.name} = `}${each.port}/${protocolName(each.protocol)}`);
   throw new UsageError(noSuchPort(port, label, known));
+}
+
+/** A node's address and a port of it on which a Service is reached: its backends see the connection, the node does not. */
+function toNodePort(from: readonly Stand[], destination: NamedEnd, port: PortText | undefined, { cluster, resolver }: Setting): Asked[] {
+  if (port?.kind !== "number" || (destination.kind !== "address" && destination.kind !== "node")) return [];
+  const address = destination.kind === "node" ? destination.node.addresses.at(0) : destination.address;
+  const { protocol, port: dialled } = port;
+  if (address === undefined || cluster.serviceIndex.find(address, protocol, dialled)?.servicePort === undefined) return [];
+  return from.flatMap((source) =>
+    (endsByBackend(source, address, dialled, protocol, resolver) ?? []).map((ends) =>
+      askedOf(ends, packetOf(protocol), dialled, {}, source),
+    ),
+  );
 }
 
 /** A Service's own address, by which it is found like by its name. */

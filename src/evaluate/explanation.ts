@@ -41,6 +41,8 @@ export interface PolicyAnswer {
   /** Whether it selects the subject for certain. */
   readonly selects: Truth;
   readonly isolates: boolean;
+  /** Whether the plugin asks it at all: something may have decided before. */
+  readonly isAsked: boolean;
   /** Whether its isolation is what denies. */
   readonly decides: boolean;
   readonly rules: readonly RuleAnswer[];
@@ -158,6 +160,7 @@ function answerOf(asked: Asked, compiled: CompiledPolicy, number: number, decidi
     stage: stage < 0 ? undefined : rules.stages[stage].name,
     selects: rules.identities.truthOf(compiled.subject, subjectParty.identity),
     isolates: isolates && stage >= 0,
+    isAsked: !isUnasked && stage >= 0 && (deciding === undefined || stage <= deciding.stage),
     decides: isDenied && isolates && decision.isolatedBy.includes(policy) && isOfLastStage(decision, policy, evaluator),
     rules: rulesOf(compiled).map(({ rule, clauses }, i) => {
       const answers = clauses.map((clause) => askClause(asked, clause));

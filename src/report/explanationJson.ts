@@ -78,12 +78,13 @@ function sideObject({ policies, nearlySelecting }: SideExplanation): Record<stri
   };
 }
 
-function policyObject({ policy, stage, selects, isolates, decides, rules }: PolicyAnswer): Record<string, unknown> {
+function policyObject({ policy, stage, selects, isolates, isAsked, decides, rules }: PolicyAnswer): Record<string, unknown> {
   return {
     ...refObject(policy),
     ...(stage === undefined ? { isIgnored: true } : { stage }),
     ...(selects === true ? {} : { selects }),
     isolates,
+    isAsked,
     decides,
     rules: rules.map(({ rule, ref, role, why }) => ({
       rule: ref.path,

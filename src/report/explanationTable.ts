@@ -32,9 +32,11 @@ export function explanationTable(result: ExplainResult, wide: boolean, style: St
   const { cases, cni, policies } = result;
   const lines = [
     ...line(
-      `${result.source} to ${result.destination}, against ${plural(policies, "policy", "policies")} · CNI ${cni.name} (${cni.because})`,
+      printable(
+        `${result.source} to ${result.destination}, against ${plural(policies, "policy", "policies")} · CNI ${cni.name} (${cni.because})`,
+      ),
     ),
-    ...cni.caveats.flatMap((caveat) => line(`CNI: ${caveat}`)),
+    ...cni.caveats.flatMap((caveat) => line(printable(`CNI: ${caveat}`))),
   ];
   for (const one of cases) lines.push("", ...caseLines(one, wide, style));
   if (result.otherPorts.length > 0) lines.push("", ...line(`${style.bold("OTHER PORTS")}   ${otherPortsText(result.otherPorts)}`));
@@ -106,11 +108,12 @@ function sideLines(one: ExplainedCase, side: SideExplanation, wide: boolean, sty
 }
 
 function policyLines(answer: PolicyAnswer, wide: boolean, style: Style): string[] {
-  const { policy, stage, selects, isolates, decides, rules } = answer;
+  const { policy, stage, selects, isolates, isAsked, decides, rules } = answer;
   const place = placeLabel(policy.ref);
   const says = [
     ...(stage === undefined ? ["this plugin does not know it"] : stageText(stage)),
     ...(selects === true ? [] : ["may select it"]),
+    ...(isAsked || stage === undefined ? [] : ["not asked"]),
     ...(rules.length === 0 && stage !== undefined ? ["no rules"] : []),
     ...(isolates ? [decides ? style.bad("isolates, and so denies") : "isolates"] : []),
   ];

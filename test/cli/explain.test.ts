@@ -294,12 +294,29 @@ describe("exit codes and errors", () => {
     expect(err.trim()).toMatch(message);
   });
 
-  test("names of objects cannot move the cursor", () => {
-    const path = file(
-      "hostile.yaml",
-      "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: p, namespace: shop}\nspec: {podSelector: {matchLabels: {app: orders}}, ingress: [{from: [{podSelector: {matchLabels: {app: x}}}]}]}\n",
-    );
-    for (const output of ["table", "wide", "json", "yaml"])
-      expect(explain("shop/deploy/web", "shop/\u001b[2J", ...SNAPSHOT, "-f", path, "-o", output).err).not.toContain("\u001b");
+  test("names and labels of objects cannot move the cursor, in whatever is written", () => {
+    const pod = (name: string, app: string, ip: string) =>
+      `apiVersion: v1\nkind: Pod\nmetadata: {name: "${name}", namespace: a, labels: {app: "${app}"}}\nspec: {containers: [{name: c, ports: [{containerPort: 80, name: "h\\e[3m"}]}]}\nstatus: {phase: Running, podIP: ${ip}}\n`;
+    const objects = [
+      pod("p\\e[2Jod", "we\\e[31mb", "10.0.0.1"),
+      pod("q", "q\\u202e", "10.0.0.2"),
+      networkPolicy("a/p", "podSelector: {}, ingress: [{from: [{podSelector: {matchLabels: {app: x}}}]}]"),
+    ];
+    const snapshot = file("hostile.yaml", objects.join("---\n"));
+    const reports = ["h.md", "h.sarif", "h.xml", "h.json"].map((name) => file(name, ""));
+    const flags = ["markdown", "sarif", "junit", "json"].flatMap((format, i) => ["--report", `${format}=${reports[i]}`]);
+    for (const output of ["table", "wide", "json", "yaml", "name"]) {
+      const { code, out, err } = explain("a/pod/q", "a/pod/p\u001b[2Jod", "--snapshot", snapshot, "-o", output, ...flags);
+      expect(code).toBe(1);
+      for (const text of [out, err, ...reports.map((path) => readFileSync(path, "utf8"))]) expect(text).not.toMatch(/[\u001b\u202e]/);
+    }
   });
+});
+
+test("a node's port of a Service is judged at the backends", () => {
+  const policies = file("ingress.yaml", networkPolicy("ingress/in", "podSelector: {}"));
+  for (const destination of ["192.168.60.11", "node/shop-worker"]) {
+    const { cases } = report("8.8.8.8", destination, "30080", ...SNAPSHOT, "-f", policies);
+    expect(cases.map(({ verdict, ports }) => [verdict, ports[0].dialled, ports[0].port])).toEqual([["deny", 30080, 80]]);
+  }
 });
