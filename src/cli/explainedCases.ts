@@ -22,7 +22,7 @@ export function casesOf(asked: readonly Asked[], setting: Setting): ExplainedCas
     return number;
   };
   const groups = new Map<string, { judgement: Judgement; members: Asked[] }>();
-  for (const each of asked) {
+  for (const each of asked.toSorted(byName)) {
     const judgement = judge(each, setting);
     const key = `${numberOf(judgement.egress)} ${numberOf(judgement.ingress)} ${each.port.dialled === undefined || each.port.dialled === each.port.port}`;
     const group = groups.get(key);
@@ -31,6 +31,15 @@ export function casesOf(asked: readonly Asked[], setting: Setting): ExplainedCas
   }
   const [sources, destinations] = [podsOf(asked, "source"), podsOf(asked, "destination")];
   return [...groups.values()].map(({ judgement, members }) => caseOf(judgement, members, sources, destinations, setting));
+}
+
+/** Equal clusters give equal reports, in whatever order their objects come: by port, then by the names of both ends. */
+function byName(a: Asked, b: Asked): number {
+  const ports = a.port.protocol - b.port.protocol || (a.port.dialled ?? a.port.port) - (b.port.dialled ?? b.port.port);
+  const text = ({ ends: { sourceEndpoint: from, destinationEndpoint: to } }: Asked) =>
+    `${from.namespace}/${from.name} ${from.ip} ${to.namespace}/${to.name} ${to.ip}`;
+  const [x, y] = [text(a), text(b)];
+  return ports || (x < y ? -1 : x > y ? 1 : 0);
 }
 
 function podsOf(asked: readonly Asked[], end: "source" | "destination"): Set<Pod> {

@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from "node:fs";
+import { load as loadYaml } from "js-yaml";
 import { describe, expect, test } from "vitest";
-import { calico, ciliumPolicy, clusterPolicy, networkPolicy } from "../evaluate/dialects.ts";
+import { audit, calico, ciliumPolicy, clusterPolicy, networkPolicy } from "../evaluate/dialects.ts";
 import { file, type Run, run, SHOP } from "./program.ts";
 
 const SNAPSHOT = ["--snapshot", `${SHOP}/cluster.yaml`];
@@ -194,6 +195,16 @@ describe("each dialect", () => {
       ),
       "put a rule that allows shop/deploy/web 8080/TCP in front of ingress[0]",
     ],
+    [
+      "AuditClusterNetworkPolicy",
+      "generic",
+      audit(
+        "AuditClusterNetworkPolicy",
+        "p",
+        "namespaceSelector: {}, podSelector: {matchLabels: {app: orders}}, ingress: [{from: [{podSelector: {matchLabels: {app: web}}}], ports: [{port: 80}]}]",
+      ),
+      "add 8080/TCP to ingress[0]",
+    ],
   ])("%s: denied by it, with the change in its own words", (_kind, cni, policies, what) => {
     const path = file(`${cni}-${_kind}.yaml`, policies);
     const { verdict, cases } = report(...asked(path, cni));
@@ -260,6 +271,16 @@ test("a workload without pods is judged by its template", () => {
   const path = file("template-policy.yaml", networkPolicy("a/p", "podSelector: {matchLabels: {app: api}}"));
   const { verdict, cases } = report("external", "a/deploy/api", "http", "--snapshot", snapshot, "-f", path);
   expect([verdict, cases[0].ports[0].port]).toEqual(["deny", 8080]);
+});
+
+test("the order of objects in the snapshot changes nothing", () => {
+  const texts = readFileSync(`${SHOP}/cluster.yaml`, "utf8");
+  const list = loadYaml(texts) as { items: object[] };
+  const turned = file("turned.json", JSON.stringify({ ...list, items: list.items.toReversed() }));
+  const asked = ["external", "shop/svc/orders", "-o", "json", ...CANDIDATES];
+  const [one, other] = [explain(...asked, ...SNAPSHOT).out, explain(...asked, "--snapshot", turned).out];
+  expect(one.length).toBeGreaterThan(1000);
+  expect(other).toBe(one);
 });
 
 describe("exit codes and errors", () => {
