@@ -62,9 +62,10 @@ export default class Simulate extends Command {
   async run(): Promise<void> {
     const { flags } = await this.parse(Simulate);
     // The parsing of --help must not wait for the engine.
-    const { deliverSimulation } = await import("../src/cli/deliverSimulation.ts");
-    const { isTable } = await import("../src/cli/deliver.ts");
+    const { deliverSimulation, SIMULATION_REPORTS } = await import("../src/cli/deliverSimulation.ts");
+    const { isTable, parseReports } = await import("../src/cli/deliver.ts");
     const { snapshot = [], filename = [], report = [] } = flags;
+    parseReports(report, SIMULATION_REPORTS);
     const given = {
       ...flags,
       ...liveOf(flags),

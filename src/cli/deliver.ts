@@ -46,7 +46,7 @@ const FORMATS = ["json", "markdown", "sarif", "junit", "html"];
  */
 export async function deliver(deliverable: Deliverable, flags: DeliverFlags): Promise<number> {
   const { outputs, reports = {}, inputs = [], warnings, aside = "", isFound = false } = deliverable;
-  const requests = parseReports(flags.report ?? [], reports);
+  const requests = parseReports(flags.report ?? [], Object.keys(reports));
   tellDamage(inputs, flags.strict ?? false);
   if (!isTable(flags.output)) tellWarnings(warnings);
   // Files first: one that cannot be written must not follow a report that looks whole.
@@ -64,11 +64,14 @@ export function isTable(output: string): boolean {
   return output === "table" || output === "wide";
 }
 
-/** Reads the values of `--report`. `known` are the formats that the command has, as its deliverable has them. */
-export function parseReports(texts: readonly string[], known: Readonly<Record<string, unknown>>): ReportRequest[] {
+/**
+ * Reads the values of `--report`. `known` are the formats that the command has. Commands that work for long, or change anything, call
+ * this first: a misspelt report must not cost the result.
+ */
+export function parseReports(texts: readonly string[], known: readonly string[]): ReportRequest[] {
   const files = new Set<string>();
   return texts.map((text) => {
-    const request = parseReport(text, Object.keys(known));
+    const request = parseReport(text, known);
     const path = resolve(request.file);
     if (files.has(path)) throw new UsageError(`--report: ${request.file} is asked for twice: give each report its own file`);
     files.add(path);

@@ -11,9 +11,11 @@ import {
 } from "../report/generationReport.ts";
 import { safeYaml } from "../report/safeYaml.ts";
 import { tellDamage } from "./damage.ts";
-import { deliver, isTable, parseReports, writeReports } from "./deliver.ts";
+import { deliver, isTable, parseReports, type Renderer, writeReports } from "./deliver.ts";
 import { terminalStyle } from "./output.ts";
 import { writeAllFiles } from "./writeFiles.ts";
+
+export const GENERATION_REPORTS = ["json"] as const;
 
 export interface DeliverGenerationFlags {
   readonly output: string;
@@ -32,8 +34,8 @@ const OURS = /^ {4}app\.kubernetes\.io\/managed-by: kguardian$/m;
 export async function deliverGeneration(result: GenerationResult, flags: DeliverGenerationFlags): Promise<void> {
   const { outputDirectory = flags.merge === undefined ? "policies" : directoryOf(flags.merge) } = flags;
   const directory = outputDirectory === "" ? undefined : outputDirectory;
-  const reports = { json: () => [generationJson(result, directory)] };
-  const requests = parseReports(flags.report, reports);
+  const reports: Record<(typeof GENERATION_REPORTS)[number], Renderer> = { json: () => [generationJson(result, directory)] };
+  const requests = parseReports(flags.report, GENERATION_REPORTS);
   tellDamage(result.inputs, flags.strict);
   // A report that cannot be written must not leave policies behind that nobody was told of.
   await writeReports(requests, reports);

@@ -1,11 +1,12 @@
 import type { ApplyFlags } from "./apply.ts";
-import { isTable } from "./deliver.ts";
-import { type DeliverGenerationFlags, deliverGeneration } from "./deliverGeneration.ts";
+import { isTable, parseReports } from "./deliver.ts";
+import { type DeliverGenerationFlags, deliverGeneration, GENERATION_REPORTS } from "./deliverGeneration.ts";
 import { type GenerateFlags, generatePolicies } from "./generate.ts";
 import { writePieces } from "./output.ts";
 
 /** `gen networkpolicy` as a whole: generate, ask the server, write and show, apply. */
 export async function runGenerate(flags: GenerateFlags & Omit<ApplyFlags, "dryRun">, delivery: DeliverGenerationFlags): Promise<void> {
+  parseReports(delivery.report, GENERATION_REPORTS);
   const { context, ...result } = await generatePolicies(flags);
   const { dryRun } = flags;
   if (dryRun !== "server" && dryRun !== "false") {

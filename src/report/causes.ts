@@ -215,7 +215,7 @@ class Explainer {
     const nearest = findNearMiss(this.#result.simulation.evaluator, flow);
     const block = decision.notes.includes("ipblock-covers-pod") ? "; an ipBlock holds the address, but blocks match no pods here" : "";
     const policy = shownPolicy(decision.isolatedBy, nearest.policy);
-    const rule = nearest.rule === undefined ? {} : { rule: nearest.rule };
+    const rule = nearest.rule === undefined || policy !== nearest.policy ? {} : { rule: nearest.rule };
     return {
       deniedBy: listPolicies(decision.isolatedBy, flow.direction, policy) + denying,
       why: nearest.text + block,

@@ -1,6 +1,5 @@
 import { isAbsolute, relative, resolve, sep } from "node:path";
-import type { PolicyRef, RuleRef } from "../policy/model.ts";
-import { policyTitle } from "../policy/model.ts";
+import { type PolicyRef, policyTitle, type RuleRef } from "../policy/model.ts";
 
 /*
  * What a command found, in the neutral form from which reports for CI systems are made. A command says what it found once; SARIF

@@ -1,50 +1,53 @@
 import { type Finding, type FindingCase, type FindingReport, isFailure, pathInSources, placeText, type ReportOrigin } from "./findings.ts";
 import { printable } from "./text.ts";
+import { TextBytes } from "./textBytes.ts";
 
 /**
- * Returns JUnit XML as GitLab, Jenkins and others read it: a test case for each thing that was tried out. A case fails where a finding
+ * Yields JUnit XML as GitLab, Jenkins and others read it: a test case for each thing that was tried out. A case fails where a finding
  * counts for the exit code, is skipped where nothing could be found out by it, and passes otherwise; what else there is to know of it
  * is its output. The failure's text says all of it, since GitLab shows no attribute, and names files, which GitLab links by the
  * case's `file`. Warnings are the suite's output. No durations: nothing is run.
  */
-export function junit(report: FindingReport, origin: ReportOrigin): string {
+export function* junit(report: FindingReport, origin: ReportOrigin): Generator<string | Uint8Array> {
   const findingsOf = new Map<FindingCase, Finding[]>(report.cases.map((one) => [one, []]));
   for (const finding of report.findings) for (const one of finding.cases) findingsOf.get(one)!.push(finding);
-  const cases = [...findingsOf].map(([one, findings]) => testCase(one, findings, origin));
+  const states = [...findingsOf].map(([one, findings]) => stateOf(one, findings));
   const counts = attributes({
-    tests: String(cases.length),
-    failures: String(cases.filter(({ state }) => state === "failed").length),
+    tests: String(states.length),
+    failures: String(states.filter((state) => state === "failed").length),
     errors: "0",
-    skipped: String(cases.filter(({ state }) => state === "skipped").length),
+    skipped: String(states.filter((state) => state === "skipped").length),
     time: "0",
   });
-  const lines = [
-    '<?xml version="1.0" encoding="UTF-8"?>',
-    `<testsuites${attributes({ name: "kubectl-kguardian" })}${counts}>`,
-    `  <testsuite${attributes({ name: report.command })}${counts}>`,
-    ...cases.flatMap(({ lines }) => lines),
-    ...output(report.warnings, "    "),
-    "  </testsuite>",
-    "</testsuites>",
-  ];
-  return `${lines.join("\n")}\n`;
+  yield '<?xml version="1.0" encoding="UTF-8"?>\n';
+  yield `<testsuites${attributes({ name: "kubectl-kguardian" })}${counts}>\n  <testsuite${attributes({ name: report.command })}${counts}>\n`;
+  const text = new TextBytes();
+  for (const [one, findings] of findingsOf) {
+    for (const line of testCase(one, findings, origin)) text.add(`${line}\n`);
+    if (text.isFull) yield text.take();
+  }
+  for (const line of output(report.warnings, "    ")) text.add(`${line}\n`);
+  yield text.take();
+  yield "  </testsuite>\n</testsuites>\n";
 }
 
-interface WrittenCase {
-  readonly state: "passed" | "failed" | "skipped";
-  readonly lines: readonly string[];
+function stateOf(one: FindingCase, findings: readonly Finding[]): "passed" | "failed" | "skipped" {
+  if (findings.some(isFailure)) return "failed";
+  return whySkipped(one, findings) === undefined ? "passed" : "skipped";
 }
 
-function testCase(one: FindingCase, findings: readonly Finding[], origin: ReportOrigin): WrittenCase {
+/** Says why nothing could be found out by a case that does not fail. */
+function whySkipped({ skipped }: FindingCase, findings: readonly Finding[]): string | undefined {
+  return skipped ?? summary(findings.filter(({ isUndecided }) => isUndecided));
+}
+
+function testCase(one: FindingCase, findings: readonly Finding[], origin: ReportOrigin): string[] {
   const { suite, name, place } = one;
   const file = place?.file === undefined ? undefined : pathInSources(place.file, origin);
   const head = attributes({ classname: suite, name, ...(file === undefined ? {} : { file }), time: "0" });
-  const failures = findings.filter(isFailure);
-  const why = one.skipped ?? summary(findings.filter(({ isUndecided }) => isUndecided));
-  const state = failures.length > 0 ? "failed" : why === undefined ? "passed" : "skipped";
-  const rest = findings.filter((finding) => !failures.includes(finding)).flatMap((finding) => findingLines(finding, origin));
-  const inner = [...verdict(failures, why, origin), ...output(rest, "      ")];
-  return { state, lines: inner.length === 0 ? [`    <testcase${head}/>`] : [`    <testcase${head}>`, ...inner, "    </testcase>"] };
+  const others = findings.filter((finding) => !isFailure(finding)).flatMap((finding) => findingLines(finding, origin));
+  const inner = [...verdict(findings.filter(isFailure), whySkipped(one, findings), origin), ...output(others, "      ")];
+  return inner.length === 0 ? [`    <testcase${head}/>`] : [`    <testcase${head}>`, ...inner, "    </testcase>"];
 }
 
 function verdict(failures: readonly Finding[], skipped: string | undefined, origin: ReportOrigin): string[] {

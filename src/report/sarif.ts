@@ -3,6 +3,7 @@ import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { type Finding, type FindingPlace, type FindingReport, type FindingRule, pathInSources, type ReportOrigin } from "./findings.ts";
 import { printable, safeJson } from "./text.ts";
+import { TextBytes } from "./textBytes.ts";
 
 const SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json";
 const TOOL = "kubectl-kguardian";
@@ -10,35 +11,23 @@ const INFORMATION = "https://github.com/kguardian-dev/kguardian";
 /** The top of the sources, by the name that CodeQL and others give it. */
 const SOURCE_ROOT = "%SRCROOT%";
 
+/** What closes a log behind its one run, as indented JSON. */
+const END = "\n    }\n  ]\n}";
+
 /**
- * Returns a SARIF 2.1.0 log with one run (OASIS sarif-v2.1.0). GitHub code scanning refuses a whole file for one result without a
- * physical location (github/codeql-action issues 1738 and 2459), so what stands in no file is placed in an artifact that is named
- * after its object: `NetworkPolicy/shop/orders`. Nothing that was found is left out.
+ * Yields a SARIF 2.1.0 log with one run (OASIS sarif-v2.1.0), a result a line. GitHub code scanning refuses a whole file for one result
+ * without a physical location (github/codeql-action issues 1738 and 2459), so what stands in no file is placed in an artifact that is
+ * named after its object: `NetworkPolicy/shop/orders`. Nothing that was found is left out.
  */
-export function sarif(report: FindingReport, origin: ReportOrigin): string {
+export function* sarif(report: FindingReport, origin: ReportOrigin): Generator<string | Uint8Array> {
+  const head = safeJson({ $schema: SCHEMA, version: "2.1.0", runs: [runWithoutResults(report, origin)] }, 2);
+  yield `${head.slice(0, -END.length)},\n      "results": [`;
+  // Section 3.27.23: suppressions are on all results of a run or on none.
   const isAnyAccepted = report.findings.some(({ accepted }) => accepted !== undefined);
   const fingerprints = new Fingerprints();
-  const run = {
-    tool: {
-      driver: {
-        name: TOOL,
-        version: origin.version,
-        semanticVersion: origin.version,
-        informationUri: INFORMATION,
-        rules: report.rules.map(descriptor),
-      },
-    },
-    // GitHub's category: of two uploads with one, the later replaces the earlier.
-    automationDetails: { id: `${TOOL}/${report.command}/` },
-    invocations: [
-      {
-        executionSuccessful: true,
-        toolExecutionNotifications: report.warnings.map((warning) => ({ level: "warning", message: { text: messageText(warning) } })),
-      },
-    ],
-    originalUriBaseIds: { [SOURCE_ROOT]: { uri: `${pathToFileURL(origin.sourceRoot.toWellFormed()).href.replace(/\/+$/, "")}/` } },
-    columnKind: "utf16CodeUnits",
-    results: report.findings.map((finding) => ({
+  const text = new TextBytes();
+  for (const [i, finding] of report.findings.entries()) {
+    const result = {
       ruleId: finding.rule.id,
       ruleIndex: report.rules.indexOf(finding.rule),
       level: finding.level,
@@ -46,11 +35,31 @@ export function sarif(report: FindingReport, origin: ReportOrigin): string {
       locations: [location(finding.places[0], origin)],
       ...related(finding, origin),
       partialFingerprints: fingerprints.of(finding),
-      // Section 3.27.23: on all results of a run or on none.
       ...(isAnyAccepted ? { suppressions: suppressions(finding) } : {}),
-    })),
+    };
+    text.add(`${i > 0 ? "," : ""}\n        ${safeJson(result)}`);
+    if (text.isFull) yield text.take();
+  }
+  yield text.take();
+  yield `${report.findings.length > 0 ? "\n      " : ""}]${END}\n`;
+}
+
+function runWithoutResults({ command, rules, warnings }: FindingReport, { version, sourceRoot }: ReportOrigin) {
+  return {
+    tool: {
+      driver: { name: TOOL, version, semanticVersion: version, informationUri: INFORMATION, rules: rules.map(descriptor) },
+    },
+    // GitHub's category: of two uploads with one, the later replaces the earlier.
+    automationDetails: { id: `${TOOL}/${command}/` },
+    invocations: [
+      {
+        executionSuccessful: true,
+        toolExecutionNotifications: warnings.map((warning) => ({ level: "warning", message: { text: messageText(warning) } })),
+      },
+    ],
+    originalUriBaseIds: { [SOURCE_ROOT]: { uri: folderUri(sourceRoot) } },
+    columnKind: "utf16CodeUnits",
   };
-  return `${safeJson({ $schema: SCHEMA, version: "2.1.0", runs: [run] }, 2)}\n`;
 }
 
 function descriptor({ id, summary, description, help, level }: FindingRule) {
@@ -113,6 +122,12 @@ function artifact({ object, file }: FindingPlace, origin: ReportOrigin) {
   // A base goes with relative references only (3.4.4).
   if (path === undefined) return { uri: pathToFileURL(resolve(origin.workingDirectory, file).toWellFormed()).href };
   return { uri: encodePath(path.split("/")), uriBaseId: SOURCE_ROOT };
+}
+
+/** A base ends with a slash (3.14.14). */
+function folderUri(path: string): string {
+  const { href } = pathToFileURL(path.toWellFormed());
+  return href.endsWith("/") ? href : `${href}/`;
 }
 
 function encodePath(parts: readonly string[]): string {

@@ -1,6 +1,7 @@
 import { shortWorkload } from "../cluster/workloads.ts";
+import type { Participant } from "../evaluate/evaluator.ts";
 import { plural } from "../net/number.ts";
-import { type Policy, policyTitle } from "../policy/model.ts";
+import { type Direction, type Policy, type PolicyRef, policyTitle } from "../policy/model.ts";
 import { type Cause, findCauses } from "./causes.ts";
 import { type Finding, type FindingCase, type FindingPlace, type FindingReport, type FindingRule, placeOfPolicy } from "./findings.ts";
 import { policyLabel } from "./labels.ts";
@@ -43,8 +44,8 @@ const NO_TRAFFIC: FindingRule = {
 
 /**
  * Returns what a simulation found, for CI systems. A case is a policy: it fails where it denies what was observed, of several that
- * isolate alike the one with the nearest rule, which is the one to mend, and of two sides that deny each one. It is skipped where none
- * of its workloads had traffic, or where it selects none. A connection whose verdict is unknown is a case of its own, skipped, or with
+ * isolate alike the one with the nearest rule, which is the one to mend, and of two sides that deny each one. It is skipped where
+ * nothing that was observed came under it. A connection whose verdict is unknown is a case of its own, skipped, or with
  * `failOn` unknown failed: what is missing is seldom the policy's fault. So is one that is denied where no policy denies it.
  */
 export function simulationFindings(result: SimulationResult, failOn: "drop" | "unknown"): FindingReport {
@@ -103,7 +104,7 @@ function about({ groups, port, culprits }: Cause, cases: readonly FindingCase[])
   const [first = { object: groups[0] }, ...others] = places;
   return {
     places: [first, ...others],
-    identity: [...groups, port, ...culprits.map(({ policy }) => policyTitle(policy.ref))],
+    identity: [...groups, port, ...culprits.map(({ policy }) => titleOf(policy.ref))],
     cases: [...new Set(cases)],
   };
 }
@@ -114,7 +115,7 @@ function selectsNothing(policy: Policy, cases: Cases): Finding {
     level: SELECTS_NO_POD.level,
     message: `${policyLabel(policy)} selects no pod`,
     places: [placeOfPolicy(policy.ref)],
-    identity: [policyTitle(policy.ref)],
+    identity: [titleOf(policy.ref)],
     cases: [cases.of(policy)],
   };
 }
@@ -133,16 +134,27 @@ function untested({ endpoint, policies }: SelectedWorkload, cases: Cases): Findi
   };
 }
 
+/** Two dialects have a kind NetworkPolicy: that of Kubernetes goes by the bare name. */
+function kindOf({ apiVersion, kind }: PolicyRef): string {
+  const [group] = apiVersion.split("/");
+  return kind === "NetworkPolicy" && group !== "networking.k8s.io" ? `${kind}.${group}` : kind;
+}
+
+function titleOf(ref: PolicyRef): string {
+  return policyTitle({ ...ref, kind: kindOf(ref) });
+}
+
 /** The cases of a simulation: every policy that was given, and whatever else something was found of. */
 class Cases {
   readonly #known = new Map<string, FindingCase>();
 
-  constructor({ candidates, selectedWorkloads }: SimulationResult) {
-    const selected = new Map<string, SelectedWorkload[]>();
-    for (const workload of selectedWorkloads)
-      for (const title of new Set([...workload.policies].map(({ ref }) => policyTitle(ref))))
-        selected.set(title, [...(selected.get(title) ?? []), workload]);
-    for (const policy of candidates) this.of(policy, whyUntested(policy, selected.get(policyTitle(policy.ref)) ?? []));
+  constructor(result: SimulationResult) {
+    const tested = testedPolicies(result);
+    // Several policies may come of one object: one that was tested is enough.
+    for (const policies of Map.groupBy(result.candidates, ({ ref }) => titleOf(ref)).values()) {
+      const isTested = policies.some((policy) => tested.has(policy));
+      this.of(policies[0], isTested ? undefined : whyUntested(policies[0], result));
+    }
   }
 
   get all(): readonly FindingCase[] {
@@ -151,10 +163,10 @@ class Cases {
 
   /** Returns the case of a policy; of several policies that one object gives it is the same. */
   of(policy: Policy, skipped?: string): FindingCase {
-    const { kind, namespace, name } = policy.ref;
+    const { namespace, name } = policy.ref;
     return this.#add({
       suite: namespace === undefined ? "policies" : `policies.${namespace}`,
-      name: `${kind} ${name}`,
+      name: `${kindOf(policy.ref)} ${name}`,
       place: placeOfPolicy(policy.ref),
       ...(skipped === undefined ? {} : { skipped }),
     });
@@ -172,12 +184,32 @@ class Cases {
   }
 }
 
+/** Returns the policies that had a say in an observed connection: they govern the direction in which one of their pods took part. */
+function testedPolicies({ simulation, order }: SimulationResult): ReadonlySet<Policy> {
+  const { evaluator } = simulation;
+  const tested = new Set<Policy>();
+  const seen = { egress: new Set<number>(), ingress: new Set<number>() };
+  const add = (participant: Participant, direction: Direction) => {
+    // Of an end that is not known any policy may be.
+    if (participant.type !== "pod") return;
+    const number = evaluator.classify(participant);
+    if (seen[direction].has(number)) return;
+    seen[direction].add(number);
+    for (const { policy } of evaluator.policiesOf(number, direction)) tested.add(policy);
+  };
+  for (const i of order) {
+    const { source, targets } = simulation.ends(i);
+    add(source, "egress");
+    for (const { participant } of targets) add(participant, "ingress");
+  }
+  return tested;
+}
+
 /** Says why a policy that was given was not put to the test. */
-function whyUntested(policy: Policy, workloads: readonly SelectedWorkload[]): string | undefined {
+function whyUntested(policy: Policy, { selectNothing }: SimulationResult): string {
   if (policy.staged !== undefined) return "it is staged: not in force";
   if (policy.nodes !== undefined) return "it selects nodes, and only traffic of pods is judged";
   if (policy.inert !== undefined) return `it does nothing to pods: ${policy.inert}`;
-  if (workloads.length === 0) return "no pod is governed by it, so nothing was tested";
-  if (workloads.some(({ hadTraffic }) => hadTraffic)) return undefined;
-  return `${workloads.length === 1 ? "the workload that it selects" : `none of the ${workloads.length} workloads that it selects`} had ${workloads.length === 1 ? "no " : ""}traffic, so nothing was tested`;
+  if (selectNothing.includes(policy)) return "it selects no pod, so nothing was tested";
+  return "none of the pods that it governs took part in what was observed, so nothing was tested";
 }

@@ -191,7 +191,11 @@ describe("a mistake is one line on standard error with what to do, nothing on st
       [...planted, "--report", "html=x"],
       /html reports are not written by this version \(json, markdown, sarif and junit are\)/,
     ],
-    ["a report that nobody knows", [...planted, "--report", "pdf=x"], /unknown format `pdf` \(known: json, markdown, sarif and junit\)/],
+    [
+      "a report that nobody knows, before anything is read",
+      ["simulate", "--flows", "/nowhere", "--report", "pdf=x"],
+      /unknown format `pdf` \(known: json, markdown, sarif and junit\)/,
+    ],
     [
       "a file for two reports",
       [...planted, "--report", "json=/tmp/x", "--report", "markdown=/tmp/../tmp/x"],

@@ -133,8 +133,8 @@ const place: fc.Arbitrary<FindingPlace> = fc.record(
   {
     object: hostile,
     file: fc.oneof(hostile, fc.constantFrom("policies/a.yaml", "/work/shop/a b.yaml", "/elsewhere/ä.yaml", "../../out.yaml", "..")),
-    line: fc.nat(),
-    column: fc.nat(),
+    line: fc.nat({ max: 3 }),
+    column: fc.nat({ max: 3 }),
     role: hostile,
   },
   { requiredKeys: ["object"] },
@@ -176,6 +176,13 @@ export const hostileReport: fc.Arbitrary<FindingReport> = fc.array(testCase, { m
     warnings: fc.array(hostile, { maxLength: 2 }),
   });
 });
+
+/** Puts a report's pieces together; bytes are valid only until the next piece. */
+export function textOf(pieces: Iterable<string | Uint8Array>): string {
+  let text = "";
+  for (const piece of pieces) text += typeof piece === "string" ? piece : Buffer.from(piece).toString();
+  return text;
+}
 
 /** A report of one finding. */
 export function reportOf(finding: Partial<Finding>, more: Partial<FindingReport> = {}): FindingReport {

@@ -4,9 +4,9 @@ import { describe, expect, test } from "vitest";
 import { pathInSources } from "../../src/report/findings.ts";
 import { sarif } from "../../src/report/sarif.ts";
 import { printable } from "../../src/report/text.ts";
-import { hostileReport, ORIGIN, readSarif, reportOf, type SarifLocation, type SarifRun } from "./findingReports.ts";
+import { hostileReport, ORIGIN, readSarif, reportOf, type SarifLocation, type SarifRun, textOf } from "./findingReports.ts";
 
-const only = (report: ReturnType<typeof reportOf>) => readSarif(sarif(report, ORIGIN)).results[0];
+const only = (report: ReturnType<typeof reportOf>) => readSarif(textOf(sarif(report, ORIGIN))).results[0];
 const uriOf = ({ physicalLocation: { artifactLocation } }: SarifLocation) => artifactLocation;
 const at = (file: string, line?: number) => ({ object: "NetworkPolicy shop/a", file, ...(line === undefined ? {} : { line }) });
 
@@ -31,8 +31,18 @@ describe("places", () => {
     expect(location.physicalLocation.region.startLine).toBe(1);
   });
 
+  test("no name leads out of the sources", () => {
+    expect(uriOf(only(reportOf({ places: [{ object: "Pod ../../x" }] })).locations[0]).uri).toBe("Pod/-/-/x");
+  });
+
+  test("the top of the sources may be the root of all files", () => {
+    const run = readSarif(textOf(sarif(reportOf({ places: [at("a.yaml")] }), { ...ORIGIN, sourceRoot: "/" })));
+    expect(run.originalUriBaseIds["%SRCROOT%"].uri).toBe("file:///");
+    expect(uriOf(run.results[0].locations[0]).uri).toBe("work/shop/deploy/a.yaml");
+  });
+
   test("further places are related ones, and the message links to them", () => {
-    const result = only(reportOf({ places: [at("a.yaml", 1), { ...at("a.yaml", 14), role: "the rule" }, { object: "Pod shop/b" }] }));
+    const result = only(reportOf({ places: [at("a.yaml", 1), { ...at("a.yaml", 14), role: "the [rule]" }, { object: "Pod shop/b" }] }));
     expect(result.relatedLocations?.map(({ id, physicalLocation }) => [id, physicalLocation.region.startLine])).toEqual([[1, 14]]);
     expect(result.message.text).toBe("a to b would be dropped; see [the rule](1)");
   });
@@ -40,7 +50,14 @@ describe("places", () => {
 
 describe("results", () => {
   test("nothing found: an empty list, not none", () => {
-    expect(readSarif(sarif(reportOf({}, { findings: [] }), ORIGIN)).results).toEqual([]);
+    expect(readSarif(textOf(sarif(reportOf({}, { findings: [] }), ORIGIN))).results).toEqual([]);
+  });
+
+  test("of very many nothing is lost between the pieces", () => {
+    const [finding] = reportOf({}).findings;
+    const findings = Array.from({ length: 1000 }, (_, i) => ({ ...finding, message: `ä ${i}` }));
+    const { results } = readSarif(textOf(sarif(reportOf({}, { findings }), ORIGIN)));
+    expect(results.map(({ message }) => message.text)).toEqual(findings.map(({ message }) => message));
   });
 
   test("fingerprints stay when lines and messages change, and differ otherwise, also for twins", () => {
@@ -49,13 +66,13 @@ describe("results", () => {
     expect(after).toEqual(before);
     expect(only(reportOf({ identity: ["a", "c"] })).partialFingerprints).not.toEqual(before);
     const [finding] = reportOf({}).findings;
-    const twins = readSarif(sarif(reportOf({}, { findings: [finding, finding] }), ORIGIN)).results;
+    const twins = readSarif(textOf(sarif(reportOf({}, { findings: [finding, finding] }), ORIGIN))).results;
     expect(new Set(twins.map(({ partialFingerprints }) => partialFingerprints.primaryLocationLineHash)).size).toBe(2);
   });
 
   test("an accepted finding is suppressed with its reason; then every result says whether it is", () => {
     const [finding] = reportOf({}).findings;
-    const { results } = readSarif(sarif(reportOf({}, { findings: [finding, { ...finding, accepted: "until June" }] }), ORIGIN));
+    const { results } = readSarif(textOf(sarif(reportOf({}, { findings: [finding, { ...finding, accepted: "until June" }] }), ORIGIN)));
     expect(results.map(({ suppressions }) => suppressions?.map(({ justification }) => justification))).toEqual([[], ["until June"]]);
     expect(only(reportOf({}))).not.toHaveProperty("suppressions");
   });
@@ -79,8 +96,9 @@ function checkRun(run: SarifRun, text: string): void {
     expect(links).toEqual((result.relatedLocations ?? []).map(({ id }) => id));
     for (const location of [...result.locations, ...(result.relatedLocations ?? [])]) {
       const { uri, uriBaseId } = uriOf(location);
-      expect(new URL(uri, base).href.startsWith(base) || uriBaseId === undefined).toBe(true);
-      expect(location.physicalLocation.region.startLine).toBeGreaterThanOrEqual(1);
+      expect(new URL(uri, base).href.startsWith(base) || (uri.startsWith("file:///") && uriBaseId === undefined)).toBe(true);
+      const { startLine, startColumn = 1 } = location.physicalLocation.region;
+      expect(Math.min(startLine, startColumn)).toBeGreaterThanOrEqual(1);
     }
   }
   const hashes = run.results.map(({ partialFingerprints }) => partialFingerprints.primaryLocationLineHash);
@@ -90,7 +108,7 @@ function checkRun(run: SarifRun, text: string): void {
 test("property: hostile texts give a valid log that lacks nothing and points where the findings do", () => {
   fc.assert(
     fc.property(hostileReport, (report) => {
-      const text = sarif(report, ORIGIN);
+      const text = textOf(sarif(report, ORIGIN));
       const run = readSarif(text);
       checkRun(run, text);
       expect(run.results.length).toBe(report.findings.length);
