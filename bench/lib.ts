@@ -23,6 +23,8 @@ export interface Contestant {
   readonly part?: number;
   /** Most that its ratio may be. */
   readonly ratioTarget?: number;
+  /** Most seconds of wall time that it may take, in the median. */
+  readonly wallTarget?: number;
   /** Most that its peak memory may be. */
   readonly peakTarget?: number;
   /** Its output is counts in one line, to be shown under the table. */
@@ -141,14 +143,16 @@ export function renderResults(results: readonly Result[], yardstick: string): st
   const base = results.find(({ contestant }) => contestant.name === yardstick);
   const ran = results.filter(({ costs }) => costs.length > 0);
   const rows = ran.map((result) => {
-    const { name, part, ratioTarget, peakTarget } = result.contestant;
+    const { name, part, ratioTarget, wallTarget, peakTarget } = result.contestant;
+    const wall = median(result.costs.map((cost) => cost.wallSeconds));
     const peak = Math.max(...result.costs.map((cost) => cost.peakMegabytes));
     const ratio = ratioTo(base, result);
-    const targets = [judge("ratio", ratio, ratioTarget), judge("MB", peak, peakTarget)].filter((text) => text !== "");
+    const judged = [judge("ratio", ratio, ratioTarget), judge("wall s", wall, wallTarget), judge("MB", peak, peakTarget)];
+    const targets = judged.filter((text) => text !== "");
     return [
       part === undefined ? name : `${name} (${Math.round(part * 100)} % of it)`,
       median(result.costs.map((cost) => cost.cpuSeconds)).toFixed(2),
-      median(result.costs.map((cost) => cost.wallSeconds)).toFixed(2),
+      wall.toFixed(2),
       peak.toFixed(0),
       ratio === undefined ? "-" : ratio.toFixed(2),
       targets.join(", "),

@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { buildSync } from "esbuild";
+import { checkAnswer, comparisons } from "./compareSets.ts";
 import { makeGenerationWorld } from "./generationWorld.ts";
 import {
   alternate,
@@ -22,7 +23,8 @@ import { DUCKDB_PROGRAM, makeFlowLogs } from "./makeFlowLogs.ts";
 /*
  * Compares us with a plain C libpcap loop and with other readers, on captures that it makes itself.
  *
- *   npm run bench [-- NAME…] [--rounds N]     NAME: read, simulate, generate, flowlogs, startup, decide (bench/decide.ts); all if none is given
+ *   npm run bench [-- NAME…] [--rounds N]     NAME: read, simulate, generate, flowlogs, compare, startup, decide
+ *                                           (bench/decide.ts); all if none is given
  *
  * A peer that is not installed is named and left out. Exit code 1: one of our own programs failed. Targets missed are shown in
  * the table and do not change the exit code: a busy machine misses them too.
@@ -44,6 +46,7 @@ const benches: Readonly<Record<string, Bench>> = {
   simulate: { rounds: 5, run: benchSimulate },
   generate: { rounds: 3, run: benchGenerate },
   flowlogs: { rounds: 5, run: benchFlowLogs },
+  compare: { rounds: 5, run: benchCompare },
   startup: { rounds: 21, run: benchStartup },
   decide: { rounds: 5, run: benchDecide },
 };
@@ -234,6 +237,28 @@ function benchFlowLogs(rounds: number): void {
     ),
   ];
   compare("Hubble, 340,000 events", events, rounds, parse.name);
+}
+
+/** `matrix` and `diff` on whole policy sets. Each command's answer is looked at before it is timed. */
+function benchCompare(rounds: number): void {
+  if (!isExecutable(plugin)) {
+    fail(`${plugin} is missing: npm run build`);
+    return;
+  }
+  for (const { title, contestants, yardstick } of comparisons(plugin, build, say)) {
+    const good = contestants.filter((each) => !each.ours || answers(each));
+    compare(title, good, rounds, yardstick);
+  }
+}
+
+function answers(contestant: Contestant): boolean {
+  try {
+    say(`  ${checkAnswer(contestant, build)}`);
+    return true;
+  } catch (error) {
+    fail(`${contestant.name} failed: ${(error as Error).message}`);
+    return false;
+  }
 }
 
 function benchStartup(rounds: number): void {
