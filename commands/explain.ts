@@ -47,8 +47,11 @@ export default class Explain extends Command {
     const { args, flags } = await this.parse(Explain);
     // The parsing of --help must not wait for the engine.
     const { explain } = await import("../src/cli/explain.ts");
-    const { deliverExplanation } = await import("../src/cli/deliverExplanation.ts");
+    const { deliverExplanation, EXPLANATION_REPORTS } = await import("../src/cli/deliverExplanation.ts");
+    const { parseReports } = await import("../src/cli/deliver.ts");
     const { snapshot = [], filename = [], report = [] } = flags;
+    // A misspelt report is refused before a cluster is asked.
+    parseReports(report, EXPLANATION_REPORTS);
     const result = await explain({
       ...flags,
       ...liveOf(flags),

@@ -39,6 +39,7 @@ export async function explain(flags: ExplainFlags): Promise<ExplainResult> {
   const destination = findEndpoint(flags.destination, namespace, cluster);
   refuseEnds(source, destination);
   const asked = connectionsOf(source, destination, port, setting);
+  if (asked.length === 0) throw new UsageError(`\`${destination.label}\` leads nowhere: it has no port, or no backend that is known`);
   const cases = casesOf(asked, setting);
   return {
     source: source.label,

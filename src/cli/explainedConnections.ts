@@ -1,4 +1,5 @@
-import type { ServicePort } from "../cluster/objects.ts";
+import type { Service, ServicePort } from "../cluster/objects.ts";
+import { selectorOfLabels, selects } from "../cluster/selector.ts";
 import type { Cluster } from "../cluster/snapshot.ts";
 import type { EndpointResolver } from "../evaluate/endpoints.ts";
 import type { Ends } from "../evaluate/ends.ts";
@@ -69,8 +70,14 @@ export function connectionsOf(source: NamedEnd, destination: NamedEnd, port: Por
       }),
     ),
   );
-  if (asked.length === 0) throw new UsageError(noSuchPort(port as PortText, destination.label, declaredBy(to)));
-  return asked;
+  if (asked.length === 0 && port !== undefined) throw new UsageError(noSuchPort(port, destination.label, declaredBy(to)));
+  // A pod always reaches itself: of several pods, nobody asks about that.
+  const others = asked.filter(({ ends }) => !isToItself(ends));
+  return others.length > 0 ? others : asked;
+}
+
+function isToItself({ source, targets: [target] }: Ends): boolean {
+  return source.type === "pod" && target?.participant.type === "pod" && target.participant.pod === source.pod;
 }
 
 type Around = Setting & { readonly family: 4 | 6 | undefined; readonly perNode: boolean };
@@ -166,6 +173,8 @@ function toService(
   return ports.flatMap(({ protocol, port: dialled, name }): Asked[] => {
     const packet = packetOf(protocol);
     const named = name === undefined ? {} : { name };
+    const ofTemplates = toTemplates(source, service, { protocol, dialled, named }, around);
+    if (ofTemplates.length > 0) return ofTemplates;
     if (address === undefined) {
       const backends = headlessBackends(service, around.cluster, protocol);
       return backends.map((backend) => {
@@ -177,6 +186,28 @@ function toService(
     return (endsByBackend(source, address, dialled, protocol, around.resolver) ?? []).map((ends) =>
       askedOf(ends, packet, dialled, named, source),
     );
+  });
+}
+
+/** Connections to the pods that a Service would lead to, where manifests hold their workloads and no pod is there yet. */
+function toTemplates(
+  source: Stand,
+  service: Service,
+  { protocol, dialled, named }: { protocol: number; dialled: number; named: { name?: string } },
+  around: Around,
+): Asked[] {
+  const { serviceIndex, templatePods } = around.cluster;
+  if (service.selector === undefined || headlessBackends(service, around.cluster, protocol).length > 0) return [];
+  const selector = selectorOfLabels(Object.entries(service.selector));
+  const pods = templatePods.filter((pod) => pod.namespace === service.namespace && selects(selector, pod.labels));
+  const index = service.ports.findIndex((port) => port.port === dialled && port.protocol === protocol);
+  return standsOfPods(pods, around).flatMap((destination): Asked[] => {
+    const port = serviceIndex.targetPortOn(destination.pods[0], service, index);
+    if (port === undefined) return [];
+    const [address] = service.addresses;
+    const via = address === undefined ? undefined : { address, port: dialled, service: `${service.namespace}/${service.name}` };
+    const ends = { ...directEnds(source, destination, port), via };
+    return [{ ends, packet: packetOf(protocol), port: { protocol, port, dialled, ...named }, source, destination }];
   });
 }
 

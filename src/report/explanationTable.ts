@@ -60,8 +60,8 @@ function caseLines(one: ExplainedCase, wide: boolean, style: Style): string[] {
   const [from, to] = [ends.sourceEndpoint, ends.destinationEndpoint].map((endpoint) => printable(endpointLabel(endpoint)));
   const via = ends.via?.service === undefined ? "" : ` (${printable(ends.via.service)})`;
   const lines = line(`${verdictText(judgement.verdict, style)}   ${from} → ${to}${via} ${portsText(one.ports)}`);
-  if (sources !== undefined) lines.push(...line(`  of ${from}: ${names(sources, wide)}`));
-  if (destinations !== undefined) lines.push(...line(`  of ${to}: ${names(destinations, wide)}`));
+  if (sources !== undefined) lines.push(...line(`  from ${names(sources, wide)}`));
+  if (destinations !== undefined) lines.push(...line(`  to ${names(destinations, wide)}`));
   lines.push(...sideLines(one, one.egress, wide, style), ...sideLines(one, one.ingress, wide, style), ...changeLines(one, style));
   return lines;
 }
@@ -178,14 +178,20 @@ function objectLines({ ref, isNew, what, before, after, notes }: ChangedObject, 
 /** Returns ports with their verdicts, a protocol after the other. */
 export function otherPortsText(ports: readonly OtherPorts[]): string {
   const verdicts = new Set(ports.map(({ verdict }) => verdict));
-  if (verdicts.size === 1) return `${TRANSPORTS.map(protocolName).join(", ")}: ${ports[0].verdict}`;
+  if (verdicts.size === 1) return `${TRANSPORTS.map(protocolName).join(", ")}: ${verdictWord(ports[0].verdict)}`;
   return TRANSPORTS.flatMap((protocol) => {
     const own = ports.filter((each) => each.protocol === protocol);
     if (own.length === 0) return [];
     const byVerdict = Map.groupBy(own, ({ verdict }) => verdict);
-    const texts = [...byVerdict].map(([verdict, ranges]) => (byVerdict.size === 1 ? verdict : `${rangesText(ranges)} ${verdict}`));
+    const texts = [...byVerdict].map(([verdict, ranges]) =>
+      byVerdict.size === 1 ? verdictWord(verdict) : `${rangesText(ranges)} ${verdictWord(verdict)}`,
+    );
     return [`${protocolName(protocol)}: ${texts.join(", ")}`];
   }).join(" · ");
+}
+
+function verdictWord(verdict: OtherPorts["verdict"]): string {
+  return verdict === "differs" ? "differs from pod to pod" : verdict;
 }
 
 function rangesText(ranges: readonly OtherPorts[]): string {

@@ -257,7 +257,7 @@ test("pods of one workload with other labels are judged apart", () => {
   const told = result.cases.map((one) => `${one.verdict} ${(one as never as { destinations: string[] }).destinations}`);
   expect(told.sort()).toEqual(["allow db-1,db-2", "deny db-0"]);
   expect(result.verdict).toBe("deny");
-  expect(explain("external", "a/sts/db", "--snapshot", snapshot, "-f", path).out).toMatch(/of a\/sts\/db: db-1, db-2/);
+  expect(explain("external", "a/sts/db", "--snapshot", snapshot, "-f", path).out).toMatch(/^ {2}to db-1, db-2$/m);
 });
 
 test("a workload without pods is judged by its template", () => {
@@ -268,9 +268,14 @@ test("a workload without pods is judged by its template", () => {
       "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: api, namespace: a}\nspec: {selector: {matchLabels: {app: api}}, template: {metadata: {labels: {app: api}}, spec: {containers: [{name: c, ports: [{name: http, containerPort: 8080}]}]}}}\n",
     ].join("---\n"),
   );
+  const service =
+    "apiVersion: v1\nkind: Service\nmetadata: {name: api, namespace: a}\nspec: {selector: {app: api}, ports: [{port: 80, targetPort: http}]}\n";
   const path = file("template-policy.yaml", networkPolicy("a/p", "podSelector: {matchLabels: {app: api}}"));
   const { verdict, cases } = report("external", "a/deploy/api", "http", "--snapshot", snapshot, "-f", path);
   expect([verdict, cases[0].ports[0].port]).toEqual(["deny", 8080]);
+  // A Service of such manifests leads to them too.
+  const withService = ["--snapshot", snapshot, "--snapshot", file("template-service.yaml", service), "-f", path];
+  expect(report("external", "a/svc/api", ...withService).cases[0].ports).toEqual([{ protocol: "TCP", port: 8080, dialled: 80 }]);
 });
 
 test("the order of objects in the snapshot changes nothing", () => {
