@@ -137,6 +137,7 @@ describe("policies that nearly select a pod are named", () => {
     ["a slip", "app: wep", ["near p: podSelector wants app=wep, the pod has app=web"]],
     ["the value under another key", "name: web", ["near p: podSelector wants name=web, the pod has no name (but app=web)"]],
     ["another workload's", "app: cache", []],
+    ["one of several, where it selects nobody", "app: web, tier: front", ["near p: podSelector wants tier=front, the pod has no tier"]],
     ["two labels off", "app: wep, tier: front", []],
   ])("%s", (_what, labels, expected) => {
     expect(near(labels)).toEqual(expected);

@@ -2,7 +2,7 @@ import type { Labels } from "../../cluster/objects.ts";
 import { matchesRequirement, type Requirement } from "../../cluster/selector.ts";
 import { matchPeers, matchPorts, nearTruth } from "../../evaluate/cell.ts";
 import type { Clause, CompiledPolicy } from "../../evaluate/clauses.ts";
-import { isNear, nearlySelecting } from "../../evaluate/nearlySelecting.ts";
+import { isNear, nearlySelecting, selectorField } from "../../evaluate/nearlySelecting.ts";
 import { describePorts } from "../../evaluate/ruleFaults.ts";
 import type { Peer, PodMatch, Policy, PortMatch, Rule } from "../../policy/model.ts";
 import { type AskedSide, alsoSelected, peerLabel, peersFor, portsFor, selectsAny } from "./asked.ts";
@@ -37,7 +37,7 @@ function subjectCorrections({ subject, direction, around, set }: AskedSide): Can
   return nearlySelecting(around.evaluator, subject.pod, direction).flatMap(({ policy, requirement, selectsNoPod }): Candidate[] => {
     const mended = mendedSelector(policy.subject, requirement, labels);
     if (!selectsNoPod || mended === undefined || !set.policies.includes(policy)) return [];
-    const what = `let its podSelector want ${requirement.key}=${labels[requirement.key]}: it selects no pod as it is`;
+    const what = `let its ${selectorField(policy)} want ${requirement.key}=${labels[requirement.key]}: it selects no pod as it is`;
     return [{ cost: 0.6, edit: { before: policy, after: { ...policy, subject: mended }, what, notes: [] } }];
   });
 }
