@@ -18,7 +18,8 @@ export default class Explain extends Command {
     },
     {
       description: "Who decides what comes from outside?",
-      command: "<%= config.bin %> <%= command.id %> external shop/deploy/web 8080 --snapshot fixtures/shop/cluster.yaml -o name",
+      command:
+        "<%= config.bin %> <%= command.id %> external shop/deploy/web http --snapshot fixtures/shop/cluster.yaml -f fixtures/shop/network-policies -o name",
     },
   ];
   static override args = {

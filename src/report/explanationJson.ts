@@ -18,7 +18,7 @@ export function explanationJson(result: ExplainResult): string {
 }
 
 export function explanationYaml(result: ExplainResult): string {
-  return safeYaml(reportObject(result));
+  return safeYaml(reportObject(result), -1);
 }
 
 function reportObject(result: ExplainResult): Record<string, unknown> {

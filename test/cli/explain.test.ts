@@ -117,7 +117,9 @@ describe("explain on the shop", () => {
     expect(explain(...asked, "-o", "name").out).toBe(
       "networkpolicy.networking.k8s.io/default-deny\nnetworkpolicy.networking.k8s.io/orders\nnetworkpolicy.networking.k8s.io/scrape\n",
     );
-    expect(explain(...asked, "-o", "yaml").out).toMatch(/^apiVersion: kguardian\.dev\/v1alpha1\nkind: ExplainReport\n/);
+    const yaml = explain(...asked, "-o", "yaml").out;
+    expect(yaml).toMatch(/^apiVersion: kguardian\.dev\/v1alpha1\nkind: ExplainReport\n/);
+    expect(loadYaml(yaml)).toEqual(JSON.parse(explain(...asked, "-o", "json").out));
     const [markdown, sarif, junit] = ["e.md", "e.sarif", "e.xml"].map((name) => file(name, ""));
     const { code } = explain(
       ...asked,

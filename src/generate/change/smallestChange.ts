@@ -58,7 +58,7 @@ const MESSAGES: Readonly<Record<NoChangeReason, string>> = {
   "verdict-unknown": "the verdict is not known, so that no change can be said to flip it",
   "no-single-target": "it has no backend that is known, so that no change can be said to flip it",
   "not-selectable": "no policy selects either end (outside the cluster, nodes, the host network)",
-  "always-allowed": "the plugin always allows it, whatever policies say",
+  "always-allowed": "the plugin always allows it: a pod and itself, or a pod and its own node",
   "dropped-by-plugin": "the plugin drops it, whatever policies say",
   "never-enforced": "the plugin enforces no policies (enable-policy: never)",
   "other-side-unknown": "the side that denies could be opened, but what the other one says is not known",
