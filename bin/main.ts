@@ -9,6 +9,7 @@ export const COMMANDS = {
   "audit:promote": () => import("../commands/audit/promote.ts"),
   "audit:verdicts": () => import("../commands/audit/verdicts.ts"),
   diff: () => import("../commands/diff.ts"),
+  explain: () => import("../commands/explain.ts"),
   "gen:networkpolicy": () => import("../commands/gen/networkpolicy.ts"),
   "gen:seccomp": () => import("../commands/gen/seccomp.ts"),
   matrix: () => import("../commands/matrix.ts"),

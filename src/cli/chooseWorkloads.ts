@@ -45,6 +45,12 @@ const KINDS: Readonly<Record<string, string>> = {
   rollouts: "Rollout",
 };
 
+/** Returns the kind that a word is kubectl's for, in whatever case and with or without its group: `deploy`, `deployments.apps`. */
+export function workloadKind(word: string): string | undefined {
+  const plain = word.toLowerCase().replace(/\..*/, "");
+  return Object.hasOwn(KINDS, plain) ? KINDS[plain] : undefined;
+}
+
 /** Refuses a call that names no workload, or one and all. */
 export function checkWorkloadFlags({ name, all, allNamespaces }: WorkloadFlags): void {
   if (name === undefined && !all && !allNamespaces)

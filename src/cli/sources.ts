@@ -1,7 +1,7 @@
 import { text as readAll } from "node:stream/consumers";
 import { textAt } from "../cluster/cni.ts";
 import { type ManifestObject, readManifestFiles } from "../cluster/manifest.ts";
-import { type Cluster, readCluster } from "../cluster/snapshot.ts";
+import { type Cluster, NO_PODS, readCluster } from "../cluster/snapshot.ts";
 import type { Evaluator } from "../evaluate/evaluator.ts";
 import type { IsUnread } from "../evaluate/judge.ts";
 import type { Live } from "../live/live.ts";
@@ -108,7 +108,7 @@ export async function snapshotCluster(paths: readonly string[], takesTemplates: 
 
 /** Where templates stand for pods, their absence is no news. */
 export function withoutPodWarning(cluster: Cluster): Cluster {
-  return { ...cluster, warnings: cluster.warnings.filter((warning) => !warning.startsWith("the snapshot holds no Pod")) };
+  return { ...cluster, warnings: cluster.warnings.filter((warning) => warning !== NO_PODS) };
 }
 
 function fileSources({ namespace = DEFAULT_NAMESPACE }: ClusterFlags, cluster: Cluster, hasNoCluster: boolean): Sources {

@@ -181,6 +181,12 @@ export class ServiceIndex {
     );
   }
 
+  /** Returns the port of a pod to which a Service's port (by its place among `service.ports`) leads; undefined where the pod lacks its name. */
+  targetPortOn(pod: Pod, service: Service, index: number): number | undefined {
+    const entry = this.#entries.get(service);
+    return entry === undefined ? undefined : targetPortOf(pod, entry, index);
+  }
+
   /** Reports whether the cluster knows a listener there: a declared container port, an endpoint, a Service port or a node port, at any time. */
   isServing(address: Address, protocol: number, port: number): boolean {
     const key = portKey(protocol, port);

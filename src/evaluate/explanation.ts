@@ -1,6 +1,7 @@
 import type { Truth } from "../cluster/selector.ts";
+import { rangeContains } from "../net/portRange.ts";
 import { hasPorts, protocolName } from "../net/protocol.ts";
-import type { Direction, Policy, Rule, RuleRef } from "../policy/model.ts";
+import type { Direction, Policy, PortMatch, Rule, RuleRef } from "../policy/model.ts";
 import { matchPeers, matchPorts, nearTruth } from "./cell.ts";
 import type { Clause, CompiledPolicy } from "./clauses.ts";
 import type { Decision } from "./decision.ts";
@@ -20,7 +21,16 @@ export interface RuleAnswer {
   readonly ref: RuleRef;
   readonly role: RuleRole;
   /** What of it does not hold, or is not known; undefined where all of it holds. */
-  readonly why?: string;
+  readonly why?: RuleFault;
+}
+
+/** What of a rule does not hold, a clause each. */
+export interface RuleFault {
+  readonly peer?: string;
+  /** Reads on from the rule's own ports. */
+  readonly port?: string;
+  /** Of the subject's own end. */
+  readonly near?: string;
 }
 
 /** One policy that selects the subject for a direction. */
@@ -31,6 +41,8 @@ export interface PolicyAnswer {
   /** Whether it selects the subject for certain. */
   readonly selects: Truth;
   readonly isolates: boolean;
+  /** Whether the plugin asks it at all: something may have decided before. */
+  readonly isAsked: boolean;
   /** Whether its isolation is what denies. */
   readonly decides: boolean;
   readonly rules: readonly RuleAnswer[];
@@ -58,6 +70,8 @@ export interface SideQuestion {
   readonly sourcePort: number;
   /** The Service's port that was dialled, where another stands between. */
   readonly dialledPort?: number;
+  /** The port stands for all that no rule names. */
+  readonly isAnyPort?: boolean;
 }
 
 /** Reasons and notes of decisions before which no policy is asked. */
@@ -146,6 +160,7 @@ function answerOf(asked: Asked, compiled: CompiledPolicy, number: number, decidi
     stage: stage < 0 ? undefined : rules.stages[stage].name,
     selects: rules.identities.truthOf(compiled.subject, subjectParty.identity),
     isolates: isolates && stage >= 0,
+    isAsked: !isUnasked && stage >= 0 && (deciding === undefined || stage <= deciding.stage),
     decides: isDenied && isolates && decision.isolatedBy.includes(policy) && isOfLastStage(decision, policy, evaluator),
     rules: rulesOf(compiled).map(({ rule, clauses }, i) => {
       const answers = clauses.map((clause) => askClause(asked, clause));
@@ -172,7 +187,7 @@ function roleOf(truth: Truth, { action }: Rule, isDeciding: boolean, isAfter: bo
   return action === "pass" ? "passes" : "matches";
 }
 
-function askClause(asked: Asked, clause: Clause): { truth: Truth; ref: RuleRef; why?: string } {
+function askClause(asked: Asked, clause: Clause): { truth: Truth; ref: RuleRef; why?: RuleFault } {
   const { evaluator, question, subject, peer, subjectParty, peerParty, destinationParty } = asked;
   const { rules } = evaluator;
   const peers = matchPeers(rules, clause, peerParty);
@@ -181,40 +196,46 @@ function askClause(asked: Asked, clause: Clause): { truth: Truth; ref: RuleRef; 
   const truth = and(and(peers.truth, ports), near);
   if (truth === true) return { truth, ref: peers.matched[0]?.ref ?? clause.rule.ref };
   const fault = peers.truth === true ? undefined : nearestPeer(evaluator, clause, peer);
-  const whys: string[] = [];
-  if (peers.truth === "unknown") whys.push("whether the other end is one of its peers is not known");
-  else if (peers.truth === false) whys.push(fault?.text ?? "it has no peers, so that nobody is one of them");
-  if (ports !== true) whys.push(portFault(clause, question, ports));
-  if (near !== true)
-    whys.push(
-      near === false
-        ? `of the pod's own end it ${nearFault(evaluator, clause, subject) ?? "wants something else"}`
-        : "what it asks of the pod's own end is not known",
-    );
-  return { truth, ref: fault?.ref ?? peers.matched[0]?.ref ?? clause.rule.ref, why: whys.join("; ") };
+  const who =
+    peers.truth === true
+      ? undefined
+      : peers.truth === "unknown"
+        ? "whether the other end is one of its peers is not known"
+        : (fault?.text ?? "it has no peers, so that nobody is one of them");
+  const port = ports === true ? undefined : portFault(clause, question, ports);
+  const own = near === false ? (nearFault(evaluator, clause, subject) ?? "wants something else") : "wants what is not known";
+  const why: RuleFault = {
+    ...(who === undefined ? {} : { peer: who }),
+    ...(port === undefined ? {} : { port }),
+    ...(near === true ? {} : { near: `of the pod's own end it ${own}` }),
+  };
+  return { truth, ref: fault?.ref ?? peers.matched[0]?.ref ?? clause.rule.ref, why };
 }
 
-function portFault({ policy, ports, rule }: Clause, { protocol, port, dialledPort }: SideQuestion, truth: Truth): string {
+function portFault({ policy, ports, rule }: Clause, { protocol, port, dialledPort, isAnyPort }: SideQuestion, truth: Truth): string {
   if (truth === "unknown") return "a port that it looks at is not known";
   const { notPorts, sourcePorts, notSourcePorts } = rule;
-  const servicePort =
-    dialledPort !== undefined && dialledPort !== port && ports !== "any"
-      ? ports.some(
-          (match) =>
-            match.protocol === protocol &&
-            match.ports !== undefined &&
-            "first" in match.ports &&
-            match.ports.first <= dialledPort &&
-            dialledPort <= match.ports.last,
-        )
-      : false;
-  if (ports !== "any") {
-    const text = `is for ${describePorts(ports)}`;
-    if (!hasPorts(protocol) && policy.tier.kind === "networkpolicy") return `${text}: ${protocolName(protocol)} needs a rule without ports`;
-    if (servicePort) return `${text}: the Service's port, the pod listens on ${port}`;
-    if (notPorts === undefined && sourcePorts === undefined && notSourcePorts === undefined) return text;
-    return `${text}, with conditions on ports that do not hold`;
+  if (ports === "any") {
+    if (notPorts !== undefined) return `it excepts ${describePorts(notPorts)}`;
+    return sourcePorts === undefined ? "it excepts the client's port" : `it wants the client's port to be ${describePorts(sourcePorts)}`;
   }
-  if (notPorts !== undefined) return `excepts ${describePorts(notPorts)}`;
-  return sourcePorts !== undefined ? `wants the client's port to be ${describePorts(sourcePorts)}` : "excepts the client's port";
+  if (!hasPorts(protocol))
+    return policy.tier.kind === "networkpolicy" ? `${protocolName(protocol)} needs a rule without ports` : `not ${protocolName(protocol)}`;
+  const isServicePort =
+    dialledPort !== undefined &&
+    dialledPort !== port &&
+    ports.some((match) => match.protocol === protocol && holdsPort(match, dialledPort));
+  if (isServicePort) return `${dialledPort} is the Service's port, the pod listens on ${port}`;
+  const hasConditions = notPorts !== undefined || sourcePorts !== undefined || notSourcePorts !== undefined;
+  if (isAnyPort === true) return "not every port";
+  return `not ${port}/${protocolName(protocol)}${hasConditions ? ", or not from the client's port" : ""}`;
+}
+
+function holdsPort({ ports }: PortMatch, port: number): boolean {
+  return ports !== undefined && "first" in ports && rangeContains(ports, port);
+}
+
+/** Returns a fault as one text. */
+export function faultText({ peer, port, near }: RuleFault): string {
+  return [peer, port, near].filter((text) => text !== undefined).join("; ");
 }

@@ -19,7 +19,8 @@ export interface NearlySelecting {
 
 /**
  * Returns the policies on a direction of a pod that its labels miss by one, and that look as if they were meant for it: the value is
- * like the wanted one, or stands under another key, or all of several other labels are right. Those that select nothing come first.
+ * like the wanted one, or stands under another key, or its other labels are right and it selects nothing. Those that select nothing
+ * come first.
  */
 export function nearlySelecting(evaluator: Evaluator, pod: Pod, direction: Direction): NearlySelecting[] {
   if (pod.hostNetwork) return [];
@@ -30,13 +31,28 @@ export function nearlySelecting(evaluator: Evaluator, pod: Pod, direction: Direc
     if (namespaceTruth(subject.namespaces, evaluator.namespace(pod.namespace)) !== true) return [];
     const failed = subject.pods.requirements.filter((requirement) => !matchesRequirement(requirement, pod.labels));
     if (failed.length !== 1) return [];
-    const others = subject.pods.requirements.length - 1;
-    if (others < 2 && !isNear(failed[0], pod.labels)) return [];
+    const selectsNoPod = evaluator.selectsNoPod(policy);
+    const hasOthers = subject.pods.requirements.length > 1;
+    if (!isNear(failed[0], pod.labels) && !(hasOthers && selectsNoPod)) return [];
     const has = describeLabels(failed, pod.labels);
-    const text = `podSelector wants ${describeRequirement(failed[0])}, the pod has ${has}${elsewhere(failed[0], pod.labels)}`;
-    return [{ policy, requirement: failed[0], selectsNoPod: evaluator.selectsNoPod(policy), text }];
+    const text = `${selectorField(policy)} wants ${describeRequirement(failed[0])}, the pod has ${has}${elsewhere(failed[0], pod.labels)}`;
+    return [{ policy, requirement: failed[0], selectsNoPod, text }];
   });
   return found.sort((a, b) => Number(b.selectsNoPod) - Number(a.selectsNoPod));
+}
+
+/** The field in which a policy's dialect says whom it selects. */
+const FIELDS: Readonly<Record<Policy["tier"]["kind"], string>> = {
+  networkpolicy: "podSelector",
+  cilium: "endpointSelector",
+  calico: "selector",
+  admin: "subject",
+  baseline: "subject",
+};
+
+/** Returns the name of the field in which a policy says whom it selects. */
+export function selectorField({ tier }: Policy): string {
+  return FIELDS[tier.kind];
 }
 
 /** Reports whether labels look like a slip of what a requirement wants. Values that share a beginning are taken for one: web, webhook. */
@@ -45,11 +61,17 @@ export function isNear({ key, operator, values }: Requirement, labels: Labels): 
   if (operator === "Exists") return nearest(key, Object.keys(labels)) !== undefined;
   const own = Object.hasOwn(labels, key) ? labels[key] : undefined;
   if (own === undefined) return values.some((value) => Object.values(labels).includes(value));
-  return values.some((value) => nearest(own, [value]) !== undefined || begins(own, value) || begins(value, own));
+  return values.some((value) => isSlip(own, value) || begins(own, value) || begins(value, own));
 }
 
-/** Short values begin many words. */
+/** Short values begin many words, and are one letter from each other. */
 const SHORTEST = 3;
+
+/** Numbers are told apart on purpose: v1 and v2, web-0 and web-1. */
+function isSlip(own: string, wanted: string): boolean {
+  const [a, b] = [own, wanted].map((text) => text.replace(/\d+/g, ""));
+  return Math.min(own.length, wanted.length) >= SHORTEST && a !== b && nearest(own, [wanted]) !== undefined;
+}
 
 function begins(whole: string, part: string): boolean {
   return part.length >= SHORTEST && whole.startsWith(part);

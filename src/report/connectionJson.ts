@@ -71,7 +71,7 @@ export class ConnectionWriter {
     const destination = this.#endpoint(ends.destinationEndpoint);
     out.addBytes(SOURCE);
     out.addBytes(source.json);
-    if (ends.via) out.add(`,"via":${viaJson(ends.via)}`);
+    if (ends.via) out.add(`,"via":${safeJson(viaObject(ends.via))}`);
     out.addBytes(DESTINATION);
     out.addBytes(destination.json);
     if (ends.targets.length > 1) out.add(`,"backends":[${this.#backends(ends)}]`);
@@ -168,16 +168,31 @@ function attemptsJson(attempts: readonly number[]): string {
   return `,"attempts":{${OUTCOMES.map((name, k) => `"${name}":${attempts[k]}`).join()}}`;
 }
 
-function viaJson({ address, port, service }: NonNullable<Ends["via"]>): string {
-  return safeJson({ ip: formatAddress(address), port, ...(service === undefined ? {} : { service }) });
-}
-
 function timeJson(seconds: number, nanoseconds: number): string {
   const text = Number.isNaN(seconds) ? undefined : formatRfc3339(seconds, nanoseconds);
   return text === undefined ? "null" : `"${text}"`;
 }
 
-function refObject({ ref }: Policy, rule?: RuleRef): Record<string, unknown> {
+/** Returns a decision as the contract's Decision, for reports of few connections. */
+export function decisionObject(decision: Decision, direction: "egress" | "ingress", ends: Ends): Record<string, unknown> {
+  const { verdict, reason, notes, isolatedBy, matched } = decision;
+  return {
+    verdict,
+    reason,
+    notes,
+    message: decisionMessage(decision, direction, ends),
+    isolatedBy: isolatedBy.map((policy) => refObject(policy)),
+    matched: matched.map(({ policy, rule }) => refObject(policy, rule)),
+  };
+}
+
+/** Returns what was dialled, as the contract's `via`. */
+export function viaObject({ address, port, service }: NonNullable<Ends["via"]>): Record<string, unknown> {
+  return { ip: formatAddress(address), port, ...(service === undefined ? {} : { service }) };
+}
+
+/** Returns a policy, or one of its rules, as the contract's Ref. */
+export function refObject({ ref }: Pick<Policy, "ref">, rule?: RuleRef): Record<string, unknown> {
   const { file, line } = rule ?? ref;
   return {
     kind: ref.kind,

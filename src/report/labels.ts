@@ -27,7 +27,7 @@ export function placeLabel(ref: RuleRef | Policy["ref"]): string {
   return `${ref.file.replace(/^.*\//, "")}${ref.line === undefined ? "" : `:${ref.line}`}`;
 }
 
-/** Returns an object as kubectl's `-o name` has it: `networkpolicy.networking.k8s.io/web`. */
+/** Returns a policy as kubectl's `-o name` writes objects: `networkpolicy.networking.k8s.io/web`. Not yet safe to print. */
 export function objectName({ kind, apiVersion, name }: Policy["ref"]): string {
   return `${kind.toLowerCase()}.${apiVersion.split("/")[0]}/${name}`;
 }

@@ -49,6 +49,21 @@ export function tableLines(columns: readonly Column[], rows: readonly (readonly 
   });
 }
 
+/** Returns text in lines of at most `width` characters, the second and later ones indented; a longer word keeps its own line. */
+export function wrapped(text: string, width: number, indent = ""): string[] {
+  const lines: string[] = [];
+  const [first, ...words] = text.trimStart().split(" ");
+  let line = text.slice(0, text.length - text.trimStart().length) + first;
+  for (const word of words) {
+    if (line.length + 1 + word.length <= width) line += ` ${word}`;
+    else {
+      lines.push(line.trimEnd());
+      line = indent + word;
+    }
+  }
+  return [...lines, line.trimEnd()];
+}
+
 /** Returns bytes for people: 812 B, 1.4 KB, 10.4 MB (powers of 1000). */
 export function formatBytes(bytes: number): string {
   const units = ["B", "KB", "MB", "GB", "TB"];

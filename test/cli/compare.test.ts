@@ -205,7 +205,7 @@ describe("which sets are compared", () => {
     );
     const { code, out } = run(["diff", policy, policy, "--old-snapshot", world(), "--snapshot", later]);
     expect(code).toBe(1);
-    expect(out).toMatch(/^ {2}- +a\/pod\/web +a\/pod\/api +every port$/m);
+    expect(out).toMatch(/^ {2}- +a\/pods\/web +a\/pods\/api +every port$/m);
     expect(out).toContain("1 lost (complete: nothing else changes)");
   });
 
@@ -213,7 +213,7 @@ describe("which sets are compared", () => {
     const [less] = [file("less.yaml", OBJECTS.filter((text) => !text.includes("name: db")).join("---\n"))];
     const policy = folderOf(allow(80));
     const report = JSON.parse(run(["diff", policy, policy, "--old-snapshot", less, "--snapshot", world(), "-o", "json"]).out);
-    expect(report.workloads).toEqual({ added: ["b/Pod/db"], removed: [] });
+    expect(report.workloads).toEqual({ added: ["b/Pods/db"], removed: [] });
     expect(changes(report)).toContain("db > api TCP 80: deny > allow");
   });
 
@@ -346,18 +346,19 @@ describe.each(Object.entries(DIALECTS))("%s", (_dialect, [cni, of]) => {
     const args = ["matrix", "-f", folderOf(...of(80)), ...flags()];
     const { connectivity, kind } = read(run([...args, "-o", "json"]));
     const toApi = connectivity.filter(
-      ({ source, destination }) => endName(destination) === "api" && source.type === "pod" && endName(source) !== "api",
+      ({ source, destination, protocol }) =>
+        endName(destination) === "api" && source.type === "pod" && endName(source) !== "api" && protocol === "TCP",
     );
     expect(toApi.map(({ source, protocol, ports, verdict }) => [endName(source), protocol, ports, verdict])).toEqual([
       ["web", "TCP", "80", "allow"],
     ]);
     expect(kind).toBe("MatrixReport");
     expect(load(run([...args, "-o", "yaml"]).out)).toMatchObject({ connectivity: connectivity as never });
-    expect(run(args).out).toMatch(/^a\/pod\/web +a\/pod\/api +80\/TCP$/m);
-    expect(run([...args, "-o", "csv"]).out).toContain("a/pod/web,a/pod/api,TCP,80,allow,\r\n");
+    expect(run(args).out).toMatch(/^a\/pods\/web +a\/pods\/api +80\/TCP$/m);
+    expect(run([...args, "-o", "csv"]).out).toContain("a/pods/web,a/pods/api,TCP,80,allow,\r\n");
     expect(run([...args, "-o", "dot"]).out).toMatch(/n\d+ -> n\d+ \[label="80\/TCP"\];/);
-    expect(run([...args, "-o", "markdown"]).out).toContain("| a/pod/web | a/pod/api | 80/TCP |");
-    const focus = read(run([...args, "--focus", "a/pod/api", "-o", "json"])).connectivity;
+    expect(run([...args, "-o", "markdown"]).out).toContain("| a/pods/web | a/pods/api | 80/TCP |");
+    const focus = read(run([...args, "--focus", "a/pods/api", "-o", "json"])).connectivity;
     const about = connectivity.filter(({ source, destination }) => [source, destination].some((end) => endName(end) === "api"));
     expect(focus).toEqual(about);
   });
@@ -380,7 +381,7 @@ describe.each(Object.entries(DIALECTS))("%s", (_dialect, [cni, of]) => {
 
 test("hostile names are escaped in every output", () => {
   const name = "\u001b[31mred\u202e";
-  const objects = OBJECTS.map((text) => text.replace("name: web,", `name: "${name.replace("\u001b", "\\e")}",`));
+  const objects = OBJECTS.map((text) => text.replace("{app: db}", `{app: "${name.replace("\u001b", "\\e")}"}`));
   const snapshot = file("hostile.yaml", objects.join("---\n"));
   const args = ["--snapshot", snapshot, "-f", folderOf(...DIALECTS.NetworkPolicy[1](80))];
   for (const output of ["table", "wide", "json", "yaml", "csv", "dot", "markdown"]) {

@@ -6,7 +6,8 @@ import type { Evaluator, Participant, World } from "../../evaluate/evaluator.ts"
 import { namespaceTruth } from "../../evaluate/expression.ts";
 import type { Packet } from "../../evaluate/judge.ts";
 import type { CniProfile } from "../../evaluate/profile.ts";
-import { wholeAddress } from "../../net/prefix.ts";
+import { formatAddress } from "../../net/address.ts";
+import { parsePrefix, wholeAddress } from "../../net/prefix.ts";
 import type { Direction, PeerTerm, PodMatch, Policy, PolicySet, PortMatch } from "../../policy/model.ts";
 import { portMatchOf } from "../dialect.ts";
 import { labelOf, type Workloads } from "../workloads.ts";
@@ -15,6 +16,16 @@ import { labelOf, type Workloads } from "../workloads.ts";
 export interface AskedConnection {
   readonly ends: Ends;
   readonly packet: Packet;
+  /** The port stands for all that no rule names. */
+  readonly isAnyPort?: boolean;
+  /** The end outside the cluster stands for all that no rule names. */
+  readonly isWholeOutside?: boolean;
+}
+
+/** A protocol with a port at the destination (ICMP: type * 256 + code). */
+export interface AskedPort {
+  readonly protocol: number;
+  readonly port: number;
 }
 
 /** What a change is looked for in. */
@@ -40,6 +51,9 @@ export interface AskedSide {
   readonly protocol: number;
   readonly port: number;
   readonly sourcePort: number;
+  /** Every port that is to change; undefined: all that no rule names. */
+  readonly ports: readonly AskedPort[] | undefined;
+  readonly isWholeOutside: boolean;
 }
 
 /** Returns the labels that a change names a pod by: those of its workload where they last, else all of its own. */
@@ -50,8 +64,13 @@ export function selectorFor(pod: Pod, workloads: Workloads): LabelSelector {
   return labels.length === 0 ? EVERYTHING : selectorOfLabels(labels);
 }
 
-/** Returns what the other end is called. */
-export function peerLabel(participant: Participant, workloads: Workloads): string {
+/** Returns what the other end of a side is called. */
+export function peerLabel({ peer, isWholeOutside, around: { workloads } }: AskedSide): string {
+  return isWholeOutside && peer.type === "external" ? "every address outside" : labelFor(peer, workloads);
+}
+
+/** Returns what a participant is called. */
+export function labelFor(participant: Participant, workloads: Workloads): string {
   switch (participant.type) {
     case "pod": {
       const workload = workloads.of(participant.pod);
@@ -62,12 +81,12 @@ export function peerLabel(participant: Participant, workloads: Workloads): strin
     case "reserved":
       return `the cluster's ${participant.entity}`;
     default:
-      return "the address";
+      return participant.address === undefined ? "it" : formatAddress(participant.address);
   }
 }
 
 /** Returns how a policy can name the other end, the closest first; none where nobody knows who it is. */
-export function peersFor({ peer, around }: AskedSide, policy: Policy): PeerTerm[] {
+export function peersFor({ peer, around, isWholeOutside }: AskedSide, policy: Policy): PeerTerm[] {
   const { workloads } = around;
   const byAddress: PeerTerm[] = peer.address === undefined ? [] : [{ kind: "prefix", prefix: wholeAddress(peer.address), except: [] }];
   const isCilium = policy.tier.kind === "cilium";
@@ -81,6 +100,8 @@ export function peersFor({ peer, around }: AskedSide, policy: Policy): PeerTerm[
       if (isCilium) return NODE_ENTITIES;
       return isAdmin ? [...byAddress, { kind: "nodes", selector: selectorOfLabels(Object.entries(peer.node.labels)) }] : byAddress;
     case "external":
+      if (isWholeOutside)
+        return isCilium ? [{ kind: "entities", entities: ["world"] }] : [{ kind: "prefix", prefix: EVERY_IPV4, except: [] }];
       return isCilium ? [...byAddress, { kind: "entities", entities: ["kube-apiserver"] }] : byAddress;
     case "reserved":
       return isCilium ? [{ kind: "entities", entities: [peer.entity] }] : byAddress;
@@ -89,6 +110,8 @@ export function peersFor({ peer, around }: AskedSide, policy: Policy): PeerTerm[
   }
 }
 
+const EVERY_IPV4 = parsePrefix("0.0.0.0/0")!;
+
 /** Nodes have no labels that Cilium's rules on pods could select: the own one is its host. */
 const NODE_ENTITIES: PeerTerm[] = [
   { kind: "entities", entities: ["remote-node"] },
@@ -96,11 +119,12 @@ const NODE_ENTITIES: PeerTerm[] = [
   { kind: "entities", entities: ["kube-apiserver"] },
 ];
 
-/** Returns how a policy names the packet's port; "any" where its dialect has no narrower words. */
-export function portsFor({ protocol, port }: AskedSide, { tier }: Policy): "any" | readonly PortMatch[] {
+/** Returns how a policy names the ports; "any" where its dialect has no narrower words. */
+export function portsFor({ ports }: AskedSide, { tier }: Policy): "any" | readonly PortMatch[] {
   const type = tier.kind === "cilium" ? "cilium" : tier.kind === "calico" ? "calico" : "kubernetes";
-  const match = portMatchOf({ type, isClusterWide: false }, protocol, port);
-  return typeof match === "string" ? "any" : [match];
+  if (ports === undefined) return "any";
+  const matches = ports.map(({ protocol, port }) => portMatchOf({ type, isClusterWide: false }, protocol, port));
+  return matches.every((match) => typeof match !== "string") ? matches : "any";
 }
 
 /** Reports whether a match selects any pod of the world; one with conditions that are not only labels is taken to. */

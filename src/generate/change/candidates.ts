@@ -15,6 +15,14 @@ export interface Candidate {
 
 export const EVERY_PORT = "this opens every port to it";
 
+/** Says what a peer that stands for the outside holds besides (API: IPBlock is about addresses, whoever's they are). */
+export function outsideNotes({ isWholeOutside, peer, around: { profile } }: AskedSide, { tier }: Policy): string[] {
+  const holdsPods = tier.kind !== "cilium" && profile.blocksMatchPods;
+  return isWholeOutside && peer.type === "external" && holdsPods
+    ? ["0.0.0.0/0 holds the cluster's own addresses too: except its ranges"]
+    : [];
+}
+
 /** Names that a note lists. */
 const LISTED = 3;
 
@@ -39,11 +47,11 @@ export function decidingRule({ decision, direction }: AskedSide): { policy: Poli
 export function newRule(side: AskedSide, policy: Policy, action: Action): { rule: Rule; what: string; notes: string[] }[] {
   const ports = portsFor(side, policy);
   const verb = action === "deny" ? "denies" : action === "pass" ? "leaves to later policies" : "allows";
-  const who = peerLabel(side.peer, side.around.workloads);
+  const who = peerLabel(side);
   return peersFor(side, policy).map((term) => ({
     rule: { action, peers: [{ ...term, ref: { path: "" } }], ports, ref: { path: "" } },
     what: `${verb} ${who}${ports === "any" ? "" : ` ${describePorts(ports)}`}`,
-    notes: ports === "any" && action === "allow" ? [EVERY_PORT] : [],
+    notes: action === "allow" ? [...(ports === "any" ? [EVERY_PORT] : []), ...outsideNotes(side, policy)] : [],
   }));
 }
 
@@ -61,7 +69,7 @@ export function narrowings(side: AskedSide, policy: Policy, rule: Rule, isDenial
       edit: { before: policy, after: replaceRule(policy, direction, rule, ...(changed === undefined ? [] : [changed])), what: text, notes },
     });
   const [holding, others] = splitPeers(side, policy, rule);
-  const who = peerLabel(side.peer, side.around.workloads);
+  const who = peerLabel(side);
   if (holding.length > 0 && others.length > 0)
     add(1, { ...rule, peers: others }, `take ${holding.map(({ ref }) => ref.path).join(" and ")} off ${rule.ref.path}`, [
       ...(rule.ports !== "any" && rule.ports.length === 1 ? [] : [`every port of the rule is ${what} for that peer`]),
@@ -72,7 +80,10 @@ export function narrowings(side: AskedSide, policy: Policy, rule: Rule, isDenial
       ...(rule.peers !== "any" && rule.peers.length === 1 ? [] : [`the port is ${what} for every peer of the rule`]),
     ]);
   const excepted = rule.peers === "any" ? undefined : exceptPeer(side, rule.peers, holding);
-  if (excepted !== undefined) add(1.2, { ...rule, peers: excepted }, `except ${who} from ${rule.ref.path}`, []);
+  if (excepted !== undefined)
+    add(1.65, { ...rule, peers: excepted }, `except ${who} from ${rule.ref.path}`, [
+      "on every port of the rule, and with it whatever else has that label",
+    ]);
   add(isDenial ? 2.5 : 1.3, undefined, `remove ${rule.ref.path}`, [`whatever else the rule is for is ${what} either`]);
   return found;
 }
@@ -92,7 +103,8 @@ function splitPeers(side: AskedSide, policy: Policy, rule: Rule): [readonly Peer
 }
 
 /** Returns ports without the packet's: ranges are cut in two. Undefined where a port of it cannot be taken off alone. */
-function withoutPort(ports: readonly PortMatch[], { protocol, port }: AskedSide): PortMatch[] | undefined {
+function withoutPort(ports: readonly PortMatch[], { protocol, port, ports: asked }: AskedSide): PortMatch[] | undefined {
+  if (asked === undefined) return undefined;
   const rest: PortMatch[] = [];
   for (const match of ports) {
     const name = portNameOf(match);
@@ -118,8 +130,8 @@ function exceptPeer(side: AskedSide, peers: readonly Peer[], holding: readonly P
   return holding.length === 0 ? undefined : cut;
 }
 
-function cutPeer({ peer, around }: AskedSide, one: Peer): Peer | undefined {
-  if (one.kind === "prefix" && peer.address !== undefined) {
+function cutPeer({ peer, around, isWholeOutside }: AskedSide, one: Peer): Peer | undefined {
+  if (one.kind === "prefix" && peer.address !== undefined && !isWholeOutside) {
     const address = wholeAddress(peer.address);
     return one.prefix.length === address.length ? undefined : { ...one, except: [...one.except, address] };
   }

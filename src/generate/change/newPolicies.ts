@@ -1,13 +1,14 @@
 import type { Policy, PolicyTier, RuleList } from "../../policy/model.ts";
 import { type Dialect, makePolicy, type PolicyType } from "../dialect.ts";
-import { type AskedSide, peerLabel, selectorFor } from "./asked.ts";
+import { type AskedSide, labelFor, selectorFor } from "./asked.ts";
 import { type Candidate, newRule } from "./candidates.ts";
 
 /** Names of objects are cut so that a number fits behind them (RFC 1123 label). */
 const MOST_CHARACTERS = 58;
 
 /** Where nothing that is there could be extended without opening other workloads too. */
-const NEW_POLICY = 2.5;
+const NEW_POLICY = 2.8;
+const ISOLATION = 0.5;
 
 /** Returns new policies that allow the packet, in the dialect of what isolates the side first. */
 export function newAllowances(side: AskedSide): Candidate[] {
@@ -22,7 +23,8 @@ export function newAllowances(side: AskedSide): Candidate[] {
 /** Returns new policies that deny the packet: by a rule for it alone where the dialect has such, else by isolating the side. */
 export function newDenials(side: AskedSide): Candidate[] {
   return typesFor(side).flatMap((type, i): Candidate[] => {
-    if (type === "kubernetes") return isolation(side, i * 0.1);
+    // Isolating denies more than was asked: a rule for the connection alone comes first.
+    if (type === "kubernetes") return isolation(side, ISOLATION + i * 0.1);
     const list = (rules: RuleList["rules"]): RuleList =>
       type === "cilium"
         ? { isolates: false, rules }
@@ -61,7 +63,7 @@ function isolation(side: AskedSide, cost: number): Candidate[] {
   const { direction } = side;
   const empty = emptyPolicy(side, "kubernetes", "deny");
   if (empty === undefined) return [];
-  const notes = [`this denies every other ${direction} of ${peerLabel(side.subject, side.around.workloads)} too`];
+  const notes = [`this denies every other ${direction} of ${labelFor(side.subject, side.around.workloads)} too`];
   return [
     {
       cost: 1 + cost,

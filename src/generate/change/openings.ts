@@ -2,11 +2,11 @@ import type { Labels } from "../../cluster/objects.ts";
 import { matchesRequirement, type Requirement } from "../../cluster/selector.ts";
 import { matchPeers, matchPorts, nearTruth } from "../../evaluate/cell.ts";
 import type { Clause, CompiledPolicy } from "../../evaluate/clauses.ts";
-import { isNear, nearlySelecting } from "../../evaluate/nearlySelecting.ts";
+import { isNear, nearlySelecting, selectorField } from "../../evaluate/nearlySelecting.ts";
 import { describePorts } from "../../evaluate/ruleFaults.ts";
 import type { Peer, PodMatch, Policy, PortMatch, Rule } from "../../policy/model.ts";
 import { type AskedSide, alsoSelected, peerLabel, peersFor, portsFor, selectsAny } from "./asked.ts";
-import { type Candidate, decidingRule, EVERY_PORT, narrowings, newRule, othersNote } from "./candidates.ts";
+import { type Candidate, decidingRule, EVERY_PORT, narrowings, newRule, othersNote, outsideNotes } from "./candidates.ts";
 import { newAllowances } from "./newPolicies.ts";
 import { replaceRule, rulesIn, withRules } from "./policyEdit.ts";
 
@@ -37,7 +37,7 @@ function subjectCorrections({ subject, direction, around, set }: AskedSide): Can
   return nearlySelecting(around.evaluator, subject.pod, direction).flatMap(({ policy, requirement, selectsNoPod }): Candidate[] => {
     const mended = mendedSelector(policy.subject, requirement, labels);
     if (!selectsNoPod || mended === undefined || !set.policies.includes(policy)) return [];
-    const what = `let its podSelector want ${requirement.key}=${labels[requirement.key]}: it selects no pod as it is`;
+    const what = `let its ${selectorField(policy)} want ${requirement.key}=${labels[requirement.key]}: it selects no pod as it is`;
     return [{ cost: 0.6, edit: { before: policy, after: { ...policy, subject: mended }, what, notes: [] } }];
   });
 }
@@ -80,8 +80,9 @@ function mendedSelector(match: PodMatch, wrong: Requirement, labels: Labels): Po
   return { ...match, pods: { requirements: match.pods.requirements.map((each) => (each === wrong ? mended : each)) } };
 }
 
-/** What a policy that selects other workloads too opens for all of them. */
-const FOR_OTHERS = 1.2;
+/** What a policy that selects other workloads too opens for all of them; of whole namespaces a new policy of the workload's own is smaller. */
+const FOR_OTHERS = 0.6;
+const FOR_ALL = 1.2;
 
 /** A port or a peer more in a rule, or a rule more in a policy. */
 function additions(side: AskedSide): Candidate[] {
@@ -92,7 +93,8 @@ function additions(side: AskedSide): Candidate[] {
       const { policy } = compiled;
       const others = alsoSelected(policy, subject, around, evaluator);
       const isClosing = side.decision.isolatedBy.includes(policy);
-      const extra = (others.length > 0 ? FOR_OTHERS : 0) + (isClosing ? 0 : 0.3) + i * 0.001;
+      const isForAll = policy.subject.pods.requirements.length === 0 && policy.subject.where === undefined;
+      const extra = (others.length === 0 ? 0 : isForAll ? FOR_ALL : FOR_OTHERS) + (isClosing ? 0 : 0.3) + i * 0.001;
       const own = [...inRules(side, compiled), ...ruleMore(side, policy)];
       return own.map(({ cost, edit }) => ({ cost: cost + extra, edit: { ...edit, notes: [...edit.notes, ...othersNote(others)] } }));
     });
@@ -154,8 +156,11 @@ function peersMore(side: AskedSide, policy: Policy, rule: Rule): Candidate[] {
       edit: {
         before: policy,
         after: replaceRule(policy, side.direction, rule, { ...rule, peers: [...peers, peer] }),
-        what: `add ${peerLabel(side.peer, side.around.workloads)} to ${rule.ref.path}`,
-        notes: ports === "any" ? [EVERY_PORT] : ports.length > 1 ? [`this opens ${describePorts(ports)} to it`] : [],
+        what: `add ${peerLabel(side)} to ${rule.ref.path}`,
+        notes: [
+          ...(ports === "any" ? [EVERY_PORT] : ports.length > 1 ? [`this opens ${describePorts(ports)} to it`] : []),
+          ...outsideNotes(side, policy),
+        ],
       },
     };
   });
@@ -166,7 +171,7 @@ function ruleMore(side: AskedSide, policy: Policy): Candidate[] {
   const rules = rulesIn(policy, direction);
   return newRule(side, policy, "allow").map(({ rule, what, notes }, i) => ({
     cost: 2 + i * 0.01 + (rule.ports === "any" ? 0.1 : 0),
-    edit: { before: policy, after: withRules(policy, direction, [...rules, rule]), what: `add a ${direction} rule that ${what}`, notes },
+    edit: { before: policy, after: withRules(policy, direction, [...rules, rule]), what: `add an ${direction} rule that ${what}`, notes },
   }));
 }
 

@@ -35,8 +35,7 @@ export interface Edited {
  * dialect has no words for it, or its API would refuse them.
  */
 export function applyEdit(set: PolicySet, { before, after }: PolicyEdit): Edited | undefined {
-  // Several specs are one object.
-  const specs = before === undefined ? [] : set.policies.filter((policy) => isSameObject(policy, before));
+  const specs = before === undefined ? [] : specsOf(set, before);
   const changed = before === undefined ? [after] : specs.map((policy) => (policy === before ? after : policy));
   const [old, fresh] = [textOf(specs), textOf(changed)];
   if (fresh === undefined) return undefined;
@@ -48,8 +47,10 @@ export function applyEdit(set: PolicySet, { before, after }: PolicyEdit): Edited
   return { set: { ...set, policies }, object: { before: old, after: fresh }, policies: read };
 }
 
-function isSameObject(a: Policy, b: Policy): boolean {
-  return a.ref === b.ref || (identityOf(a.ref) === identityOf(b.ref) && a.staged === b.staged);
+/** Several specs of Cilium are one object; what an audit policy becomes in each namespace is one of its own. */
+function specsOf({ policies }: PolicySet, policy: Policy): Policy[] {
+  if (policy.tier.kind !== "cilium") return [policy];
+  return policies.filter((other) => other === policy || identityOf(other.ref) === identityOf(policy.ref));
 }
 
 /** Returns the YAML text of an object's policies; undefined where there are none, or its dialect cannot say them. */

@@ -1,10 +1,10 @@
 import type { Decision } from "../../evaluate/decision.ts";
-import { Evaluator, type World } from "../../evaluate/evaluator.ts";
+import { Evaluator, type Participant, type World } from "../../evaluate/evaluator.ts";
 import { type Judgement, judgeEnds } from "../../evaluate/judge.ts";
 import { nearlySelecting } from "../../evaluate/nearlySelecting.ts";
 import type { Direction, Policy, PolicyRef, PolicySet } from "../../policy/model.ts";
 import { identityOf } from "../../policy/readPolicies.ts";
-import type { AskedConnection, AskedSide, ChangeSurroundings } from "./asked.ts";
+import type { AskedConnection, AskedPort, AskedSide, ChangeSurroundings } from "./asked.ts";
 import type { Candidate } from "./candidates.ts";
 import { closings } from "./closings.ts";
 import { openings } from "./openings.ts";
@@ -44,6 +44,8 @@ export type NoChangeReason =
   | "dropped-by-plugin"
   /** The plugin enforces no policies at all. */
   | "never-enforced"
+  /** One side can be opened; what the other says is not known. */
+  | "other-side-unknown"
   /** What no edit of policies in these dialects says. */
   | "no-words";
 
@@ -56,14 +58,17 @@ const MESSAGES: Readonly<Record<NoChangeReason, string>> = {
   "verdict-unknown": "the verdict is not known, so that no change can be said to flip it",
   "no-single-target": "it has no backend that is known, so that no change can be said to flip it",
   "not-selectable": "no policy selects either end (outside the cluster, nodes, the host network)",
-  "always-allowed": "the plugin always allows it, whatever policies say",
+  "always-allowed": "the plugin always allows it: a pod and itself, or a pod and its own node",
   "dropped-by-plugin": "the plugin drops it, whatever policies say",
   "never-enforced": "the plugin enforces no policies (enable-policy: never)",
+  "other-side-unknown": "the side that denies could be opened, but what the other one says is not known",
   "no-words": "no single edit of the policies in their dialects was found that would do it",
 };
 
 /** Edits that one change may take: a rule is removed where many allow. */
 const MOST_EDITS = 24;
+/** Connections that every trial judges; the rest is judged at the end. */
+const TRIED = 32;
 /** Candidates that are followed further where one edit does not do. */
 const FOLLOWED = 6;
 
@@ -72,26 +77,38 @@ const FOLLOWED = 6;
  * are thought out from. Every edit is printed, read back and judged, so that what is proposed does what it says.
  */
 export function findSmallestChange(connections: readonly AskedConnection[], around: ChangeSurroundings): Change | NoChange {
-  const [first] = connections;
-  const trial = new Trial(first, around, relevantPolicies(first, around), worldOf(connections, around));
-  const { judgement } = trial;
-  const refusal = whyNone(first, judgement, around);
+  const tried = connections.slice(0, TRIED);
+  const together = findFor(tried, connections, around);
+  if (isChange(together) || tried.length < 2) return together;
+  // No one change is for all of them: that for the first is said to be so.
+  const alone = findFor(tried.slice(0, 1), connections, around);
+  return isChange(alone) ? alone : together;
+}
+
+function isChange(found: Change | NoChange): found is Change {
+  return "objects" in found;
+}
+
+/** Finds the smallest change that flips all of `tried`; `all` are counted. */
+function findFor(tried: readonly AskedConnection[], all: readonly AskedConnection[], around: ChangeSurroundings): Change | NoChange {
+  const trial = new Trial(tried, around, relevantPolicies(tried, around), worldOf(tried, around));
+  const [judgement] = trial.judgements;
+  const refusal = whyNone(tried[0], judgement, around);
   if (refusal !== undefined) return { reason: refusal, message: MESSAGES[refusal] };
   const wanted = judgement.verdict === "deny" ? "allow" : "deny";
   const found = wanted === "allow" ? open(trial) : close(trial);
-  if (found === undefined) return noWords(judgement);
+  if (found === undefined) return noWords(trial);
   // What was tried on a few policies and pods must hold among all.
   const evaluator = new Evaluator(found.set(around.set), around.world, around.profile);
-  const verdicts = connections.map(({ ends, packet }) => judgeEnds(evaluator, ends, packet).verdict);
-  if (verdicts[0] !== wanted) return noWords(judgement);
+  const verdicts = all.map(({ ends, packet }) => judgeEnds(evaluator, ends, packet).verdict);
+  if (verdicts.slice(0, tried.length).some((verdict) => verdict !== wanted)) return noWords(trial);
   return { verdict: wanted, objects: found.objects, flipped: verdicts.filter((verdict) => verdict === wanted).length };
 }
 
-function noWords({ egress, ingress }: Judgement): NoChange {
-  const notes = [...egress.notes, ...ingress.notes];
-  const isDropped = notes.includes("dropped-by-plugin") || notes.includes("dropped-to-own-node");
-  const isExempt = [egress, ingress].some(({ reason }) => reason === "own-node" || reason === "self");
-  const reason = isDropped ? "dropped-by-plugin" : isExempt ? "always-allowed" : "no-words";
+/** Why nothing that was tried did it. */
+function noWords({ judgements: [{ egress, ingress }], met }: Trial): NoChange {
+  const isHalfOpen = [egress, ingress].some(({ verdict }) => verdict === "unknown");
+  const reason = met.has("own-node") ? "always-allowed" : isHalfOpen ? "other-side-unknown" : "no-words";
   return { reason, message: MESSAGES[reason] };
 }
 
@@ -104,17 +121,15 @@ function whyNone(
   if (verdict === "unknown") return "verdict-unknown";
   if (profile.enforcement === "never") return "never-enforced";
   const sides = [egress, ingress];
-  const fixed = new Set(["not-selectable", "self"]);
-  if (verdict === "allow" && sides.every(({ reason }) => fixed.has(reason)))
-    return sides.some(({ reason }) => reason === "self") ? "always-allowed" : "not-selectable";
+  if (sides.some(({ reason }) => reason === "self")) return "always-allowed";
+  if (verdict === "allow" && sides.every(({ reason }) => reason === "not-selectable")) return "not-selectable";
   const isDropped = ({ notes }: Decision) => notes.includes("dropped-by-plugin") || notes.includes("dropped-to-own-node");
   return verdict === "deny" && sides.some((side) => side.verdict === "deny" && isDropped(side)) ? "dropped-by-plugin" : undefined;
 }
 
 /** The policies that have a say on either end, or look as if they were meant to; with all specs of their objects. */
-function relevantPolicies({ ends }: AskedConnection, { set, evaluator }: ChangeSurroundings): PolicySet {
-  const participants = [ends.source, ...ends.targets.map(({ participant }) => participant)];
-  const policies = participants.flatMap((participant) =>
+function relevantPolicies(connections: readonly AskedConnection[], { set, evaluator }: ChangeSurroundings): PolicySet {
+  const policies = participantsOf(connections).flatMap((participant) =>
     (["ingress", "egress"] as const).flatMap((direction) => [
       ...evaluator.policiesOf(evaluator.classify(participant), direction).map(({ policy }) => policy),
       ...(participant.type === "pod" ? nearlySelecting(evaluator, participant.pod, direction).map(({ policy }) => policy) : []),
@@ -126,17 +141,23 @@ function relevantPolicies({ ends }: AskedConnection, { set, evaluator }: ChangeS
 
 /** The world with the pods of the connections alone: rules ask no others. */
 function worldOf(connections: readonly AskedConnection[], { world }: ChangeSurroundings): World {
-  const participants = connections.flatMap(({ ends }) => [ends.source, ...ends.targets.map(({ participant }) => participant)]);
-  const pods = new Set(participants.flatMap((participant) => (participant.type === "pod" ? [participant.pod] : [])));
+  const pods = new Set(participantsOf(connections).flatMap((participant) => (participant.type === "pod" ? [participant.pod] : [])));
   // Pods on the host network can be selected with their nodes, by some plugins.
   return { ...world, pods: world.pods.filter((pod) => pods.has(pod) || pod.hostNetwork) };
 }
 
+function participantsOf(connections: readonly AskedConnection[]): Participant[] {
+  return [...new Set(connections.flatMap(({ ends }) => [ends.source, ...ends.targets.map(({ participant }) => participant)]))];
+}
+
 /** A policy set with edits made, and what it says of the connection. Only what concerns its ends is judged: the rest cannot matter. */
 class Trial {
-  readonly judgement: Judgement;
+  /** Of each connection. */
+  readonly judgements: readonly [Judgement, ...Judgement[]];
   readonly edits: number;
-  readonly #connection: AskedConnection;
+  /** Reasons of decisions that were met on the way, of all trials that began with one. */
+  readonly met: Set<string>;
+  readonly #connections: readonly AskedConnection[];
   readonly #around: ChangeSurroundings;
   readonly #policies: PolicySet;
   readonly #world: World;
@@ -147,23 +168,27 @@ class Trial {
   readonly #replaced: ReadonlyMap<string, { readonly old: readonly Policy[]; readonly now: readonly Policy[] }>;
 
   constructor(
-    connection: AskedConnection,
+    connections: readonly AskedConnection[],
     around: ChangeSurroundings,
     policies: PolicySet,
     world: World,
+    met: Set<string> = new Set(),
     edits = 0,
     objects: ReadonlyMap<string, ChangedObject> = new Map(),
     replaced: ReadonlyMap<string, { readonly old: readonly Policy[]; readonly now: readonly Policy[] }> = new Map(),
   ) {
-    this.#connection = connection;
+    this.#connections = connections;
     this.#around = around;
     this.#policies = policies;
     this.#world = world;
     this.edits = edits;
+    this.met = met;
     this.#objects = objects;
     this.#replaced = replaced;
     this.#evaluator = new Evaluator(policies, world, around.profile);
-    this.judgement = judgeEnds(this.#evaluator, connection.ends, connection.packet);
+    const [first, ...rest] = connections.map(({ ends, packet }) => judgeEnds(this.#evaluator, ends, packet));
+    this.judgements = [first, ...rest];
+    for (const { egress, ingress } of this.judgements) met.add(egress.reason).add(ingress.reason);
   }
 
   get objects(): ChangedObject[] {
@@ -182,7 +207,8 @@ class Trial {
   }
 
   side(direction: Direction): AskedSide {
-    const { ends, packet } = this.#connection;
+    const connections = this.#connections;
+    const { ends, packet, isWholeOutside = false } = connections[0];
     const [target] = ends.targets;
     const source = direction === "ingress" && ends.arrivesFrom !== undefined ? ends.arrivesFrom[ends.arrivesFrom.length - 1] : ends.source;
     const destination = target.participant;
@@ -191,14 +217,21 @@ class Trial {
       set: this.#policies,
       evaluator: this.#evaluator,
       direction,
-      decision: this.judgement[direction],
+      decision: this.judgements[0][direction],
       subject: direction === "egress" ? source : destination,
       peer: direction === "egress" ? destination : source,
       destination,
       protocol: packet.protocol,
       port: target.port,
       sourcePort: packet.sourcePort,
+      ports: connections.some(({ isAnyPort }) => isAnyPort) ? undefined : portsOf(connections),
+      isWholeOutside,
     };
+  }
+
+  /** Reports whether a side says the same of all connections. */
+  says(direction: Direction, wanted: "allow" | "deny"): boolean {
+    return this.judgements.every((judgement) => judgement[direction].verdict === wanted);
   }
 
   /** Returns the trial with one more edit; undefined where no dialect says it. */
@@ -219,10 +252,11 @@ class Trial {
     const gone = this.#policies.policies.filter((policy) => !edited.set.policies.includes(policy));
     const old = this.#replaced.get(key)?.old ?? gone;
     return new Trial(
-      this.#connection,
+      this.#connections,
       this.#around,
       edited.set,
       this.#world,
+      this.met,
       this.edits + 1,
       new Map(this.#objects).set(key, object),
       new Map(this.#replaced).set(key, { old, now: edited.policies }),
@@ -230,22 +264,27 @@ class Trial {
   }
 }
 
+function portsOf(connections: readonly AskedConnection[]): AskedPort[] {
+  const ports = connections.map(({ ends, packet }): AskedPort => ({ protocol: packet.protocol, port: ends.targets[0].port }));
+  return [...new Map(ports.map((each) => [`${each.protocol}/${each.port}`, each])).values()];
+}
+
 /** Opens each side that denies. */
 function open(trial: Trial): Trial | undefined {
   let now = trial;
   for (const direction of ["egress", "ingress"] as const) {
-    if (now.judgement[direction].verdict !== "deny") continue;
+    if (!now.judgements.some((judgement) => judgement[direction].verdict === "deny")) continue;
     const opened = search(now, direction, "allow", openings, 2);
     if (opened === undefined) return undefined;
     now = opened;
   }
-  return now.judgement.verdict === "allow" ? now : undefined;
+  return now.judgements.every(({ verdict }) => verdict === "allow") ? now : undefined;
 }
 
 /** Closes one side: that which takes fewer edits, where both do the destination's. */
 function close(trial: Trial): Trial | undefined {
   const closed = (["ingress", "egress"] as const).flatMap((direction) => {
-    const { reason } = trial.judgement[direction];
+    const { reason } = trial.judgements[0][direction];
     if (reason === "not-selectable" || reason === "self") return [];
     return search(trial, direction, "deny", closings, MOST_EDITS) ?? [];
   });
@@ -264,13 +303,13 @@ function search(
   candidatesOf: (side: AskedSide) => Candidate[],
   depth: number,
 ): Trial | undefined {
-  const before = trial.judgement[direction];
+  const before = trial.judgements[0][direction];
   const partial: Trial[] = [];
   for (const { edit } of candidatesOf(trial.side(direction))) {
     const next = trial.with(edit);
     if (next === undefined) continue;
-    if (next.judgement[direction].verdict === wanted) return next;
-    if (partial.length < FOLLOWED && isOther(before, next.judgement[direction])) partial.push(next);
+    if (next.says(direction, wanted)) return next;
+    if (partial.length < FOLLOWED && isOther(before, next.judgements[0][direction])) partial.push(next);
   }
   if (depth <= 1) return undefined;
   // One that came further is enough where rules go one by one; to open, other ways are tried too.

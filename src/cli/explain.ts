@@ -1,0 +1,110 @@
+import { cautionsOf } from "../evaluate/cautions.ts";
+import { EndpointResolver } from "../evaluate/endpoints.ts";
+import { Evaluator, type World } from "../evaluate/evaluator.ts";
+import { findOutside, type Outside } from "../evaluate/stands.ts";
+import { AddressTable } from "../flow/addressTable.ts";
+import { NameTable } from "../flow/names.ts";
+import { LoggedParties } from "../flow/parties.ts";
+import { Workloads } from "../generate/workloads.ts";
+import type { PolicySet } from "../policy/model.ts";
+import { overlay, promoteStaged } from "../policy/readPolicies.ts";
+import { loadRegexEngine } from "../policy/regex.ts";
+import type { ExplainResult } from "../report/explanation.ts";
+import { chooseProfile } from "./chooseProfile.ts";
+import { findEndpoint, type NamedEnd } from "./endpointText.ts";
+import { UsageError } from "./errors.ts";
+import { casesOf, otherPortsOf, prefixesOf } from "./explainedCases.ts";
+import { connectionsOf, type Setting } from "./explainedConnections.ts";
+import { existingPolicies, loadCandidates, type PolicyFlags, readNames, refuseTwoStdins } from "./inputs.ts";
+import { parsePort } from "./portText.ts";
+import { type ClusterFlags, isUnread, openCluster, refuseUnreadPolicies } from "./sources.ts";
+
+export interface ExplainFlags extends ClusterFlags, Omit<PolicyFlags, "namespace"> {
+  readonly source: string;
+  readonly destination: string;
+  readonly port: string | undefined;
+  readonly dns: string | undefined;
+  readonly policyMode: "overlay" | "replace";
+  readonly cni: string;
+  readonly staged: boolean;
+}
+
+/** `explain`: two named ends -> their pods -> connections -> judgements -> what each side says, and what would change it. */
+export async function explain(flags: ExplainFlags): Promise<ExplainResult> {
+  refuseTwoStdins({ "--snapshot": flags.snapshot, "--filename": flags.filename });
+  const port = flags.port === undefined ? undefined : parsePort(flags.port);
+  const { setting, cni, warnings, namespace } = await prepare(flags);
+  const { cluster } = setting;
+  const source = findEndpoint(flags.source, namespace, cluster);
+  const destination = findEndpoint(flags.destination, namespace, cluster);
+  refuseEnds(source, destination);
+  const asked = connectionsOf(source, destination, port, setting);
+  if (asked.length === 0) throw new UsageError(`\`${destination.label}\` leads nowhere: it has no port, or no backend that is known`);
+  const cases = casesOf(asked, setting);
+  return {
+    source: source.label,
+    destination: destination.label,
+    cni,
+    policies: setting.evaluator.policies.length,
+    warnings: [...warnings, ...cautionsOf(setting.set, setting.evaluator, setting.world)],
+    cases,
+    otherPorts: port === undefined ? otherPortsOf(asked, setting) : [],
+    prefixes: prefixesOf(source.kind === "external", asked, setting),
+  };
+}
+
+async function prepare(flags: ExplainFlags) {
+  const sources = await openCluster(flags);
+  const { cluster, namespace } = sources;
+  if (flags.policyMode === "overlay" || flags.filename.length === 0)
+    refuseUnreadPolicies(sources, ", --snapshot FILE may hold them, and with -f --policy-mode=replace judges the given policies alone");
+  const candidates = await loadCandidates({ ...flags, namespace }, cluster);
+  const existing = await existingPolicies(cluster, namespace);
+  const merged = flags.filename.length === 0 ? existing : overlay(existing, candidates, flags.policyMode);
+  const set = flags.staged ? promoteStaged(merged) : merged;
+  const unevaluated = [...existing.unevaluated, ...candidates.unevaluated];
+  const { profile, because, warnings } = chooseProfile(flags.cni, { guess: cluster.cni, formats: [] }, merged, unevaluated);
+  // Changes may be policies of the plugin's own kinds.
+  if (profile.name === "cilium" || profile.name === "calico") await loadRegexEngine();
+  const names = new NameTable();
+  if (flags.dns !== undefined) readNames(flags.dns, names);
+  const world: World = { ...cluster, pods: [...cluster.pods, ...cluster.templatePods], names };
+  const resolver = new EndpointResolver(cluster, new AddressTable(), names, new LoggedParties());
+  const outside = flags.source === "external" || flags.destination === "external" ? outsideOf(set, resolver, names) : undefined;
+  const workloads = new Workloads(world.pods, cluster.workloadSelectors);
+  const setting = {
+    cluster,
+    set,
+    world,
+    evaluator: new Evaluator(set, world, profile),
+    resolver,
+    outside,
+    workloads,
+    isUnread: isUnread(sources, () => flags.policyMode === "overlay" || flags.filename.length === 0),
+  } satisfies Setting;
+  return {
+    setting,
+    namespace,
+    cni: { name: profile.name, because, caveats: profile.caveats },
+    warnings: [...cluster.warnings, ...warnings, ...existing.warnings, ...candidates.warnings],
+  };
+}
+
+/** Finds what stands for the outside. That no name leads there is known: it is nobody's. */
+function outsideOf(set: PolicySet, resolver: EndpointResolver, names: NameTable): Outside {
+  const outside = findOutside(set, resolver);
+  if (outside === undefined)
+    throw new UsageError("external: rules name prefixes around every outside address that was tried; name the address that is meant");
+  for (const address of [outside.address, ...outside.prefixes.map((each) => each.address)]) names.know(address);
+  return outside;
+}
+
+function refuseEnds(source: NamedEnd, destination: NamedEnd): void {
+  if (source.kind === "service") throw new UsageError(`\`${source.label}\`: a Service begins no connections; name the workload that does`);
+  if (destination.kind === "service" && destination.service.type === "ExternalName")
+    throw new UsageError(
+      `\`${destination.label}\` is a name for another host (ExternalName); name the address that it leads to, or external`,
+    );
+  if (source.kind === "external" && destination.kind === "external")
+    throw new UsageError("both ends are outside the cluster: no policy is about that");
+}
