@@ -1,7 +1,8 @@
 import type { ManifestObject } from "../cluster/manifest.ts";
+import type { Pod } from "../cluster/objects.ts";
 import type { Cluster } from "../cluster/snapshot.ts";
 import { cautionsOf } from "../evaluate/cautions.ts";
-import { compileConnectivity, workloadKey } from "../evaluate/compare.ts";
+import { compileConnectivity, podKey, workloadKey } from "../evaluate/compare.ts";
 import { Evaluator } from "../evaluate/evaluator.ts";
 import { looksAtRequests } from "../evaluate/honoured.ts";
 import type { CniProfile } from "../evaluate/profile.ts";
@@ -209,11 +210,16 @@ function withObjects(set: PolicySet, own: LoadedPolicies, existing: LoadedPolici
   return { ...set, objects: [...own.objects, ...existing.objects] };
 }
 
+/** Workloads of which one cluster alone has any pod. */
 function workloadChanges(before: Cluster, after: Cluster): DiffResult["workloads"] {
-  const keysOf = ({ pods, templatePods }: Cluster) => new Set([...pods, ...templatePods].map(({ workload }) => workloadKey(workload)));
   if (before === after) return { added: [], removed: [] };
-  const [old, fresh] = [keysOf(before), keysOf(after)];
-  return { added: [...fresh].filter((key) => !old.has(key)).sort(), removed: [...old].filter((key) => !fresh.has(key)).sort() };
+  const [old, fresh] = [before, after].map(({ pods, templatePods }) => [...pods, ...templatePods]);
+  const only = (own: readonly Pod[], other: readonly Pod[]) => {
+    const [workloads, pods] = [new Set(other.map(({ workload }) => workloadKey(workload))), new Set(other.map(podKey))];
+    const fresh = own.filter((pod) => !workloads.has(workloadKey(pod.workload)) && !pods.has(podKey(pod)));
+    return [...new Set(fresh.map(({ workload }) => workloadKey(workload)))].sort();
+  };
+  return { added: only(fresh, old), removed: only(old, fresh) };
 }
 
 /** Judges observed traffic by both sets, in the later cluster. */

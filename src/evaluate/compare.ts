@@ -54,6 +54,11 @@ export function workloadKey({ namespace, kind, name }: Workload): string {
   return `${namespace}/${kind}/${name}`;
 }
 
+/** Returns a text that a pod has in every world. A workload that is known by labels alone changes with them. */
+export function podKey({ namespace, name, workload }: Pod): string {
+  return `${namespace}/${name} ${workload.foundBy === "owner" ? workloadKey(workload) : ""}`;
+}
+
 /**
  * Returns the pods of one world, or of two: a pod of the same name is the same one; of the rest, each of a workload's pods in one world
  * stands against each in the other, since rollouts replace them all. Pods on the host network are their node and left out.
@@ -61,13 +66,12 @@ export function workloadKey({ namespace, kind, name }: Workload): string {
 function versionsOf(worlds: readonly (readonly Pod[])[]): PodVersions[] {
   const [first, second] = worlds.map((pods) => pods.filter((pod) => !pod.hostNetwork));
   if (second === undefined || worlds[0] === worlds[1]) return first.map((pod) => worlds.map(() => pod));
-  const nameOf = ({ namespace, name }: Pod) => `${namespace}/${name}`;
-  const later = new Map(second.map((pod) => [`${nameOf(pod)} ${workloadKey(pod.workload)}`, pod]));
+  const later = new Map(second.map((pod) => [podKey(pod), pod]));
   const versions: PodVersions[] = [];
   const gone: Pod[] = [];
   const kept = new Set<Pod>();
   for (const pod of first) {
-    const same = later.get(`${nameOf(pod)} ${workloadKey(pod.workload)}`);
+    const same = later.get(podKey(pod));
     if (same === undefined || kept.has(same)) {
       gone.push(pod);
       continue;

@@ -1,4 +1,6 @@
+import { holdsNumber } from "../evaluate/cell.ts";
 import type { Connectivity, EndSet, Link } from "../evaluate/connectivity.ts";
+import type { PortSpan } from "../evaluate/portSpace.ts";
 import { EndNames, endText, type ShownEnd } from "./shownEnds.ts";
 import { type PortGroup, portGroups } from "./shownPorts.ts";
 
@@ -48,7 +50,9 @@ export class LinkTable {
       if (groups === undefined)
         ports.set(
           key,
-          (groups = portGroups(connectivity.verdicts, link.verdicts, link.family).filter(({ outcomes }) => isMeant(outcomes))),
+          (groups = portGroups(connectivity.verdicts, link.verdicts, link.family, alwaysPassing(connectivity)).filter(({ outcomes }) =>
+            isMeant(outcomes),
+          )),
         );
       return groups.map((group) => ({ link, ports: group }));
     });
@@ -107,14 +111,16 @@ export class LinkTable {
   /** Returns merged lines. `most`: ends that a line names before it counts the rest. */
   rows(most: number): LinkRow[] {
     const isSplit = this.connectivity.families.length > 1;
-    const single = this.groups.map(
-      ({ link, ports }): MergedRow => ({
-        from: [link.sources],
-        to: [link.destinations],
-        ports,
-        family: isSplit && link.family !== 0 && !isOutside(link) ? `IPv${link.family}` : "",
-      }),
-    );
+    const single = this.groups
+      .filter(({ ports }) => ports.text !== "")
+      .map(
+        ({ link, ports }): MergedRow => ({
+          from: [link.sources],
+          to: [link.destinations],
+          ports,
+          family: isSplit && link.family !== 0 && !isOutside(link) ? `IPv${link.family}` : "",
+        }),
+      );
     const bySource = this.#merge(single, "to", "from");
     const merged = this.#merge(bySource, "from", "to");
     return merged.map(({ from, to, ports, family }) => ({
@@ -149,13 +155,19 @@ export class LinkTable {
   }
 
   #label(sets: readonly EndSet[], most: number, other: readonly EndSet[]): string {
-    const labels = [...new Set(sets.map((set) => this.names.label(set, most, other)))];
-    // Everybody that there is.
-    const isAll = EVERYBODY.every((each) => labels.includes(each));
-    return isAll ? ["anything", ...labels.filter((each) => !EVERYBODY.includes(each))].join(", ") : labels.join(", ");
+    const labels = new Set(sets.map((set) => this.names.label(set, most, other)));
+    // Cilium's reserved identities: who names none of them names all.
+    const reserved = this.connectivity.entities.map(({ entity }) => `reserved:${entity}`);
+    if (reserved.length > 0 && reserved.every((each) => labels.has(each))) {
+      for (const each of reserved) labels.delete(each);
+      labels.add(RESERVED);
+    }
+    if (!EVERYBODY.every((each) => labels.has(each))) return [...labels].join(", ");
+    return ["anything", ...[...labels].filter((each) => !EVERYBODY.includes(each) && each !== RESERVED)].join(", ");
   }
 }
 
+const RESERVED = "reserved identities";
 const EVERYBODY: readonly string[] = ["every pod", "every node", "outside"];
 
 interface MergedRow {
@@ -171,6 +183,12 @@ function joinSets(sets: readonly EndSet[], keyOf: (set: EndSet) => string): EndS
   const others = [...new Map(sets.filter((set) => set.kind !== "pods").map((set) => [keyOf(set), set]))].sort(([a], [b]) => compare(a, b));
   const classes = pods.length === 0 ? undefined : pods.slice(1).reduce((all, set) => all.addAll(set.classes), pods[0].classes.copy());
   return [...(classes === undefined ? [] : [{ kind: "pods", classes } as const]), ...others.map(([, set]) => set)];
+}
+
+/** Returns whether the plugin of every set lets a span through whatever policies say. */
+export function alwaysPassing({ evaluators }: Connectivity): (span: PortSpan) => boolean {
+  const [{ profile }] = evaluators;
+  return ({ protocol, first }) => profile.icmpAlwaysPasses.some((match) => holdsNumber(match, { protocol, port: first }));
 }
 
 /** Prefixes tell their family themselves. */

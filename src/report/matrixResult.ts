@@ -1,6 +1,6 @@
 import type { Connectivity, EndSet, Link } from "../evaluate/connectivity.ts";
 import type { Policy } from "../policy/model.ts";
-import type { LinkTable } from "./linkTable.ts";
+import { alwaysPassing, type LinkTable } from "./linkTable.ts";
 import type { ShownEnd } from "./shownEnds.ts";
 import { portGroups, type ShownPorts } from "./shownPorts.ts";
 import type { SimulationResult } from "./simulationResult.ts";
@@ -31,8 +31,8 @@ export function exposuresOf({ links }: MatrixResult): Exposure[] {
   for (const { link } of uniqueLinks(links)) {
     const to = exposureOf(connectivity, link);
     if (to === undefined) continue;
-    for (const { outcomes, ports, text } of portGroups(connectivity.verdicts, link.verdicts, link.family)) {
-      if (connectivity.verdicts.meaningOf(outcomes[0]).verdict === "deny") continue;
+    for (const { outcomes, ports, text } of portGroups(connectivity.verdicts, link.verdicts, link.family, alwaysPassing(connectivity))) {
+      if (text === "" || connectivity.verdicts.meaningOf(outcomes[0]).verdict === "deny") continue;
       for (const end of names.show(link.destinations)) found.push({ end, to, ports, text });
     }
   }

@@ -33,6 +33,9 @@ export function matrixTable(result: MatrixResult, wide: boolean, style: Style = 
   if (shown.length < all.length)
     lines.push(`… and ${plural(all.length - shown.length, "more line")}: -o wide shows all, --focus WORKLOAD one workload's`);
   if (all.length < whole.length) lines.push("A pod and the node that it runs on reach each other on every port (-o wide lists them).");
+  const { profile } = result.links.connectivity.evaluators[0];
+  if (profile.icmpAlwaysPasses.length > 0)
+    lines.push(`ICMP that ${profile.name} lets through whatever policies say is left out (-o json lists it).`);
   lines.push("", ...exposureLines(exposuresOf(result), wide, style));
   for (const warning of result.warnings) lines.push(`${style.bold("NOTE")}   ${printable(warning)}`);
   return `${lines.join("\n").trimEnd()}\n`;

@@ -179,16 +179,16 @@ export class EndNames {
   }
 }
 
+/** A pod that is in both worlds is told by what it is in the later one. */
 function addTo(found: Map<string, WorkloadPods>, versions: PodVersions, number: number): void {
-  for (const pod of versions) {
-    if (pod === undefined) continue;
-    const key = workloadKey(pod.workload);
-    let entry = found.get(key);
-    if (entry === undefined) found.set(key, (entry = entryOf(pod)));
-    const names = entry.pods.get(number);
-    if (names === undefined) entry.pods.set(number, [pod.name]);
-    else if (names.at(-1) !== pod.name) names.push(pod.name);
-  }
+  const pod = versions.findLast((version) => version !== undefined);
+  if (pod === undefined) return;
+  const key = workloadKey(pod.workload);
+  let entry = found.get(key);
+  if (entry === undefined) found.set(key, (entry = entryOf(pod)));
+  const names = entry.pods.get(number);
+  if (names === undefined) entry.pods.set(number, [pod.name]);
+  else if (names.at(-1) !== pod.name) names.push(pod.name);
 }
 
 function entryOf({ namespace, workload: { kind, name } }: Pod): WorkloadPods {

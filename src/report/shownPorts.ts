@@ -18,12 +18,20 @@ export interface ShownPorts {
 export interface PortGroup {
   readonly outcomes: readonly number[];
   readonly ports: readonly ShownPorts[];
-  /** The same for people. */
+  /** The same for people, without what always passes; empty where nothing else is left. */
   readonly text: string;
 }
 
-/** Returns the ports of each combination of outcomes that verdicts have, in the order of protocols and ports. */
-export function portGroups(verdicts: PortVerdicts, numbers: readonly number[], family: Family): PortGroup[] {
+/**
+ * Returns the ports of each combination of outcomes that verdicts have, in the order of protocols and ports. `alwaysPasses`: what the
+ * plugin lets through whatever policies say, of which people need not read.
+ */
+export function portGroups(
+  verdicts: PortVerdicts,
+  numbers: readonly number[],
+  family: Family,
+  alwaysPasses: (span: PortSpan) => boolean = () => false,
+): PortGroup[] {
   const groups = new Map<string, { outcomes: readonly number[]; spans: number[] }>();
   const add = (start: number, end: number, outcomes: readonly number[]) => {
     const key = outcomes.join();
@@ -35,11 +43,12 @@ export function portGroups(verdicts: PortVerdicts, numbers: readonly number[], f
   if (second === undefined) for (const { start, end, outcome } of verdicts.runsOf(first)) add(start, end, [outcome]);
   else verdicts.forEachPair(first, second, (start, end, a, b) => add(start, end, [a, b]));
   const all = verdicts.space.spans.filter((_, span) => verdicts.space.isOf(span, family));
+  const told = (spans: readonly PortSpan[]) => spans.filter((span) => !alwaysPasses(span));
   return [...groups.values()]
     .filter(({ spans }) => spans.length > 0)
     .map(({ outcomes, spans }) => {
       const own = spans.map((span) => verdicts.space.spans[span]);
-      return { outcomes, ports: shownPorts(own, all), text: portsText(own, all) };
+      return { outcomes, ports: shownPorts(own, all), text: portsText(told(own), told(all)) };
     });
 }
 
@@ -108,6 +117,7 @@ function icmpText(ranges: readonly Range[]): string {
 
 /** Ports as people write them; what is nearly everything is told by what it leaves out. */
 function portsText(spans: readonly PortSpan[], all: readonly PortSpan[]): string {
+  if (spans.length === 0) return "";
   if (spans.length === all.length) return "every port";
   if (!spans.some(({ protocol }) => protocol === OTHER_PROTOCOLS)) return listText(shownPorts(spans, all));
   const own = new Set(spans);

@@ -205,7 +205,7 @@ describe("which sets are compared", () => {
     );
     const { code, out } = run(["diff", policy, policy, "--old-snapshot", world(), "--snapshot", later]);
     expect(code).toBe(1);
-    expect(out).toMatch(/^ {2}- +a\/pods\/web +a\/pods\/api +every port$/m);
+    expect(out).toMatch(/^ {2}- +a\/pods\/webhook +a\/pods\/api +every port$/m);
     expect(out).toContain("1 lost (complete: nothing else changes)");
   });
 
