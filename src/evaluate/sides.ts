@@ -1,5 +1,5 @@
 import type { Direction } from "../policy/model.ts";
-import { decideCell } from "./cell.ts";
+import { decideCell, matchPeers } from "./cell.ts";
 import type { Evaluator } from "./evaluator.ts";
 import { OUTSIDE } from "./identities.ts";
 import type { PortSpace } from "./portSpace.ts";
@@ -99,10 +99,16 @@ export class Sides {
     return runs;
   }
 
-  #decide({ row, groups, sample }: RowState, peer: Party, destination: number | undefined): number {
-    const outcomes = sample.map((portClass) =>
-      this.#outcome(row, peer, destination === undefined ? NAMELESS : { identity: destination, addressClass: -1 }, portClass),
-    );
+  #decide({ row, groups, sample }: RowState, peer: Party, named: number | undefined): number {
+    const destination = named === undefined ? NAMELESS : { identity: named, addressClass: -1 };
+    // Ports make a difference through rules for the peer alone, and where the plugin has a say of its own.
+    const { rules } = this.evaluator;
+    const isForPeer = row.policies.some(({ clauses }) => clauses.some((clause) => matchPeers(rules, clause, peer).truth !== false));
+    if (!isForPeer && rules.profile.icmpAlwaysPasses.length === 0) {
+      const outcome = this.#outcome(row, peer, destination, sample[0]);
+      return this.#verdicts.intern(groups.map((entry, i) => (i % 2 === 0 ? entry : entry < 0 ? DENY : outcome)));
+    }
+    const outcomes = sample.map((portClass) => this.#outcome(row, peer, destination, portClass));
     return this.#verdicts.intern(groups.map((entry, i) => (i % 2 === 0 ? entry : entry < 0 ? DENY : outcomes[entry])));
   }
 

@@ -65,13 +65,11 @@ export interface AddressRange {
 }
 
 /**
- * Returns the fewest prefixes of a family that hold every wanted address and none to be avoided; of the rest they may hold any.
- * Neither list may overlap the other.
+ * Returns the fewest prefixes of a family that hold every wanted address and none to be avoided; of the rest they may hold any. Both
+ * lists must be in order, and nothing in them may overlap.
  */
 export function coverRanges(wanted: readonly AddressRange[], avoided: readonly AddressRange[], family: 4 | 6): Prefix[] {
-  const byFirst = (ranges: readonly AddressRange[]) => ranges.toSorted((a, b) => (a.first < b.first ? -1 : 1));
-  const whole = makePrefix(family === 4 ? 0xffff00000000n : 0n, 0, family);
-  return cover(whole, byFirst(wanted), byFirst(avoided));
+  return cover(makePrefix(family === 4 ? 0xffff00000000n : 0n, 0, family), wanted, avoided);
 }
 
 /** Both lists are in order and reach into the prefix, if only with a part. */

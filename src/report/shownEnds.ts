@@ -2,9 +2,9 @@ import type { Pod } from "../cluster/objects.ts";
 import { shortWorkload } from "../cluster/workloads.ts";
 import { workloadKey } from "../evaluate/compare.ts";
 import type { Connectivity, EndSet } from "../evaluate/connectivity.ts";
-import type { NodeEnd } from "../evaluate/otherEnds.ts";
+import type { AddressEnd, NodeEnd } from "../evaluate/otherEnds.ts";
 import type { PodVersions } from "../evaluate/podClasses.ts";
-import { coverRanges } from "../net/mergePrefixes.ts";
+import { type AddressRange, coverRanges } from "../net/mergePrefixes.ts";
 import { formatPrefix } from "../net/prefix.ts";
 
 /** An end of a link, as reports have it. Fields are those of the contract's Endpoint, and what tells an end of many addresses. */
@@ -46,6 +46,8 @@ export class EndNames {
   /** By class: its workloads, by their place in the order of labels. */
   readonly #ofClass: readonly (readonly number[])[];
   readonly #byNamespace: ReadonlyMap<string, number>;
+  /** The ranges of outside addresses by family, in order. */
+  readonly #ranges: Readonly<Record<4 | 6, readonly { readonly range: AddressRange; readonly end: AddressEnd }[]>>;
   /** How many families outside addresses have. */
   readonly #families: number;
   readonly #shown = new Map<EndSet, readonly ShownEnd[]>();
@@ -54,6 +56,12 @@ export class EndNames {
 
   constructor(connectivity: Connectivity) {
     this.#connectivity = connectivity;
+    const rangesOf = (family: 4 | 6) =>
+      connectivity.addresses
+        .filter((end) => end.family === family)
+        .flatMap((end) => end.ranges.map((range) => ({ range, end })))
+        .sort((a, b) => (a.range.first < b.range.first ? -1 : 1));
+    this.#ranges = { 4: rangesOf(4), 6: rangesOf(6) };
     this.#families = new Set(connectivity.addresses.map(({ family }) => family)).size;
     const found = new Map<string, WorkloadPods>();
     connectivity.classes.forEach(({ members }, number) => {
@@ -126,9 +134,8 @@ export class EndNames {
     const own = new Set(addresses);
     const cut: string[] = [];
     const prefixes = ([4, 6] as const).flatMap((family) => {
-      const ofFamily = this.#connectivity.addresses.filter((end) => end.family === family);
-      const wanted = ofFamily.filter((end) => own.has(end)).flatMap(({ ranges }) => ranges);
-      const avoided = ofFamily.filter((end) => !own.has(end)).flatMap(({ ranges }) => ranges);
+      const wanted = this.#ranges[family].filter(({ end }) => own.has(end)).map(({ range }) => range);
+      const avoided = this.#ranges[family].filter(({ end }) => !own.has(end)).map(({ range }) => range);
       const held = coverRanges(wanted, avoided, family);
       const left = coverRanges(avoided, wanted, family);
       if (held.length <= left.length + 1) return held.map(formatPrefix);
