@@ -94,7 +94,7 @@ export async function diff(flags: DiffFlags): Promise<DiffResult> {
   ]);
   const links = new LinkTable(connectivity, connectivity.differences(), ([a, b]) => a !== b);
   const traffic = places.hasTraffic ? await observedChange(flags, sources, [oldSet, newSet], chosen) : undefined;
-  const evaluator = new Evaluator(newSet, world, chosen.profile);
+  const [, evaluator] = connectivity.evaluators;
   const isAlone = before.objects === undefined && after.objects === undefined && earlier === sources.cluster;
   return {
     before: before.name,

@@ -28,6 +28,8 @@ export interface Rules {
   readonly addresses: AddressClasses;
   readonly profile: CniProfile;
   readonly stages: readonly Stage[];
+  /** Whether decisions are asked for their verdict alone: what notes say is then not looked for. */
+  readonly isTerse?: boolean;
 }
 
 /** One question: what do the policies that select `subject` (certainly or perhaps) say of traffic with `peer`? */
@@ -405,6 +407,7 @@ function matchesOf(answers: readonly Answer[]): Match[] {
 
 function notesOf(rules: Rules, sure: readonly Answer[], { peer, direction }: Question): Note[] {
   const notes: Note[] = [];
+  if (rules.isTerse) return notes;
   const isNode = rules.identities.isNode(peer.identity);
   const byLabels = (clause: Clause) =>
     clause.peers !== "any" && clause.rule.peers !== "any" && clause.rule.peers.some(({ kind }) => kind === "pods");
@@ -429,8 +432,9 @@ function isolated(
 ): Decision {
   const notes: Note[] = [];
   const own = selecting.filter((compiled) => rules.identities.truthOf(compiled.subject, subject.identity) === true);
-  const clauses = own.flatMap((compiled) => compiled.clauses);
   const certain = own.filter(({ isolates }) => isolates).map(({ policy }) => policy);
+  if (rules.isTerse) return { verdict: "deny", reason: "isolated", notes, isolatedBy: certain, matched: [] };
+  const clauses = own.flatMap((compiled) => compiled.clauses);
   // Portless traffic that a rule's peers admit but its ports cannot name: the API leaves it to the plugin.
   const isKubernetes = certain.every(({ tier }) => tier.kind === "networkpolicy");
   if (

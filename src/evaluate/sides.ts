@@ -1,5 +1,5 @@
 import type { Direction } from "../policy/model.ts";
-import { decideCell, matchPeers } from "./cell.ts";
+import { decideCell, matchPeers, type Rules } from "./cell.ts";
 import type { Evaluator } from "./evaluator.ts";
 import { OUTSIDE } from "./identities.ts";
 import type { PortSpace } from "./portSpace.ts";
@@ -34,6 +34,7 @@ interface RowState {
 export class Sides {
   readonly evaluator: Evaluator;
   readonly #number: number;
+  readonly #rules: Rules;
   readonly #verdicts: PortVerdicts;
   readonly #space: PortSpace;
   readonly #states = new Map<Row, RowState>();
@@ -45,6 +46,7 @@ export class Sides {
   constructor(evaluator: Evaluator, number: number, verdicts: PortVerdicts) {
     this.evaluator = evaluator;
     this.#number = number;
+    this.#rules = { ...evaluator.rules, isTerse: true };
     this.#verdicts = verdicts;
     this.#space = verdicts.space;
     const everywhere = (direction: Direction, outcome: number) =>
@@ -113,9 +115,9 @@ export class Sides {
   }
 
   #outcome(row: Row, peer: Party, destination: Party, portClass: number): number {
-    const { rules, ports } = this.evaluator;
+    const { ports } = this.evaluator;
     const question = { direction: row.direction, subject: row.subject, peer, destination, sample: ports.samples[portClass] };
-    return this.#verdicts.outcomeOf(decideCell(rules, row.policies, question), this.#number);
+    return this.#verdicts.outcomeOf(decideCell(this.#rules, row.policies, question), this.#number);
   }
 
   /** Puts in what the ports say that have a name at the destination. */
