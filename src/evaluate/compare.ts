@@ -23,29 +23,24 @@ export function compileConnectivity(judged: readonly Judged[], isApart?: (versio
   const evaluators = judged.map(
     ({ set, world, profile }) => new Evaluator(set, { ...world, outsideNames: names.map(({ example }) => example) }, profile),
   );
+  const references = judged.map(({ set }) => referencesOf(set));
   return new Connectivity({
     evaluators,
     pods: versionsOf(judged.map(({ world }) => world.pods)),
     nodes: judged.map(({ world }) => world.nodes),
     names,
     isInside: (range) => judged.every(({ isInside }) => isInside(range)),
-    isOneWorld: judged.every((one) => isOneWorld(one, judged[0])),
+    references,
+    // What policies refer to is part of the world.
+    isOneWorld: judged.every(
+      ({ world, profile }, i) => world === judged[0].world && profile === judged[0].profile && references[i] === references[0],
+    ),
     ...(isApart === undefined ? {} : { isApart }),
   });
 }
 
-/** Reports whether two differ in policies alone: what these refer to is part of the world. */
-function isOneWorld(one: Judged, other: Judged): boolean {
-  const { tiers, sets } = one.set;
-  return (
-    one.world === other.world &&
-    one.profile === other.profile &&
-    contentKeyOf(tiers, sets) === contentKeyOf(other.set.tiers, other.set.sets)
-  );
-}
-
-/** Rules name sets: their names count. */
-function contentKeyOf(tiers: PolicySet["tiers"], sets: PolicySet["sets"]): string {
+/** Returns what rules of a set refer to, as text. They name sets: their names count. */
+function referencesOf({ tiers, sets }: PolicySet): string {
   return contentKey([tiers, sets.map((set) => [set, set.ref.kind, set.ref.namespace, set.ref.name])]);
 }
 

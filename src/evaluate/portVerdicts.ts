@@ -37,9 +37,13 @@ export class PortVerdicts {
   readonly #meanings: Meaning[] = [{ verdict: "deny" }, { verdict: "allow" }];
   readonly #outcomes = new Map<string, number>();
   readonly #families = new Map<string, number>();
+  /** By evaluator: equal numbers for those whose policies refer to the same. */
+  readonly #references: readonly number[];
 
-  constructor(space: PortSpace) {
+  /** `references`: by evaluator, what its policies refer to besides pods, as text. */
+  constructor(space: PortSpace, references: readonly string[]) {
     this.space = space;
+    this.#references = references.map((text) => references.indexOf(text));
     // Their numbers are those of the outcomes.
     this.fill(DENY);
     this.fill(ALLOW);
@@ -78,10 +82,10 @@ export class PortVerdicts {
     if (verdict !== "unknown") return verdict === "allow" ? ALLOW : DENY;
     if (l7 !== undefined) {
       const requests = distinct(l7.alternatives.map(({ match }) => match));
-      const rest = l7.deny.verdict === "deny" ? "" : unknownKey(l7.deny, evaluator);
+      const rest = l7.deny.verdict === "deny" ? "" : unknownKey(l7.deny, evaluator, this.#references[evaluator]);
       return this.#outcome(`request ${rest} ${JSON.stringify(requests)}`, { verdict, requests, reason: decision.reason });
     }
-    return this.#outcome(unknownKey(decision, evaluator), { verdict, reason: decision.reason });
+    return this.#outcome(unknownKey(decision, evaluator, this.#references[evaluator]), { verdict, reason: decision.reason });
   }
 
   meaningOf(outcome: number): Meaning {
@@ -192,10 +196,10 @@ function distinct(matches: readonly L7Match[]): L7Match[] {
 }
 
 /**
- * What an unknown verdict hangs on: the rules that may match, by what they say, and whom policies may select. Neighbours that do the
+ * What an unknown verdict hangs on: the rules that may match, by what they say and refer to, and whom policies may select. Neighbours that do the
  * same may be asked in any order.
  */
-function unknownKey({ reason, matched, isolatedBy, notes, otherwise }: Decision, evaluator: number): string {
+function unknownKey({ reason, matched, isolatedBy, notes, otherwise }: Decision, evaluator: number, references: number): string {
   const rules: { action: string | undefined; texts: Set<string> }[] = [];
   for (const { policy, rule } of matched) {
     const whole = rulesOf(policy).find(({ ref }) => rule.path === ref.path || rule.path.startsWith(`${ref.path}.`));
@@ -207,5 +211,5 @@ function unknownKey({ reason, matched, isolatedBy, notes, otherwise }: Decision,
   const subjects = isolatedBy.map(({ subject }) => contentKey(subject));
   // Where the rest is not known, no two policy sets are known to say the same.
   const rest = otherwise ?? (reason === "no-l7-data" ? "" : evaluator);
-  return JSON.stringify([reason, notes, rules.map(({ texts }) => [...texts].sort()), [...new Set(subjects)].sort(), rest]);
+  return JSON.stringify([reason, notes, rules.map(({ texts }) => [...texts].sort()), [...new Set(subjects)].sort(), rest, references]);
 }
