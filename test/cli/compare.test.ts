@@ -1,3 +1,4 @@
+import { spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -377,6 +378,28 @@ describe.each(Object.entries(DIALECTS))("%s", (_dialect, [cni, of]) => {
     expect(readSarif(readFileSync(matrix.sarif, "utf8")).results.map(({ ruleId }) => ruleId)).toContain("exposed-to-outside");
     expect(readJunit(readFileSync(matrix.junit, "utf8")).attributes).toMatchObject({ failures: "0" });
   });
+});
+
+test("the README's line for CI compares a folder with what a branch has of it", () => {
+  const line = readFileSync("README.md", "utf8")
+    .split("\n")
+    .find((each) => each.startsWith("old=$(mktemp -d) && git archive"))!;
+  const repository = join(folder, "repository");
+  const policies = join(repository, "policies");
+  mkdirSync(policies, { recursive: true });
+  writeFileSync(join(repository, "cluster.yaml"), OBJECTS.join("---\n"));
+  writeFileSync(join(folder, "kubectl"), `#!/bin/sh\nshift\nexec ${join(process.cwd(), "bin/kubectl-kguardian")} "$@"\n`, { mode: 0o755 });
+  const env = { ...process.env, PATH: `${folder}:${process.env.PATH}`, HOME: folder, KUBECONFIG: "", GIT_CONFIG_NOSYSTEM: "1" };
+  const sh = (script: string) => spawnSync("sh", ["-ec", script], { cwd: repository, encoding: "utf8", env });
+  const git = "git -c user.name=t -c user.email=t@example.com";
+  writeFileSync(join(policies, "p.yaml"), DIALECTS.NetworkPolicy[1](80)[0]);
+  const setUp = sh(`git init -q . && git add . && ${git} commit -qm one && git update-ref refs/remotes/origin/main HEAD`);
+  expect([setUp.status, setUp.stderr]).toEqual([0, ""]);
+  writeFileSync(join(policies, "p.yaml"), DIALECTS.NetworkPolicy[1](81)[0]);
+  const { status, stdout } = sh(line);
+  expect(status).toBe(1);
+  expect(stdout).toContain("1 lost, 1 gained (complete: nothing else changes)");
+  expect(readFileSync(join(repository, "diff.md"), "utf8")).toContain("| **lost** | a/pods/web | a/pods/api | 80/TCP |");
 });
 
 test("hostile names are escaped in every output", () => {
