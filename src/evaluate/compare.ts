@@ -39,9 +39,10 @@ export function compileConnectivity(judged: readonly Judged[], isApart?: (versio
   });
 }
 
-/** Returns what rules of a set refer to, as text. They name sets: their names count. */
+/** Returns what rules of a set refer to, as text, in whatever order it was written. They name sets: their names count. */
 function referencesOf({ tiers, sets }: PolicySet): string {
-  return contentKey([tiers, sets.map((set) => [set, set.ref.kind, set.ref.namespace, set.ref.name])]);
+  const texts = [...tiers, ...sets].map((each) => `${each.ref.kind} ${each.ref.namespace} ${each.ref.name} ${contentKey(each)}`);
+  return texts.sort().join("\n");
 }
 
 /** Returns a workload as text that is the same in every world. */

@@ -285,7 +285,7 @@ describe.each(["generic", "cilium", "calico"] as const)("connectivity under %s",
         if (how === 0 && links.length > 0) throw new Error(`reversed, and not equivalent: ${context()}`);
         if (differs && links.length === 0) throw new Error(`equivalent, and not the same: ${context()}`);
       }),
-      runs(40),
+      runs(25),
     );
   });
 
@@ -316,7 +316,7 @@ describe.each(["generic", "cilium", "calico"] as const)("connectivity under %s",
             });
           }
       }),
-      runs(30),
+      runs(15),
     );
   });
 });

@@ -128,7 +128,7 @@ describe.each(["generic", "cilium", "calico"] as const)("missing facts under %s"
           context,
         );
       }),
-      runs(25),
+      runs(15),
     );
   });
 
@@ -143,7 +143,7 @@ describe.each(["generic", "cilium", "calico"] as const)("missing facts under %s"
         const pods = rich.pods.filter((pod) => !pod.hostNetwork && pod.addresses.some((address) => address >> 32n === 0xffffn));
         hold(sets as PolicySet[], poor, [rich], cni, pods, () => JSON.stringify({ ...world, after }));
       }),
-      runs(40),
+      runs(25),
     );
   });
 });
