@@ -19,6 +19,10 @@ export default class Diff extends Command {
         "<%= config.bin %> <%= command.id %> fixtures/shop/network-policies fixtures/shop/network-policies-fixed --snapshot fixtures/shop/cluster.yaml --pcap fixtures/shop/monday.pcapng",
     },
     {
+      description: "And which connections that its broker observed would change their verdict?",
+      command: "<%= config.bin %> <%= command.id %> policies --broker",
+    },
+    {
       description: "For a pull request, as a comment:",
       command:
         "<%= config.bin %> <%= command.id %> fixtures/shop/network-policies fixtures/shop/network-policies-fixed --snapshot fixtures/shop/cluster.yaml --exit-zero --report markdown=diff.md",
@@ -35,6 +39,10 @@ export default class Diff extends Command {
   static override flags = {
     ...trafficFlags,
     ...clusterFlags,
+    broker: Flags.boolean({
+      helpGroup: "BROKER",
+      summary: "Hold what the cluster's kguardian broker observed against the change, too. --broker-url does so without this.",
+    }),
     "old-snapshot": Flags.string({
       multiple: true,
       multipleNonGreedy: true,

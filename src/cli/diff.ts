@@ -44,6 +44,8 @@ export interface DiffFlags extends TrafficFlags, SourceFlags {
   readonly old: string;
   readonly new: string;
   readonly oldSnapshot: readonly string[];
+  /** Whether what the live broker observed is held against the change. */
+  readonly broker?: boolean | undefined;
   readonly recursive: boolean;
   readonly policyMode: "overlay" | "replace";
   readonly cni: string;
@@ -129,7 +131,7 @@ async function readGiven(name: string, { recursive }: DiffFlags): Promise<Given>
 
 /** Opens the cluster, or what the manifests themselves say of one. */
 async function openPlaces(flags: DiffFlags, before: Given, after: Given): Promise<Places> {
-  const hasTraffic = flags.pcap.length + flags.flows.length > 0 || flags.brokerUrl !== undefined;
+  const hasTraffic = flags.pcap.length + flags.flows.length > 0 || flags.brokerUrl !== undefined || flags.broker === true;
   if (hasTraffic) return await withEarlier(flags, await openSources(flags), hasTraffic);
   if (flags.snapshot.length > 0 || (await hasCluster(flags))) return await withEarlier(flags, await openCluster(flags), hasTraffic);
   if (before.objects === undefined || after.objects === undefined)

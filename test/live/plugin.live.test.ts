@@ -213,6 +213,40 @@ describe("reading", () => {
   });
 });
 
+describe("comparing", () => {
+  const closed = networkPolicy("closed", { app: "orders" }, []);
+  const open = networkPolicy("closed", { app: "orders" }, [
+    { from: [{ podSelector: { matchLabels: { app: "web" } } }], ports: [{ port: 9000 }] },
+  ]);
+
+  test("diff tells what a file changes of what is in force, and of what the broker observed", async () => {
+    apply(closed);
+    writeFileSync(join(work, "policy.json"), open);
+    const { status, stdout } = await kguardian(["diff", "policy.json", "--broker"]);
+    expect(status).toBe(1);
+    expect(stdout).toMatch(/^~ NetworkPolicy shop\/closed {3}\(policy.json:1\)$/m);
+    expect(stdout).toMatch(/^ {2}\+ {3}shop\/sts\/web +shop\/sts\/orders +9000\/TCP$/m);
+    expect(stdout).toMatch(/^TRAFFIC {3}1 connection seen .* goes? from deny to allow/m);
+    const json = JSON.parse((await kguardian(["diff", "policy.json", "-o", "json"])).stdout);
+    expect(json.connections).toEqual([]);
+    expect(json.connectivity).toMatchObject([{ protocol: "TCP", ports: "9000", before: "deny", after: "allow" }]);
+    const back = await kguardian(["diff", "policy.json", "cluster", "-o", "json"]);
+    expect(JSON.parse(back.stdout).connectivity).toMatchObject([{ before: "allow", after: "deny" }]);
+  });
+
+  test("matrix and explain ask the cluster alone", async () => {
+    apply(open);
+    const asked = broker.requests.length;
+    const matrix = await kguardian(["matrix", "--focus", "shop/sts/orders"]);
+    expect(matrix.stdout).toMatch(/^shop\/sts\/web +shop\/sts\/orders +9000\/TCP$/m);
+    const allowed = await kguardian(["explain", "shop/web-0", "shop/sts/orders", "9000"]);
+    expect(allowed.status).toBe(0);
+    const denied = await kguardian(["explain", "shop/web-0", "shop/sts/orders", "9001"]);
+    expect([denied.status, denied.stdout]).toEqual([1, expect.stringContaining("add 9001/TCP to ingress[0]")]);
+    expect(broker.requests).toHaveLength(asked);
+  });
+});
+
 function nameOf(end: unknown): string {
   const { namespace, name, ip } = end as { namespace?: string; name?: string; ip: string };
   return name === undefined ? ip : `${namespace}/${name}`;
