@@ -1,9 +1,10 @@
 import type { Direction, Policy } from "../policy/model.ts";
-import { decideCell, matchPeers, matchPorts, nearTruth } from "./cell.ts";
+import { decideCell, matchPeers, nearTruth } from "./cell.ts";
+import { CellsWithout, type Contrast } from "./cellsWithout.ts";
 import type { Clause } from "./clauses.ts";
 import { type Connectivity, endOf } from "./connectivity.ts";
 import type { WrittenRule, WrittenRules } from "./coverageRules.ts";
-import type { Decision } from "./decision.ts";
+import { Deciders } from "./deciders.ts";
 import type { Evaluator } from "./evaluator.ts";
 import { looksAtRequests } from "./honoured.ts";
 import type { Family, PodEnd } from "./podClasses.ts";
@@ -42,15 +43,20 @@ interface PeerEnd {
   readonly pod?: PodEnd;
 }
 
-/** A subject and a peer, with the policies that are asked. */
-interface Meeting {
-  readonly row: Row;
-  readonly subject: SubjectEnd;
-  readonly peer: PeerEnd;
-  readonly clauses: readonly Clause[];
+/** Subjects that a row says the same to, whoever the peer is. */
+interface SubjectGroup {
+  readonly family: Family;
+  /** Number of what their ports are called; -1 where that does not matter. */
+  readonly names: number;
+  readonly ends: readonly PodEnd[];
 }
 
 const NEEDED = { kind: "needed" } as const;
+const OPPOSITE = { egress: "ingress", ingress: "egress" } as const;
+/** What ends that are no pod call their ports; pods' names are numbered from 0. */
+const NO_PORTS = -2;
+/** What ports are called does not matter. */
+const NO_NAMES = -1;
 
 /**
  * Finds rules that a policy set could do without. Works on rows of the decision table, with the rule's clauses and without them: only
@@ -65,6 +71,7 @@ export class RuleEffects {
   readonly #peers: ReadonlyMap<Family, readonly PeerEnd[]>;
   /** By family and terms: peers that rules share are looked for once. */
   readonly #candidates = new Map<string, readonly PeerEnd[]>();
+  readonly #deciders: Deciders;
   readonly #hasRequests: boolean;
 
   /** `connectivity` is of one policy set, and `rules` are those of it. */
@@ -75,6 +82,7 @@ export class RuleEffects {
     this.#rules = rules;
     this.#subjects = { ingress: this.#subjectsOf("ingress"), egress: this.#subjectsOf("egress") };
     this.#peers = new Map(connectivity.families.map((family) => [family, this.#peersOf(family)]));
+    this.#deciders = new Deciders(this.#evaluator, rules);
     this.#hasRequests = rules.policies.some(looksAtRequests);
   }
 
@@ -82,108 +90,80 @@ export class RuleEffects {
     const rows = this.#subjects[rule.direction].get(rule.policy);
     if (rows === undefined) return { kind: "idle", lacks: "subject" };
     const isOwn = (clause: Clause) => clause.policy === rule.policy && this.#rules.at(clause.policy, clause.rule.ref.path) === rule;
-    const { verdicts } = this.#connectivity;
-    const without = new Sides(this.#evaluator, 0, verdicts, isOwn);
-    const meetings: Meeting[] = [];
-    let hasPeers = false;
+    const trail = new Trail(new CellsWithout(this.#evaluator, this.#connectivity.verdicts, this.#deciders, rule, isOwn));
+    const shared = new Map<string, readonly Clause[]>();
     for (const [row, subjects] of rows) {
-      const clauses = row.policies.flatMap((compiled) => (compiled.policy === rule.policy ? compiled.clauses.filter(isOwn) : []));
-      const seen = new Set<string>();
-      for (const subject of subjects) {
-        const isNamed = rule.direction === "ingress" && row.variantCount > 1;
-        for (const peer of this.#candidatesOf(clauses, subject.family)) {
-          hasPeers = true;
-          if (this.#differs(rule.direction, subject, peer, without)) return NEEDED;
-          const names = isNamed ? subject.end.names : row.variantCount > 1 ? peer.pod?.names : "";
-          const key = `${row.groupOf(peer.party.identity, peer.party.addressClass)} ${names} ${subject.family}`;
-          // Who is closed off at the other end does not show in the row.
-          if (seen.has(key) && peer.pod === undefined) continue;
-          seen.add(key);
-          meetings.push({ row, subject, peer, clauses });
-        }
+      const own = row.policies.flatMap((compiled) => (compiled.policy === rule.policy ? compiled.clauses.filter(isOwn) : []));
+      const near = own.filter((clause) => nearTruth(this.#evaluator.rules, clause, row.subject) !== false);
+      // One list for all rows that ask for the same clauses, by which what is known of them is found.
+      const key = near.map((clause) => own.indexOf(clause)).join();
+      const clauses = shared.get(key) ?? near;
+      shared.set(key, clauses);
+      for (const group of groupsOf(subjects, rule.direction === "ingress" && row.variantCount > 1))
+        if (this.#makesDifference(rule.direction, row, clauses, group, trail)) return NEEDED;
+    }
+    return trail.effect(this.#deciders);
+  }
+
+  /** Reports whether clauses make a difference to any of some subjects. */
+  #makesDifference(
+    direction: Direction,
+    row: Row,
+    clauses: readonly Clause[],
+    { ends, family, names }: SubjectGroup,
+    trail: Trail,
+  ): boolean {
+    const [{ party: subject }] = ends;
+    const contrasts = new Map<number, Contrast | undefined>();
+    for (const peer of this.#candidatesOf(clauses, family)) {
+      trail.hasPeers = true;
+      const { identity, addressClass } = peer.party;
+      const ownNames = direction === "egress" && row.variantCount > 1 ? (peer.pod?.names ?? NO_PORTS) : names;
+      const group = row.groupOf(identity, addressClass);
+      const key = group * 0x10000 + ownNames + 2;
+      let contrast = contrasts.get(key);
+      if (contrast === undefined && !contrasts.has(key)) {
+        const destination = direction === "egress" ? peer.party : subject;
+        const before = this.#sides.verdictOf(row, direction, peer.party, destination.identity);
+        contrast = trail.cells.contrast({ row, clauses, group, peer: peer.party, destination }, before);
+        contrasts.set(key, contrast);
       }
+      if (contrast === undefined) continue;
+      trail.hasPorts = true;
+      if (contrast.before === contrast.after) continue;
+      if (this.#comesThrough(direction, ends, family, peer, contrast)) return true;
+      for (const policy of this.#closing(direction, ends[0], peer, contrast.portClass)) trail.closedBy.add(policy);
     }
-    if (!hasPeers) return { kind: "idle", lacks: "peers" };
-    return this.#coverOf(rule, meetings, without);
+    return false;
   }
 
-  /** Reports whether anything becomes of traffic between two ends otherwise than before. */
-  #differs(direction: Direction, { end, family }: SubjectEnd, { party, pod }: PeerEnd, without: Sides): boolean {
+  /** Reports whether what one end says otherwise is not denied by the other end anyway. */
+  #comesThrough(
+    direction: Direction,
+    ends: readonly PodEnd[],
+    family: Family,
+    { party, pod }: PeerEnd,
+    { before, after }: Contrast,
+  ): boolean {
     const { verdicts } = this.#connectivity;
-    const destination = direction === "egress" ? party.identity : end.party.identity;
-    const [before, after] = [this.#sides, without].map((sides) => sides.verdictOf(end[direction], direction, party, destination));
-    if (before === after) return false;
     const isSame = (a: number, b: number) => a === b || verdicts.within(a, family) === verdicts.within(b, family);
-    if (pod === undefined) return !isSame(before, after);
-    const back = direction === "egress" ? "ingress" : "egress";
-    const other = this.#sides.verdictOf(pod[back], back, end.party, destination);
-    return !isSame(verdicts.combine(before, other), verdicts.combine(after, other));
-  }
-
-  /** Tells what does the work of a rule without which nothing changes. */
-  #coverOf(rule: WrittenRule, meetings: readonly Meeting[], without: Sides): RuleEffect {
-    const lists = new Map<string, readonly WrittenRule[]>();
-    const closedBy = new Set<Policy>();
-    let isOpen = false;
-    let isIdle = true;
-    const asked = new Set<string>();
-    for (const meeting of meetings) {
-      const { row, subject, peer, clauses } = meeting;
-      const destination = rule.direction === "egress" ? peer.party : subject.end.party;
-      const sampled = new Set<number>();
-      row.portGroups.forEach((group, portClass) => {
-        // Ports of a group differ by name at most.
-        if (row.variantCount === 1 && sampled.has(group)) return;
-        sampled.add(group);
-        if (this.#evaluator.isDropped(rule.direction, portClass) || !this.#mayMatch(clauses, subject.end.party, portClass, destination))
-          return;
-        isIdle = false;
-        const decision = this.#decide(rule.direction, without, row, meeting, portClass);
-        const before = this.#decide(rule.direction, this.#sides, row, meeting, portClass);
-        if (before.verdict !== decision.verdict)
-          for (const policy of this.#closing(rule.direction, meeting, portClass)) closedBy.add(policy);
-        else if (decision.matched.length > 0) {
-          const deciding = decidingRules(decision, this.#rules);
-          lists.set(
-            deciding.map(({ path, policy }) => `${path} ${policy.ref.kind}/${policy.ref.namespace}/${policy.ref.name}`).join(),
-            deciding,
-          );
-        } else isOpen = true;
-        asked.add(decision.reason);
-      });
-    }
-    if (isIdle) return { kind: "idle", lacks: "ports" };
-    return { kind: "redundant", cover: { rules: fewest([...lists.values()]), isOpen, closedBy: [...closedBy] } };
-  }
-
-  #mayMatch(clauses: readonly Clause[], subject: Party, portClass: number, destination: Party): boolean {
-    const { rules, ports } = this.#evaluator;
-    return clauses.some(
-      (clause) => nearTruth(rules, clause, subject) !== false && matchPorts(rules, clause, ports.samples[portClass], destination) !== false,
-    );
-  }
-
-  #decide(direction: Direction, sides: Sides, row: Row, { subject, peer }: Meeting, portClass: number): Decision {
-    const { rules, ports } = this.#evaluator;
-    const destination = direction === "egress" ? peer.party : subject.end.party;
-    const question = { direction, subject: row.subject, peer: peer.party, destination, sample: ports.samples[portClass] };
-    return decideCell(rules, sides.policiesOf(row), question);
+    if (isSame(before, after)) return false;
+    if (pod === undefined) return true;
+    const back = OPPOSITE[direction];
+    return ends.some((end) => {
+      const other = this.#sides.verdictOf(pod[back], back, end.party, direction === "egress" ? party.identity : end.party.identity);
+      return !isSame(verdicts.combine(before, other), verdicts.combine(after, other));
+    });
   }
 
   /** Policies of the other end by which it denies. */
-  #closing(direction: Direction, { subject, peer }: Meeting, portClass: number): readonly Policy[] {
-    const back = direction === "egress" ? "ingress" : "egress";
+  #closing(direction: Direction, { party: subject }: PodEnd, peer: PeerEnd, portClass: number): readonly Policy[] {
+    const back = OPPOSITE[direction];
     const row = peer.pod?.[back];
     if (row === undefined || typeof row === "string") return [];
     const { rules, ports } = this.#evaluator;
-    const destination = direction === "egress" ? peer.party : subject.end.party;
-    const question = {
-      direction: back,
-      subject: row.subject,
-      peer: subject.end.party,
-      destination,
-      sample: ports.samples[portClass],
-    } as const;
+    const destination = direction === "egress" ? peer.party : subject;
+    const question = { direction: back, subject: row.subject, peer: subject, destination, sample: ports.samples[portClass] };
     const { verdict, reason, matched, isolatedBy } = decideCell(rules, row.policies, question);
     if (verdict !== "deny") return [];
     return reason === "rule-deny" ? matched.slice(0, 1).map(({ policy }) => policy) : isolatedBy;
@@ -241,11 +221,33 @@ export class RuleEffects {
   }
 }
 
-/** The rules that a decision comes from: of ordered ones the first, of a union all. */
-function decidingRules({ matched }: Decision, rules: WrittenRules): WrittenRule[] {
-  const found = [...new Set(matched.flatMap(({ policy, rule }) => rules.at(policy, rule.path) ?? []))];
-  const [first] = found;
-  return first?.isOrdered ? [first] : found.filter(({ stage }) => stage === first.stage);
+/** What the search for a rule's effect met on its way. */
+class Trail {
+  hasPeers = false;
+  hasPorts = false;
+  readonly closedBy = new Set<Policy>();
+  readonly cells: CellsWithout;
+
+  constructor(cells: CellsWithout) {
+    this.cells = cells;
+  }
+
+  /** What the rule does, where it made no difference all the way. */
+  effect(deciders: Deciders): RuleEffect {
+    if (!this.hasPeers) return { kind: "idle", lacks: "peers" };
+    if (!this.hasPorts) return { kind: "idle", lacks: "ports" };
+    const lists = [...this.cells.covers].map((number) => deciders.get(number).rules);
+    const isOpen = lists.some((list) => list.length === 0);
+    return { kind: "redundant", cover: { rules: fewest(lists), isOpen, closedBy: [...this.closedBy] } };
+  }
+}
+
+function groupsOf(subjects: readonly SubjectEnd[], isNamed: boolean): SubjectGroup[] {
+  const groups = Map.groupBy(subjects, ({ family, end }) => `${family} ${isNamed ? end.names : NO_NAMES}`);
+  return [...groups.values()].map((members) => {
+    const [{ family, end }] = members;
+    return { family, names: isNamed ? end.names : NO_NAMES, ends: members.map((member) => member.end) };
+  });
 }
 
 /** Returns few rules of which each list has one: the one of most lists first (the greedy set cover). */

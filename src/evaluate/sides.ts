@@ -1,6 +1,5 @@
 import type { Direction } from "../policy/model.ts";
 import { decideCell } from "./cell.ts";
-import type { Clause, CompiledPolicy } from "./clauses.ts";
 import type { Evaluator } from "./evaluator.ts";
 import { OUTSIDE } from "./identities.ts";
 import type { PortSpace } from "./portSpace.ts";
@@ -17,7 +16,6 @@ const NAMELESS: Party = { identity: OUTSIDE, addressClass: -1 };
 /** What is kept of a row. */
 interface RowState {
   readonly row: Row;
-  readonly policies: readonly CompiledPolicy[];
   /** Ends (exclusive) of spans and the group of ports that they are in, in turn; -1: dropped by the plugin. */
   readonly groups: readonly number[];
   /** A class of each group of ports. */
@@ -36,9 +34,6 @@ interface RowState {
 export class Sides {
   readonly evaluator: Evaluator;
   readonly #number: number;
-  /** Who speaks, where a verdict is unknown: without some clauses it is another policy set. */
-  readonly #speaker: number;
-  readonly #without: ((clause: Clause) => boolean) | undefined;
   readonly #verdicts: PortVerdicts;
   readonly #space: PortSpace;
   readonly #states = new Map<Row, RowState>();
@@ -46,12 +41,10 @@ export class Sides {
   readonly #unselected: Readonly<Record<Direction, number>>;
   readonly #unselectedByOwnNode: Readonly<Record<Direction, number>>;
 
-  /** `number`: the evaluator's in the port space. `without`: clauses that are taken for not there, though their policies are. */
-  constructor(evaluator: Evaluator, number: number, verdicts: PortVerdicts, without?: (clause: Clause) => boolean) {
+  /** `number`: the evaluator's in the port space. */
+  constructor(evaluator: Evaluator, number: number, verdicts: PortVerdicts) {
     this.evaluator = evaluator;
     this.#number = number;
-    this.#speaker = without === undefined ? number : -1 - number;
-    this.#without = without;
     this.#verdicts = verdicts;
     this.#space = verdicts.space;
     const everywhere = (direction: Direction, outcome: number) =>
@@ -80,15 +73,6 @@ export class Sides {
     return subject.variantCount === 1 || hasAnyNames ? verdict : this.#withNames(state, verdict, group, peer, destination);
   }
 
-  /** The policies of a row, with the clauses that are there. */
-  policiesOf({ policies }: Row): readonly CompiledPolicy[] {
-    const without = this.#without;
-    if (without === undefined) return policies;
-    return policies.map((compiled) =>
-      compiled.clauses.some(without) ? { ...compiled, clauses: compiled.clauses.filter((clause) => !without(clause)) } : compiled,
-    );
-  }
-
   #stateOf(row: Row): RowState {
     let state = this.#states.get(row);
     if (state === undefined) {
@@ -97,8 +81,7 @@ export class Sides {
         sample[group] ??= portClass;
       });
       const groups = this.#spanGroups(row.direction, (portClass) => row.portGroups[portClass]);
-      const policies = this.policiesOf(row);
-      state = { row, policies, groups, sample, verdicts: [new Map(), new Map()], cells: new Map(), patched: new Map() };
+      state = { row, groups, sample, verdicts: [new Map(), new Map()], cells: new Map(), patched: new Map() };
       this.#states.set(row, state);
     }
     return state;
@@ -116,18 +99,17 @@ export class Sides {
     return runs;
   }
 
-  #decide(state: RowState, peer: Party, destination: number | undefined): number {
-    const { groups, sample } = state;
+  #decide({ row, groups, sample }: RowState, peer: Party, destination: number | undefined): number {
     const outcomes = sample.map((portClass) =>
-      this.#outcome(state, peer, destination === undefined ? NAMELESS : { identity: destination, addressClass: -1 }, portClass),
+      this.#outcome(row, peer, destination === undefined ? NAMELESS : { identity: destination, addressClass: -1 }, portClass),
     );
     return this.#verdicts.intern(groups.map((entry, i) => (i % 2 === 0 ? entry : entry < 0 ? DENY : outcomes[entry])));
   }
 
-  #outcome({ row, policies }: RowState, peer: Party, destination: Party, portClass: number): number {
+  #outcome(row: Row, peer: Party, destination: Party, portClass: number): number {
     const { rules, ports } = this.evaluator;
     const question = { direction: row.direction, subject: row.subject, peer, destination, sample: ports.samples[portClass] };
-    return this.#verdicts.outcomeOf(decideCell(rules, policies, question), this.#speaker);
+    return this.#verdicts.outcomeOf(decideCell(rules, row.policies, question), this.#number);
   }
 
   /** Puts in what the ports say that have a name at the destination. */
@@ -140,7 +122,7 @@ export class Sides {
       const cell = (group * row.portCount + row.portGroups[portClass]) * row.variantCount + row.variantOf(set);
       let outcome = cells.get(cell);
       if (outcome === undefined)
-        cells.set(cell, (outcome = this.#outcome(state, peer, { identity: destination, addressClass: -1 }, portClass)));
+        cells.set(cell, (outcome = this.#outcome(row, peer, { identity: destination, addressClass: -1 }, portClass)));
       for (const span of this.#space.spansOf(this.#number, portClass))
         if (this.#verdicts.outcomeAt(verdict, span) !== outcome) changes.push(span, outcome);
     });
