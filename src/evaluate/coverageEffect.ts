@@ -1,4 +1,4 @@
-import type { Direction, Policy } from "../policy/model.ts";
+import type { Direction, Policy, RuleRef } from "../policy/model.ts";
 import { decideCell, matchPeers, nearTruth } from "./cell.ts";
 import { CellsWithout, type Contrast } from "./cellsWithout.ts";
 import type { Clause } from "./clauses.ts";
@@ -10,7 +10,7 @@ import { looksAtRequests } from "./honoured.ts";
 import type { Family, PodEnd } from "./podClasses.ts";
 import type { Row } from "./row.ts";
 import { Sides } from "./sides.ts";
-import type { Party } from "./terms.ts";
+import { type Party, type Term, termTruth } from "./terms.ts";
 
 /**
  * What a rule does here, whatever was observed. `needed`: without it some connectivity would be another. `redundant`: it would be the
@@ -103,6 +103,26 @@ export class RuleEffects {
         if (this.#makesDifference(rule.direction, row, clauses, group, trail)) return NEEDED;
     }
     return trail.effect(this.#deciders);
+  }
+
+  /** Returns the peers of a rule that nobody here is, by path: of several the others may still match. */
+  idlePeersOf({ policy, direction, rules }: WrittenRule): readonly RuleRef[] {
+    const [row] = this.#subjects[direction].get(policy)?.keys() ?? [];
+    if (row === undefined || rules.some(({ peers }) => peers === "any")) return [];
+    const terms = new Map<string, { ref: RuleRef; terms: Term[] }>();
+    for (const { peers } of row.policies.flatMap((compiled) => (compiled.policy === policy ? compiled.clauses : [])))
+      for (const { ref, term } of peers === "any" ? [] : peers) {
+        const known = terms.get(ref.path);
+        if (known === undefined) terms.set(ref.path, { ref, terms: [term] });
+        else known.terms.push(term);
+      }
+    const { identities, addresses } = this.#evaluator.rules;
+    const ends = [...this.#peers.values()].flat();
+    const own = new Set(rules.flatMap(({ peers }) => (peers === "any" ? [] : peers.map(({ ref }) => ref.path))));
+    return [...terms.values()]
+      .filter(({ ref }) => own.has(ref.path))
+      .filter((each) => !ends.some(({ party }) => each.terms.some((term) => termTruth(term, identities, addresses, party) !== false)))
+      .map(({ ref }) => ref);
   }
 
   /** Reports whether clauses make a difference to any of some subjects. */
