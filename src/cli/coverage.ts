@@ -5,10 +5,14 @@ import { type WrittenRule, WrittenRules } from "../evaluate/coverageRules.ts";
 import { nearestSelected } from "../evaluate/coverageSelectors.ts";
 import { coverWorkloads, type WorkloadCoverage } from "../evaluate/coverageWorkloads.ts";
 import type { Evaluator, World } from "../evaluate/evaluator.ts";
+import { type TighterSet, tightenPolicies } from "../generate/tighterPolicies.ts";
+import { type TighterRule, tightenRule } from "../generate/tighterRules.ts";
+import { Workloads } from "../generate/workloads.ts";
 import { formatDuration } from "../net/time.ts";
 import type { Policy } from "../policy/model.ts";
-import type { CoverageResult, CoveredRule, IdlePolicy, IdleSelector, RuleFinding } from "../report/coverageResult.ts";
+import type { CoverageResult, CoveredRule, IdlePolicy, IdleSelector, RuleFinding, Slack } from "../report/coverageResult.ts";
 import type { SimulationResult } from "../report/simulationResult.ts";
+import { textDiff } from "../report/textDiff.ts";
 import { UsageError } from "./errors.ts";
 import { type Observation, observe } from "./observe.ts";
 import { judgedIn, worldOf } from "./openSets.ts";
@@ -42,12 +46,21 @@ export async function coverage(flags: CoverageFlags): Promise<CoverageResult> {
     return coverRule(use, effects, covered, near);
   });
   progress.stop();
+  const workloads = new Workloads(world.pods, sources.cluster.workloadSelectors);
+  const slack = results.flatMap(({ use, effect }) =>
+    effect.kind === "needed" ? (tightenRule(use, connectivity.evaluators[0], workloads) ?? []) : [],
+  );
+  const tighter = tightenPolicies(judged, slack, {
+    simulation: simulation.simulation,
+    observed: observation.world,
+    judged: (set) => judgedIn(set, world, sources.cluster, evaluator.profile),
+  });
   return {
     simulation,
-    rules: sorted(results),
+    rules: sorted(withSlack(results, slack, tighter)),
     idlePolicies: idlePolicies(rules.policies, evaluator, near),
     workloads: covered.workloads,
-    tighter: [],
+    tighter: tighter.objects.map(({ policy, before, after }) => ({ policy, diff: textDiff(before, after) })),
     ignored: evaluator.ignored,
     minimum,
     warnings: [...new Set([...simulation.warnings, ...simulation.summary.confidence.because, ...undecided(simulation)])],
@@ -104,6 +117,17 @@ function coverRule(use: RuleUse, effects: RuleEffects, { selectedBy }: WorkloadC
   if (effect.kind === "redundant") findings.push("redundant");
   if (effect.kind !== "idle" && use.decided.hits === 0) findings.push(silent.length === workloads.length ? "not-exercised" : "dead");
   return { rule, use, effect, findings, workloads, silent, idlePeers, slack: undefined };
+}
+
+function withSlack(rules: readonly CoveredRule[], slack: readonly TighterRule[], { texts, reasons }: TighterSet): CoveredRule[] {
+  const byUse = new Map(slack.map((each) => [each.use, each]));
+  return rules.map((covered) => {
+    const own = byUse.get(covered.use);
+    if (own === undefined) return covered;
+    const { ports, peers, width } = own;
+    const slackOf: Slack = { ports, peers, width, tighter: texts.get(own), because: reasons.get(own) };
+    return { ...covered, findings: [...covered.findings, "wider"], slack: slackOf };
+  });
 }
 
 /** By namespace, name and kind; of one policy in the order in which it has them. */

@@ -129,8 +129,10 @@ export class CellsWithout {
       const { rules, ports } = this.#evaluator;
       const question = { direction: row.direction, subject: row.subject, peer, destination, sample: ports.samples[portClass] };
       const decision = decideCell(rules, this.#policiesOf(row), question);
-      this.covers.add(this.#deciders.numberOf(decision));
       outcome = this.#verdicts.outcomeOf(decision, ANOTHER_SET);
+      // Where it comes to something else, the other end must deny it, or the rule is needed.
+      if (outcome === this.#verdicts.outcomeOf(decideCell(rules, row.policies, question), 0))
+        this.covers.add(this.#deciders.numberOf(decision));
     }
     known.set(number, outcome);
     return outcome;

@@ -134,7 +134,9 @@ export function coverText({ rule, effect }: CoveredRule): string {
     parts.push(`${isSame ? `already ${verb} by` : "decided by"} ${someOf(rules.map(ruleLabel))}`);
   }
   if (closedBy.length > 0)
-    parts.push(`${rules.length > 0 ? "the rest is " : ""}denied at the other end by ${someOf([...new Set(closedBy.map(policyLabel))])}`);
+    parts.push(
+      `${rules.length > 0 ? "the rest " : ""}in vain, denied at the other end by ${someOf([...new Set(closedBy.map(policyLabel))])}`,
+    );
   if (isOpen) parts.push(parts.length > 0 ? "the rest comes to the same without any rule" : "it comes to the same without any rule");
   return parts.length === 0 ? "it changes nothing at the other end either" : parts.join("; ");
 }
