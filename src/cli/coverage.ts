@@ -7,7 +7,7 @@ import { coverWorkloads, type WorkloadCoverage } from "../evaluate/coverageWorkl
 import type { Evaluator, World } from "../evaluate/evaluator.ts";
 import { type TighterSet, tightenPolicies } from "../generate/tighterPolicies.ts";
 import { type TighterRule, tightenRule } from "../generate/tighterRules.ts";
-import { Workloads } from "../generate/workloads.ts";
+import { type SelectableWorkload, Workloads } from "../generate/workloads.ts";
 import { formatDuration } from "../net/time.ts";
 import type { Policy } from "../policy/model.ts";
 import type { CoverageResult, CoveredRule, IdlePolicy, IdleSelector, RuleFinding, Slack } from "../report/coverageResult.ts";
@@ -17,7 +17,7 @@ import { UsageError } from "./errors.ts";
 import { type Observation, observe } from "./observe.ts";
 import { judgedIn, worldOf } from "./openSets.ts";
 import { Progress } from "./progress.ts";
-import { judgeTraffic, type Preparation, prepare, type SimulateFlags } from "./simulate.ts";
+import { judgeTraffic, type Preparation, prepare, type SimulateFlags, selectsNoPodText } from "./simulate.ts";
 
 export interface CoverageFlags extends Omit<SimulateFlags, "ignore"> {
   /** As it was written. */
@@ -47,23 +47,32 @@ export async function coverage(flags: CoverageFlags): Promise<CoverageResult> {
   });
   progress.stop();
   const workloads = new Workloads(world.pods, sources.cluster.workloadSelectors);
+  const isSilent = ({ namespace, kind, name }: SelectableWorkload) => !talked.has(`${namespace}/${kind}/${name}`);
   const slack = results.flatMap(({ use, effect }) =>
-    effect.kind === "needed" ? (tightenRule(use, connectivity.evaluators[0], workloads) ?? []) : [],
+    effect.kind === "needed" ? (tightenRule(use, connectivity.evaluators[0], workloads, isSilent) ?? []) : [],
   );
   const tighter = tightenPolicies(judged, slack, {
     simulation: simulation.simulation,
     observed: observation.world,
     judged: (set) => judgedIn(set, world, sources.cluster, evaluator.profile),
   });
+  // Policies that select nothing have a section of their own.
+  const ownLines = new Set(simulation.selectNothing.map((policy) => selectsNoPodText(policy, sources)));
   return {
     simulation,
     rules: sorted(withSlack(results, slack, tighter)),
     idlePolicies: idlePolicies(rules.policies, evaluator, near),
     workloads: covered.workloads,
-    tighter: tighter.objects.map(({ policy, before, after }) => ({ policy, diff: textDiff(before, after) })),
+    tighter: tighter.objects.map(({ policy, before, after }) => ({ policy, text: after, diff: textDiff(before, after) })),
     ignored: evaluator.ignored,
     minimum,
-    warnings: [...new Set([...simulation.warnings, ...simulation.summary.confidence.because, ...undecided(simulation)])],
+    warnings: [
+      ...new Set([
+        ...simulation.warnings.filter((warning) => !ownLines.has(warning)),
+        ...simulation.summary.confidence.because,
+        ...undecided(simulation),
+      ]),
+    ],
   };
 }
 

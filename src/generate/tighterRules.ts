@@ -32,6 +32,15 @@ const MOST_ADDRESSES = 3;
 const DNS = 53;
 const ALL_PORTS = 65536;
 
+/** Prefixes of fewer addresses than these are taken for meant: an outside service answers from any of its own. */
+const SHORTEST = { 4: 16, 6: 48 };
+
+interface Surroundings {
+  readonly evaluator: Evaluator;
+  readonly workloads: Workloads;
+  readonly isSilent: (workload: SelectableWorkload) => boolean;
+}
+
 interface Narrowed<T> {
   readonly value: T;
   readonly isTighter: boolean;
@@ -40,13 +49,19 @@ interface Narrowed<T> {
 /**
  * Makes an allowing rule as narrow as what it was used for: without the ports and peers that nobody used, and with the workloads that
  * were seen in place of a selector of more. DNS keeps both its protocols, ports that clients chose keep their range. Undefined where the
- * rule allows nothing beyond its evidence that could be said. Whether the result holds what it promises is for the proof.
+ * rule allows nothing beyond its evidence that could be said. Workloads that had no traffic at all (`isSilent`) count as seen: nobody
+ * knows what they would use. Whether the result holds what it promises is for the proof.
  */
-export function tightenRule(use: RuleUse, evaluator: Evaluator, workloads: Workloads): TighterRule | undefined {
+export function tightenRule(
+  use: RuleUse,
+  evaluator: Evaluator,
+  workloads: Workloads,
+  isSilent: (workload: SelectableWorkload) => boolean,
+): TighterRule | undefined {
   const [rule, ...others] = use.rule.rules;
   if (others.length > 0 || rule.action !== "allow" || use.evidence.length === 0) return undefined;
   const ports = narrowPorts(rule, use.evidence, use.rule.direction);
-  const peers = narrowPeers(rule, use, evaluator, workloads);
+  const peers = narrowPeers(rule, use, { evaluator, workloads, isSilent });
   if (ports.unused === "" && peers.unused.length === 0) return undefined;
   const tighter = ports.isTighter || peers.isTighter ? { ...rule, ports: ports.value, peers: peers.value } : undefined;
   const seen = new Set(use.evidence.map(({ protocol, port }) => `${protocol} ${port}`)).size;
@@ -158,15 +173,12 @@ interface NarrowedPeers extends Narrowed<Rule["peers"]> {
   readonly unused: readonly string[];
 }
 
-function narrowPeers(
-  rule: Rule,
-  { evidence, peers: tallies, rule: written }: RuleUse,
-  evaluator: Evaluator,
-  workloads: Workloads,
-): NarrowedPeers {
+function narrowPeers(rule: Rule, { evidence, peers: tallies, rule: written }: RuleUse, around: Surroundings): NarrowedPeers {
   const { peers } = rule;
   const participants = [...new Set(evidence.map(({ peer }) => peer))];
-  if (peers === "any") return narrowAnybody(rule, participants, workloads);
+  if (peers === "any") return narrowAnybody(rule, participants, around);
+  const byLabels = peers.flatMap((peer) => (peer.kind === "pods" ? [peer.match] : []));
+  const unnamed = participants.filter((participant) => !byLabels.some((match) => isHeld(match, participant, around)));
   const kept: Peer[] = [];
   const unused = new Set<string>();
   let isTighter = false;
@@ -174,17 +186,22 @@ function narrowPeers(
     // A lone peer that shares the rule's place has no tally of its own.
     const isUsed = peer.ref.path === written.path || (tallies.get(peer.ref.path)?.hits ?? 0) > 0;
     if (!isUsed) {
+      if (peer.kind === "pods" && admittedBy(peer.match, around).some(around.isSilent)) {
+        kept.push(peer);
+        continue;
+      }
       isTighter = true;
-      for (const label of labelsOf(peer, evaluator, workloads)) unused.add(label);
+      for (const label of labelsOf(peer, around)) unused.add(label);
       continue;
     }
-    const pieces = narrowPeer(peer, participants, evaluator, workloads);
+    const pieces =
+      peer.kind === "prefix" ? narrowPrefix(peer, unnamed) : narrowPeer(peer, participants, written.policy.ref.namespace, around);
     kept.push(...(pieces?.used ?? [peer]));
     if (pieces !== undefined) isTighter = true;
     for (const label of pieces?.unused ?? []) unused.add(label);
   }
   // What another peer of the rule stands for was seen all the same.
-  for (const participant of participants) unused.delete(participant.type === "pod" ? labelOfPod(participant.pod, workloads) : "");
+  for (const participant of participants) unused.delete(participant.type === "pod" ? labelOfPod(participant.pod, around.workloads) : "");
   return isTighter && kept.length > 0 && unused.size > 0
     ? { value: kept, isTighter: true, unused: [...unused].sort() }
     : { value: peers, isTighter: false, unused: [] };
@@ -196,16 +213,17 @@ function labelOfPod(pod: Pod, workloads: Workloads): string {
 }
 
 /** Whom a peer is for, as people name them. */
-function labelsOf(peer: Peer, evaluator: Evaluator, workloads: Workloads): string[] {
+function labelsOf(peer: Peer, around: Surroundings): string[] {
   if (peer.kind === "pods") {
-    const admitted = admittedBy(peer.match, evaluator, workloads).map(labelOf);
+    const admitted = admittedBy(peer.match, around).map(labelOf);
     return admitted.length > 0 ? admitted : [`${peer.ref.path} (nobody)`];
   }
   return [peer.kind === "prefix" ? formatPrefix(peer.prefix) : peer.ref.path];
 }
 
 /** Workloads of which a selector selects any pod, or may. */
-function admittedBy(match: PodMatch, { rules: { identities } }: Evaluator, workloads: Workloads): SelectableWorkload[] {
+function admittedBy(match: PodMatch, { evaluator, workloads }: Surroundings): SelectableWorkload[] {
+  const { identities } = evaluator.rules;
   const selection = identities.intern(match);
   return workloads.all.filter(({ pods }) =>
     pods.some((pod) => {
@@ -215,19 +233,28 @@ function admittedBy(match: PodMatch, { rules: { identities } }: Evaluator, workl
   );
 }
 
-/** A peer as the workloads or addresses of it that were seen; undefined where it stays. */
+function isHeld(match: PodMatch, participant: Participant, { evaluator }: Surroundings): boolean {
+  const { identities } = evaluator.rules;
+  const identity = participant.type === "pod" ? identities.numberOf(participant.pod) : undefined;
+  return identity !== undefined && identities.truthOf(identities.intern(match), identity) !== false;
+}
+
+/** A selector as the workloads of it that were seen, or had no traffic at all; undefined where it stays. */
 function narrowPeer(
   peer: Peer,
   participants: readonly Participant[],
-  evaluator: Evaluator,
-  workloads: Workloads,
+  ownNamespace: string | undefined,
+  around: Surroundings,
 ): { used: readonly Peer[]; unused: readonly string[] } | undefined {
-  if (peer.kind === "prefix") return narrowPrefix(peer, participants);
   if (peer.kind !== "pods" || peer.match.where !== undefined) return undefined;
-  const admitted = admittedBy(peer.match, evaluator, workloads);
-  const seen = new Set(participants.flatMap((each) => (each.type === "pod" ? (workloads.of(each.pod) ?? []) : [])));
-  const used = admitted.filter((workload) => seen.has(workload));
-  const unused = admitted.filter((workload) => !seen.has(workload));
+  const admitted = admittedBy(peer.match, around);
+  // Another namespace as a whole is meant as one: what scrapes metrics comes from whatever runs there.
+  const isWhole = peer.match.pods.requirements.length === 0 && new Set(admitted.map(({ namespace }) => namespace)).size === 1;
+  if (isWhole && admitted[0].namespace !== ownNamespace) return undefined;
+  const seen = new Set(participants.flatMap((each) => (each.type === "pod" ? (around.workloads.of(each.pod) ?? []) : [])));
+  const isUsed = (workload: SelectableWorkload) => seen.has(workload) || around.isSilent(workload);
+  const used = admitted.filter(isUsed);
+  const unused = admitted.filter((workload) => !isUsed(workload));
   if (unused.length === 0 || used.length === 0) return undefined;
   const pieces = podPeers(used, peer.ref);
   return pieces === undefined ? undefined : { used: pieces, unused: unused.map(labelOf) };
@@ -242,11 +269,12 @@ function narrowPrefix(
   peer: Peer & { kind: "prefix" },
   participants: readonly Participant[],
 ): { used: readonly Peer[]; unused: readonly string[] } | undefined {
+  const { length, family } = peer.prefix;
   const own = participants.filter(({ address }) => address !== undefined && prefixContains(peer.prefix, address));
   const addresses = addressesOf(own);
   // Pods and nodes come and go: a prefix is what holds them.
   if (addresses === undefined || own.some(({ type }) => type !== "external")) return undefined;
-  if (peer.prefix.first === peer.prefix.last) return undefined;
+  if (length >= SHORTEST[family]) return undefined;
   return { used: addresses.map((address) => prefixPeer(address, peer.ref)), unused: [`the rest of ${formatPrefix(peer.prefix)}`] };
 }
 
@@ -260,7 +288,7 @@ function prefixPeer(address: Address, ref: Peer["ref"]): Peer {
 }
 
 /** A rule for whoever comes, as the workloads and outside addresses that came; nodes and what is not known leave it as it is. */
-function narrowAnybody({ ref }: Rule, participants: readonly Participant[], workloads: Workloads): NarrowedPeers {
+function narrowAnybody({ ref }: Rule, participants: readonly Participant[], { workloads }: Surroundings): NarrowedPeers {
   const nothing: NarrowedPeers = { value: "any", isTighter: false, unused: [] };
   const pods = participants.flatMap((each) => (each.type === "pod" ? [each.pod] : []));
   const outside = participants.filter(({ type }) => type === "external");

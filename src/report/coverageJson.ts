@@ -33,7 +33,7 @@ function headOf(result: CoverageResult): Record<string, unknown> {
     warnings,
     inputs: simulation.inputs,
     selectsNoPod: idlePolicies.map(({ policy, near }) => ({ ...refOf(policy.ref), ...(near === undefined ? {} : { near }) })),
-    tighter: tighter.map(({ policy, diff }) => ({ ...refOf(policy.ref), diff: `${diff.join("\n")}\n` })),
+    tighter: tighter.map(({ policy, text, diff }) => ({ ...refOf(policy.ref), text, diff: `${diff.join("\n")}\n` })),
   };
 }
 

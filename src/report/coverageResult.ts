@@ -57,6 +57,8 @@ export interface IdlePolicy {
 /** The tighter rules of one object, as a change of its text. */
 export interface TighterPolicy {
   readonly policy: Policy;
+  /** The whole object as YAML. */
+  readonly text: string;
   /** The unified difference of its normal form, a line each. */
   readonly diff: readonly string[];
 }
