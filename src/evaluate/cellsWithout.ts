@@ -19,12 +19,28 @@ export interface Contrast {
 export interface CellGroup extends Omit<Cell, "portClass"> {
   /** The rule's clauses there; one list for all rows that have the same. */
   readonly clauses: readonly Clause[];
+  /** Numbers what ports are called at the destination; NO_NAMES where that does not matter to the row. */
+  readonly names: number;
+}
+
+/** What ports are called does not matter. */
+export const NO_NAMES = -1;
+
+/** What a rule may do there: it is for no port, it is for some and others decide, or it may change what becomes of some. */
+export type Reach = "none" | "covered" | "changes";
+
+/** Ports of the rule that have names at a destination; equal ids are equal cells of a row, whichever ports they are. */
+interface NamedPortsOf {
+  readonly id: number;
+  readonly classes: readonly number[];
 }
 
 /** Who speaks where a verdict is unknown: without the rule it is another policy set. */
 const ANOTHER_SET = -1;
 /** No rule but others decides: without the rule it is the same. */
 const SAME = -1;
+
+const NONE: NamedPortsOf = { id: 0, classes: [] };
 
 /** What some ports come to without the rule. */
 interface Change {
@@ -47,6 +63,9 @@ export class CellsWithout {
   /** By identity whose names are meant. */
   readonly #portClasses = new Map<readonly Clause[], Map<number, readonly number[]>>();
   readonly #plain = new Map<Row, Map<number, readonly Change[]>>();
+  readonly #named = new Map<Row, Map<number, NamedPortsOf>>();
+  readonly #contents = new Map<string, number>([["", 0]]);
+  readonly #reaches = new Map<Row, Map<number, Reach>>();
   readonly #outcomes = new Map<Row, Map<number, number>>();
 
   constructor(evaluator: Evaluator, verdicts: PortVerdicts, deciders: Deciders, rule: WrittenRule, isOwn: (clause: Clause) => boolean) {
@@ -58,29 +77,51 @@ export class CellsWithout {
     this.#isHidden = rule.rules.some(({ action, l7 }) => action === "pass" || l7 !== undefined);
   }
 
-  /** Contrasts a group over all ports; `before` is the verdict with the rule. Undefined: no port is one of the rule's. */
-  contrast(cells: CellGroup, before: number): Contrast | undefined {
-    const { row, clauses, destination } = cells;
-    const { namedPorts } = this.#evaluator;
-    const hasNames = row.variantCount > 1;
-    const isAny = hasNames && namedPorts.hasAnyNames(destination.identity);
-    const meant = isAny ? destination : NAMELESS;
-    const named = hasNames && !isAny ? this.#namedChanges(cells) : new Map<number, number>();
-    if (named.size === 0 && this.#portClassesOf(clauses, meant).length === 0) return undefined;
+  /** Says what the rule does to a group: a quick answer, the same for all whose ports are called alike. */
+  reach(cells: CellGroup): Reach {
+    const { row, group } = cells;
+    const { id } = this.#namedOf(cells);
+    const known = this.#reaches.get(row) ?? new Map<number, Reach>();
+    this.#reaches.set(row, known);
+    const key = group * 0x10000 + id;
+    let reach = known.get(key);
+    if (reach === undefined) known.set(key, (reach = this.#findReach(cells)));
+    return reach;
+  }
+
+  #findReach(cells: CellGroup): Reach {
+    const { classes } = this.#namedOf(cells);
+    const meant = this.#meantIn(cells);
+    if (classes.length === 0 && this.#portClassesOf(cells.clauses, meant).length === 0) return "none";
+    const named = classes.map((portClass) => this.#outcomeOf({ ...cells, destination: ownerOf(cells), portClass }));
+    const plain = this.#plainChanges({ ...cells, destination: meant });
+    return plain.length > 0 || named.some((outcome) => outcome !== SAME) ? "changes" : "covered";
+  }
+
+  /** Contrasts a group over all ports; `before` is the verdict with the rule. */
+  contrast(cells: CellGroup, before: number): Contrast {
     const changes: number[] = [];
     let found = -1;
     const change = (portClass: number, outcome: number) => {
-      const { space } = this.#verdicts;
-      for (const span of space.spansOf(0, portClass)) {
+      for (const span of this.#verdicts.space.spansOf(0, portClass)) {
         if (this.#verdicts.outcomeAt(before, span) === outcome) continue;
         found = portClass;
         changes.push(span, outcome);
       }
     };
-    for (const { classes, outcome } of this.#plainChanges({ ...cells, destination: meant }))
-      for (const portClass of classes) if (!named.has(portClass)) change(portClass, outcome);
-    for (const [portClass, outcome] of named) if (outcome !== SAME) change(portClass, outcome);
+    const { classes: named } = this.#namedOf(cells);
+    for (const { classes, outcome } of this.#plainChanges({ ...cells, destination: this.#meantIn(cells) }))
+      for (const portClass of classes) if (!named.includes(portClass)) change(portClass, outcome);
+    for (const portClass of named) {
+      const outcome = this.#outcomeOf({ ...cells, destination: ownerOf(cells), portClass });
+      if (outcome !== SAME) change(portClass, outcome);
+    }
     return { before, after: changes.length === 0 ? before : this.#verdicts.patch(before, changes), portClass: found };
+  }
+
+  /** Whose names count for ports that have none of their own: of a destination that may have any, its own; else nobody's. */
+  #meantIn({ row, destination }: CellGroup): Party {
+    return row.variantCount > 1 && this.#evaluator.namedPorts.hasAnyNames(destination.identity) ? destination : NAMELESS;
   }
 
   /** What ports without names come to where the rule is what decides. */
@@ -98,18 +139,30 @@ export class CellsWithout {
     return changes;
   }
 
-  /** What the rule's ports come to that have a name at the destination, by class. */
-  #namedChanges(cells: CellGroup): Map<number, number> {
-    const { clauses, destination } = cells;
+  /** The rule's ports that have a name at the destination. */
+  #namedOf(cells: CellGroup): NamedPortsOf {
+    const { row, clauses, destination, names } = cells;
+    if (row.variantCount === 1) return NONE;
+    const known = this.#named.get(row) ?? new Map<number, NamedPortsOf>();
+    this.#named.set(row, known);
+    let found = known.get(names);
+    if (found !== undefined) return found;
     const { rules, ports, namedPorts } = this.#evaluator;
-    const changes = new Map<number, number>();
-    const owner: Party = { identity: destination.identity, addressClass: -1 };
-    namedPorts.forEachOf(destination.identity, (portClass) => {
-      const isMatched = clauses.some((clause) => matchPorts(rules, clause, ports.samples[portClass], owner) !== false);
-      if (isMatched && !this.#evaluator.isDropped(this.#rule.direction, portClass))
-        changes.set(portClass, this.#outcomeOf({ ...cells, destination: owner, portClass }));
-    });
-    return changes;
+    const classes: number[] = [];
+    const contents = new Set<number>();
+    if (!namedPorts.hasAnyNames(destination.identity))
+      namedPorts.forEachOf(destination.identity, (portClass, set) => {
+        const isMatched = clauses.some((clause) => matchPorts(rules, clause, ports.samples[portClass], ownerOf(cells)) !== false);
+        if (!isMatched || this.#evaluator.isDropped(this.#rule.direction, portClass)) return;
+        classes.push(portClass);
+        contents.add(row.portGroups[portClass] * 256 + row.variantOf(set));
+      });
+    const isAny = namedPorts.hasAnyNames(destination.identity);
+    const content = isAny ? "any" : [...contents].sort((a, b) => a - b).join();
+    const id = this.#contents.get(content) ?? this.#contents.size;
+    this.#contents.set(content, id);
+    known.set(names, (found = { id, classes }));
+    return found;
   }
 
   /** The outcome without the rule; SAME where others decide. */
@@ -131,8 +184,10 @@ export class CellsWithout {
       const decision = decideCell(rules, this.#policiesOf(row), question);
       outcome = this.#verdicts.outcomeOf(decision, ANOTHER_SET);
       // Where it comes to something else, the other end must deny it, or the rule is needed.
-      if (outcome === this.#verdicts.outcomeOf(decideCell(rules, row.policies, question), 0))
+      if (outcome === this.#verdicts.outcomeOf(decideCell(rules, row.policies, question), 0)) {
         this.covers.add(this.#deciders.numberOf(decision));
+        outcome = SAME;
+      }
     }
     known.set(number, outcome);
     return outcome;
@@ -168,4 +223,9 @@ export class CellsWithout {
     }
     return found;
   }
+}
+
+/** A destination of which the names alone matter. */
+function ownerOf({ destination }: CellGroup): Party {
+  return { identity: destination.identity, addressClass: -1 };
 }

@@ -1,6 +1,6 @@
-import type { Direction, Policy, RuleRef } from "../policy/model.ts";
+import { type Direction, type Policy, portNameOf, type RuleRef } from "../policy/model.ts";
 import { decideCell, matchPeers, nearTruth } from "./cell.ts";
-import { CellsWithout, type Contrast } from "./cellsWithout.ts";
+import { CellsWithout, type Contrast, NO_NAMES } from "./cellsWithout.ts";
 import type { Clause } from "./clauses.ts";
 import { type Connectivity, endOf } from "./connectivity.ts";
 import type { WrittenRule, WrittenRules } from "./coverageRules.ts";
@@ -43,6 +43,12 @@ interface PeerEnd {
   readonly pod?: PodEnd;
 }
 
+/** Peers that no rule of a row tells apart, by what their ports are called. */
+interface PeerGroup {
+  readonly group: number;
+  readonly byNames: ReadonlyMap<number, readonly PeerEnd[]>;
+}
+
 /** Subjects that a row says the same to, whoever the peer is. */
 interface SubjectGroup {
   readonly family: Family;
@@ -55,8 +61,6 @@ const NEEDED = { kind: "needed" } as const;
 const OPPOSITE = { egress: "ingress", ingress: "egress" } as const;
 /** What ends that are no pod call their ports; pods' names are numbered from 0. */
 const NO_PORTS = -2;
-/** What ports are called does not matter. */
-const NO_NAMES = -1;
 
 /**
  * Finds rules that a policy set could do without. Works on rows of the decision table, with the rule's clauses and without them: only
@@ -69,8 +73,7 @@ export class RuleEffects {
   readonly #rules: WrittenRules;
   readonly #subjects: Readonly<Record<Direction, ReadonlyMap<Policy, ReadonlyMap<Row, readonly SubjectEnd[]>>>>;
   readonly #peers: ReadonlyMap<Family, readonly PeerEnd[]>;
-  /** By family and terms: peers that rules share are looked for once. */
-  readonly #candidates = new Map<string, readonly PeerEnd[]>();
+  readonly #groups = new Map<Row, Map<Family, readonly PeerGroup[]>>();
   readonly #deciders: Deciders;
   readonly #hasRequests: boolean;
 
@@ -134,27 +137,60 @@ export class RuleEffects {
     trail: Trail,
   ): boolean {
     const [{ party: subject }] = ends;
-    const contrasts = new Map<number, Contrast | undefined>();
-    for (const peer of this.#candidatesOf(clauses, family)) {
+    const { rules } = this.#evaluator;
+    const isForAll = this.#isForAll(clauses);
+    for (const { group, byNames } of this.#groupsOf(row, family)) {
+      // All of a group are the same to every rule of the row.
+      const [[first]] = byNames.values();
+      if (!isForAll && !clauses.some((clause) => matchPeers(rules, clause, first.party).truth !== false)) continue;
       trail.hasPeers = true;
-      const { identity, addressClass } = peer.party;
-      const ownNames = direction === "egress" && row.variantCount > 1 ? (peer.pod?.names ?? NO_PORTS) : names;
-      const group = row.groupOf(identity, addressClass);
-      const key = group * 0x10000 + ownNames + 2;
-      let contrast = contrasts.get(key);
-      if (contrast === undefined && !contrasts.has(key)) {
-        const destination = direction === "egress" ? peer.party : subject;
-        const before = this.#sides.verdictOf(row, direction, peer.party, destination.identity);
-        contrast = trail.cells.contrast({ row, clauses, group, peer: peer.party, destination }, before);
-        contrasts.set(key, contrast);
+      for (const [ownNames, peers] of byNames) {
+        const [{ party: peer }] = peers;
+        const destination = direction === "egress" ? peer : subject;
+        const cells = { row, clauses, group, peer, destination, names: direction === "egress" ? ownNames : names };
+        const reach = trail.cells.reach(cells);
+        if (reach !== "none") trail.hasPorts = true;
+        if (reach !== "changes") continue;
+        const contrast = trail.cells.contrast(cells, this.#sides.verdictOf(row, direction, peer, destination.identity));
+        if (contrast.before === contrast.after) continue;
+        for (const each of peers) {
+          if (this.#comesThrough(direction, ends, family, each, contrast)) return true;
+          const closing = each.pod?.[OPPOSITE[direction]];
+          if (closing === undefined || typeof closing === "string" || trail.closing.has(closing)) continue;
+          trail.closing.add(closing);
+          for (const policy of this.#closing(direction, ends[0], each.party, closing, contrast.portClass)) trail.closedBy.add(policy);
+        }
       }
-      if (contrast === undefined) continue;
-      trail.hasPorts = true;
-      if (contrast.before === contrast.after) continue;
-      if (this.#comesThrough(direction, ends, family, peer, contrast)) return true;
-      for (const policy of this.#closing(direction, ends[0], peer, contrast.portClass)) trail.closedBy.add(policy);
     }
     return false;
+  }
+
+  /** A filter on requests counts the port names of all that is asked (see cell.ts), whoever their peers are. */
+  #isForAll(clauses: readonly Clause[]): boolean {
+    return this.#hasRequests && clauses.some(({ ports }) => ports !== "any" && ports.some((match) => portNameOf(match) !== undefined));
+  }
+
+  /** Returns the groups of a row's peers, by what their ports are called where that matters to the row. */
+  #groupsOf(row: Row, family: Family): readonly PeerGroup[] {
+    const byFamily = this.#groups.get(row) ?? new Map<Family, readonly PeerGroup[]>();
+    this.#groups.set(row, byFamily);
+    let groups = byFamily.get(family);
+    if (groups === undefined) {
+      const found = new Map<number, { readonly group: number; readonly byNames: Map<number, PeerEnd[]> }>();
+      const isNamed = row.direction === "egress" && row.variantCount > 1;
+      for (const peer of this.#peers.get(family) ?? []) {
+        const group = row.groupOf(peer.party.identity, peer.party.addressClass);
+        const names = isNamed ? (peer.pod?.names ?? NO_PORTS) : NO_NAMES;
+        let own = found.get(group);
+        if (own === undefined) found.set(group, (own = { group, byNames: new Map() }));
+        const members = own.byNames.get(names);
+        if (members === undefined) own.byNames.set(names, [peer]);
+        // Ends without policies of their own differ in nothing else.
+        else if (peer.pod !== undefined || members[0].pod !== undefined) members.push(peer);
+      }
+      byFamily.set(family, (groups = [...found.values()]));
+    }
+    return groups;
   }
 
   /** Reports whether what one end says otherwise is not denied by the other end anyway. */
@@ -176,33 +212,20 @@ export class RuleEffects {
     });
   }
 
-  /** Policies of the other end by which it denies. */
-  #closing(direction: Direction, { party: subject }: PodEnd, peer: PeerEnd, portClass: number): readonly Policy[] {
-    const back = OPPOSITE[direction];
-    const row = peer.pod?.[back];
-    if (row === undefined || typeof row === "string") return [];
+  /** Policies of the other end, whose row is `row`, by which it denies. */
+  #closing(direction: Direction, { party: subject }: PodEnd, peer: Party, row: Row, portClass: number): readonly Policy[] {
     const { rules, ports } = this.#evaluator;
-    const destination = direction === "egress" ? peer.party : subject;
-    const question = { direction: back, subject: row.subject, peer: subject, destination, sample: ports.samples[portClass] };
+    const destination = direction === "egress" ? peer : subject;
+    const question = {
+      direction: OPPOSITE[direction],
+      subject: row.subject,
+      peer: subject,
+      destination,
+      sample: ports.samples[portClass],
+    };
     const { verdict, reason, matched, isolatedBy } = decideCell(rules, row.policies, question);
     if (verdict !== "deny") return [];
     return reason === "rule-deny" ? matched.slice(0, 1).map(({ policy }) => policy) : isolatedBy;
-  }
-
-  /** Ends that the peers of clauses hold, or may hold. */
-  #candidatesOf(clauses: readonly Clause[], family: Family): readonly PeerEnd[] {
-    const all = this.#peers.get(family) ?? [];
-    // A filter on requests counts the port names of all that is asked (see cell.ts), whoever their peers are.
-    if (this.#hasRequests && clauses.some(({ ports }) => ports !== "any" && ports.some((match) => match.ports && "name" in match.ports)))
-      return all;
-    const key = `${family} ${JSON.stringify(clauses.map(({ peers }) => (peers === "any" ? peers : peers.map(({ term }) => term))))}`;
-    let found = this.#candidates.get(key);
-    if (found === undefined) {
-      const { rules } = this.#evaluator;
-      found = all.filter(({ party }) => clauses.some((clause) => matchPeers(rules, clause, party).truth !== false));
-      this.#candidates.set(key, found);
-    }
-    return found;
   }
 
   #subjectsOf(direction: Direction): Map<Policy, Map<Row, SubjectEnd[]>> {
@@ -246,6 +269,8 @@ class Trail {
   hasPeers = false;
   hasPorts = false;
   readonly closedBy = new Set<Policy>();
+  /** Rows of the other end that were asked why they deny. */
+  readonly closing = new Set<Row>();
   readonly cells: CellsWithout;
 
   constructor(cells: CellsWithout) {
