@@ -63,6 +63,7 @@ export class CellsWithout {
   /** By identity whose names are meant. */
   readonly #portClasses = new Map<readonly Clause[], Map<number, readonly number[]>>();
   readonly #plain = new Map<Row, Map<number, readonly Change[]>>();
+  readonly #portGroups = new Map<Row, Map<number, readonly (readonly number[])[]>>();
   readonly #named = new Map<Row, Map<number, NamedPortsOf>>();
   readonly #contents = new Map<string, number>([["", 0]]);
   readonly #reaches = new Map<Row, Map<number, Reach>>();
@@ -132,11 +133,27 @@ export class CellsWithout {
     const key = group * 2 + (destination === NAMELESS ? 0 : 1);
     let changes = known.get(key);
     if (changes === undefined) {
-      const byOutcome = Map.groupBy(this.#portClassesOf(clauses, destination), (portClass) => this.#outcomeOf({ ...cells, portClass }));
-      byOutcome.delete(SAME);
-      known.set(key, (changes = [...byOutcome].map(([outcome, classes]) => ({ outcome, classes }))));
+      const found: Change[] = [];
+      for (const classes of this.#portGroupsOf(row, clauses, destination)) {
+        const outcome = this.#outcomeOf({ ...cells, portClass: classes[0] });
+        if (outcome !== SAME) found.push({ outcome, classes });
+      }
+      known.set(key, (changes = found));
     }
     return changes;
+  }
+
+  /** The rule's ports, those together that no rule of the row tells apart. */
+  #portGroupsOf(row: Row, clauses: readonly Clause[], destination: Party): readonly (readonly number[])[] {
+    const known = this.#portGroups.get(row) ?? new Map<number, readonly (readonly number[])[]>();
+    this.#portGroups.set(row, known);
+    const key = destination === NAMELESS ? 0 : 1;
+    let groups = known.get(key);
+    if (groups === undefined) {
+      const byGroup = Map.groupBy(this.#portClassesOf(clauses, destination), (portClass) => row.portGroups[portClass]);
+      known.set(key, (groups = [...byGroup.values()]));
+    }
+    return groups;
   }
 
   /** The rule's ports that have a name at the destination. */

@@ -120,7 +120,7 @@ export class RuleEffects {
         else known.terms.push(term);
       }
     const { identities, addresses } = this.#evaluator.rules;
-    const ends = [...this.#peers.values()].flat();
+    const ends = [...this.#peers].flatMap(([family, peers]) => [...peers, ...this.#outsideOf(row, family)]);
     const own = new Set(rules.flatMap(({ peers }) => (peers === "any" ? [] : peers.map(({ ref }) => ref.path))));
     return [...terms.values()]
       .filter(({ ref }) => own.has(ref.path))
@@ -178,7 +178,7 @@ export class RuleEffects {
     if (groups === undefined) {
       const found = new Map<number, { readonly group: number; readonly byNames: Map<number, PeerEnd[]> }>();
       const isNamed = row.direction === "egress" && row.variantCount > 1;
-      for (const peer of this.#peers.get(family) ?? []) {
+      for (const peer of [...(this.#peers.get(family) ?? []), ...this.#outsideOf(row, family)]) {
         const group = row.groupOf(peer.party.identity, peer.party.addressClass);
         const names = isNamed ? (peer.pod?.names ?? NO_PORTS) : NO_NAMES;
         let own = found.get(group);
@@ -247,8 +247,22 @@ export class RuleEffects {
     return found;
   }
 
+  /** Outside addresses in each of their roles, of those that are alike to a row one. */
+  #outsideOf(row: Row, family: Family): PeerEnd[] {
+    const { addresses, roles } = this.#connectivity;
+    const [plain] = roles;
+    const own = addresses.filter((end) => family === 0 || end.family === family);
+    // A group is one of identities with one of addresses.
+    const identities = new Map(roles.map(({ identities: [identity] }) => [row.groupOf(identity, -1), identity]));
+    const classes = new Map(own.map(({ classes: [addressClass] }) => [row.groupOf(plain.identities[0], addressClass), addressClass]));
+    return [...identities.values()].flatMap((identity) =>
+      [...classes.values()].map((addressClass) => ({ party: { identity, addressClass } })),
+    );
+  }
+
+  /** Pods, nodes and reserved roles. */
   #peersOf(family: Family): PeerEnd[] {
-    const { classes, nodes, entities, addresses, roles } = this.#connectivity;
+    const { classes, nodes, entities } = this.#connectivity;
     const pods = classes.flatMap((podClass): PeerEnd[] => {
       const end = endOf(podClass, 0, family);
       return end === undefined ? [] : [{ party: end.party, pod: end }];
@@ -256,9 +270,6 @@ export class RuleEffects {
     const others = [
       ...nodes.filter((node) => node.family === family || node.family === 0 || family === 0).map(({ parties }) => parties[0]),
       ...entities.map(({ parties }) => parties[0]),
-      ...addresses
-        .filter((end) => family === 0 || end.family === family)
-        .flatMap((end) => roles.map((role): Party => ({ identity: role.identities[0], addressClass: end.classes[0] }))),
     ];
     return [...pods, ...others.flatMap((party): PeerEnd[] => (party === undefined ? [] : [{ party }]))];
   }
