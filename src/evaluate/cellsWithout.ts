@@ -191,7 +191,7 @@ export class CellsWithout {
     let outcome = known.get(number);
     if (outcome !== undefined) return outcome;
     const decider = this.#deciders.at(cell, number);
-    const { rules: deciding, isCertain } = this.#deciders.get(decider);
+    const { rules: deciding, isCertain, outcome: before } = this.#deciders.get(decider);
     if (isCertain && !this.#isHidden && !deciding.includes(this.#rule)) {
       this.covers.add(decider);
       outcome = SAME;
@@ -201,7 +201,7 @@ export class CellsWithout {
       const decision = decideCell(rules, this.#policiesOf(row), question);
       outcome = this.#verdicts.outcomeOf(decision, ANOTHER_SET);
       // Where it comes to something else, the other end must deny it, or the rule is needed.
-      if (outcome === this.#verdicts.outcomeOf(decideCell(rules, row.policies, question), 0)) {
+      if (outcome === before) {
         this.covers.add(this.#deciders.numberOf(decision));
         outcome = SAME;
       }

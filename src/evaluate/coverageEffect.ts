@@ -85,7 +85,7 @@ export class RuleEffects {
     this.#rules = rules;
     this.#subjects = { ingress: this.#subjectsOf("ingress"), egress: this.#subjectsOf("egress") };
     this.#peers = new Map(connectivity.families.map((family) => [family, this.#peersOf(family)]));
-    this.#deciders = new Deciders(this.#evaluator, rules);
+    this.#deciders = new Deciders(this.#evaluator, rules, connectivity.verdicts);
     this.#hasRequests = rules.policies.some(looksAtRequests);
   }
 

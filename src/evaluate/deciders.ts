@@ -3,6 +3,7 @@ import type { WrittenRule, WrittenRules } from "./coverageRules.ts";
 import type { Decision } from "./decision.ts";
 import type { Evaluator } from "./evaluator.ts";
 import { OUTSIDE } from "./identities.ts";
+import type { PortVerdicts } from "./portVerdicts.ts";
 import type { Row } from "./row.ts";
 import type { Party } from "./terms.ts";
 
@@ -12,6 +13,8 @@ export interface Decider {
   readonly rules: readonly WrittenRule[];
   /** Whether that is all there is to it: nothing is unknown, and no request is looked at. */
   readonly isCertain: boolean;
+  /** What it comes to, as a number of the port verdicts. */
+  readonly outcome: number;
 }
 
 /** A destination without any named port, for the cells that names do not change. */
@@ -40,13 +43,15 @@ export function cellNumber({ namedPorts }: Evaluator, { row, group, destination,
 export class Deciders {
   readonly #evaluator: Evaluator;
   readonly #rules: WrittenRules;
+  readonly #verdicts: PortVerdicts;
   readonly #numbers: ReadonlyMap<WrittenRule, number>;
   readonly #deciders: Decider[] = [];
   readonly #known = new Map<string, number>();
   readonly #cells = new Map<Row, Map<number, number>>();
 
-  constructor(evaluator: Evaluator, rules: WrittenRules) {
+  constructor(evaluator: Evaluator, rules: WrittenRules, verdicts: PortVerdicts) {
     this.#evaluator = evaluator;
+    this.#verdicts = verdicts;
     this.#rules = rules;
     this.#numbers = new Map(rules.all.map((rule, i) => [rule, i]));
   }
@@ -70,12 +75,14 @@ export class Deciders {
   }
 
   /** Returns the number of what made a decision. */
-  numberOf({ verdict, l7, matched }: Decision): number {
+  numberOf(decision: Decision): number {
+    const { verdict, l7, matched } = decision;
+    const outcome = this.#verdicts.outcomeOf(decision, 0);
     const rules = decidingRules(matched, this.#rules);
     const isCertain = verdict !== "unknown" && l7 === undefined;
-    const key = `${isCertain} ${rules.map((rule) => this.#numbers.get(rule)).join()}`;
+    const key = `${isCertain} ${outcome} ${rules.map((rule) => this.#numbers.get(rule)).join()}`;
     let number = this.#known.get(key);
-    if (number === undefined) this.#known.set(key, (number = this.#deciders.push({ rules, isCertain }) - 1));
+    if (number === undefined) this.#known.set(key, (number = this.#deciders.push({ rules, isCertain, outcome }) - 1));
     return number;
   }
 }
