@@ -124,7 +124,8 @@ function coverRule(use: RuleUse, effects: RuleEffects, { selectedBy }: WorkloadC
   const findings: RuleFinding[] = [];
   if (effect.kind === "idle") findings.push("matches-nothing");
   if (effect.kind === "redundant") findings.push("redundant");
-  if (effect.kind !== "idle" && use.decided.hits === 0) findings.push(silent.length === workloads.length ? "not-exercised" : "dead");
+  if (effect.kind !== "idle" && use.decided.hits === 0)
+    findings.push(use.unknown > 0 ? "unknown" : silent.length === workloads.length ? "not-exercised" : "dead");
   return { rule, use, effect, findings, workloads, silent, idlePeers, slack: undefined };
 }
 

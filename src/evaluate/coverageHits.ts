@@ -66,6 +66,8 @@ export interface RuleUse {
   readonly evidence: readonly Evidence[];
   /** Connections that it let through and that failed all the same: they count for nothing. */
   failed: number;
+  /** Connections with an unknown verdict that it matches, or may match. */
+  unknown: number;
 }
 
 interface Uses extends RuleUse {
@@ -84,14 +86,14 @@ interface Part {
 /**
  * Counts what observed connections made of each rule. An allowing rule (and one that passes on) is hit by connections that both sides
  * allow and that were established, or ended in a way that is not known; a denying one by whatever it matches. What has an unknown
- * verdict counts for nothing: whether a rule is asked at all is then open.
+ * verdict is no hit: whether a rule is asked at all is then open, and how often that was is counted apart.
  */
 export function countHits(simulation: Simulation, rules: WrittenRules): RuleUse[] {
   const { connections } = simulation;
   const uses = new Map<WrittenRule, Uses>(
     rules.all.map((rule) => [
       rule,
-      { rule, matched: new Tally(), decided: new Tally(), peers: new Map(), evidence: [], evidenceByKey: new Map(), failed: 0 },
+      { rule, matched: new Tally(), decided: new Tally(), peers: new Map(), evidence: [], evidenceByKey: new Map(), failed: 0, unknown: 0 },
     ]),
   );
   const partsOf = new Map<Decision, readonly Part[]>();
@@ -99,10 +101,14 @@ export function countHits(simulation: Simulation, rules: WrittenRules): RuleUse[
     const judgement = simulation.judgement(i);
     for (const direction of ["egress", "ingress"] as const) {
       const decision = judgement[direction];
-      if (decision.verdict === "unknown" || decision.matched.length === 0) continue;
+      if (decision.matched.length === 0) continue;
       let parts = partsOf.get(decision);
       if (parts === undefined) partsOf.set(decision, (parts = readDecision(decision, rules, uses)));
-      for (const part of parts) if (part.use.rule.direction === direction) count(simulation, i, part);
+      for (const part of parts)
+        if (part.use.rule.direction === direction) {
+          if (decision.verdict === "unknown") part.use.unknown++;
+          else count(simulation, i, part);
+        }
     }
   }
   return [...uses.values()];
@@ -127,7 +133,9 @@ function readDecision({ matched }: Decision, rules: WrittenRules, uses: Readonly
 function count(simulation: Simulation, i: number, { use, peers, isDecided }: Part): void {
   const { connections, verdicts } = simulation;
   const isDenial = use.rule.action === "deny";
-  if (!isDenial && VERDICTS[verdicts[i]] !== "allow") return;
+  const verdict = VERDICTS[verdicts[i]];
+  if (!isDenial && verdict === "unknown") use.unknown++;
+  if (!isDenial && verdict !== "allow") return;
   const attempts = connections.attempts[i];
   const times = isDenial ? connections.count[i] : attempts[ESTABLISHED] + attempts[UNKNOWN];
   if (times === 0) {

@@ -107,8 +107,13 @@ function failureOf(set: PolicySet, edits: readonly Edit[], proof: ProofOfTighter
 
 function allowsWhatWasSeen(set: PolicySet, { simulation, observed }: ProofOfTighter): boolean {
   const evaluator = new Evaluator(set, observed, simulation.evaluator.profile);
-  for (let i = 0; i < simulation.connections.size; i++)
-    if (VERDICTS[simulation.verdicts[i]] === "allow" && simulation.judge(i, evaluator).verdict !== "allow") return false;
+  for (let i = 0; i < simulation.connections.size; i++) {
+    const before = VERDICTS[simulation.verdicts[i]];
+    if (before === "deny") continue;
+    const after = simulation.judge(i, evaluator).verdict;
+    // What may have been allowed must not be denied either.
+    if (before === "allow" ? after !== "allow" : after === "deny") return false;
+  }
   return true;
 }
 

@@ -1,6 +1,6 @@
 import { type PolicyRef, policyTitle } from "../policy/model.ts";
 import { type CoverageResult, type CoveredRule, coverText, idleText, isBelowMinimum, ruleLabel, someOf } from "./coverageResult.ts";
-import { deadTitle, openWorkloads, percentageText, silenceText } from "./coverageTable.ts";
+import { deadTitle, openWorkloads, percentageText, silenceText, unknownText } from "./coverageTable.ts";
 import { type Finding, type FindingCase, type FindingReport, type FindingRule, placeOfPolicy } from "./findings.ts";
 import { policyLabel } from "./labels.ts";
 
@@ -17,6 +17,14 @@ const NOT_EXERCISED: FindingRule = {
   summary: "No workload that a rule is about had any traffic",
   description: "Nothing was observed of the workloads that the rule's policy selects, so whether it is used is not known.",
   help: "Observe while these workloads run.",
+  level: "note",
+};
+
+const USE_UNKNOWN: FindingRule = {
+  id: "rule-use-unknown",
+  summary: "Whether a rule was used cannot be told",
+  description: "No connection was seen to be decided by the rule, and some whose verdict is unknown may have been.",
+  help: "Give what is missing, as `simulate` says: a snapshot of the time of the traffic, names with --dns, or a log that shows requests.",
   level: "note",
 };
 
@@ -99,7 +107,7 @@ export function coverageFindings(result: CoverageResult): FindingReport {
   const damage = result.simulation.inputs.flatMap((input) => input.warnings.map((warning) => `${input.name}: ${warning}`));
   return {
     command: "coverage",
-    rules: [DEAD, NOT_EXERCISED, REDUNDANT, MATCHES_NOTHING, WIDER, BELOW, NOT_ISOLATED],
+    rules: [DEAD, NOT_EXERCISED, USE_UNKNOWN, REDUNDANT, MATCHES_NOTHING, WIDER, BELOW, NOT_ISOLATED],
     findings,
     cases: [...cases.values(), ...total],
     warnings: [...damage, ...result.warnings],
@@ -140,6 +148,8 @@ function findingsOf(covered: CoveredRule, one: FindingCase, result: CoverageResu
         return finding(DEAD, `${label}: ${deadTitle(result)}; ${silenceText(covered)}`);
       case "not-exercised":
         return finding(NOT_EXERCISED, `${label}: ${silenceText(covered)}`);
+      case "unknown":
+        return { ...finding(USE_UNKNOWN, `${label}: ${unknownText(covered)}`), isUndecided: true };
       case "redundant":
         return finding(REDUNDANT, `${label} changes nothing: ${coverText(covered)}`);
       case "matches-nothing":

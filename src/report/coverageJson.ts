@@ -18,6 +18,7 @@ function headOf(result: CoverageResult): Record<string, unknown> {
       minimum: minimum ?? null,
       dead: count("dead"),
       notExercised: count("not-exercised"),
+      useUnknown: count("unknown"),
       redundant: count("redundant"),
       matchesNothing: count("matches-nothing"),
       wider: count("wider"),
@@ -71,7 +72,7 @@ function* ruleTexts({ rules }: CoverageResult): Generator<string> {
 }
 
 function ruleFields({ rule, use, effect, findings, silent, workloads, idlePeers, slack }: CoveredRule) {
-  const { matched, decided, failed, peers } = use;
+  const { matched, decided, failed, unknown, peers } = use;
   const own = new Map(rule.rules.flatMap((each) => (each.peers === "any" ? [] : each.peers)).map(({ ref }) => [ref.path, ref]));
   return {
     ...ruleRef(rule),
@@ -82,6 +83,7 @@ function ruleFields({ rule, use, effect, findings, silent, workloads, idlePeers,
     lastSeen: decided.lastSeen ?? null,
     matched: matched.hits,
     failed,
+    unknown,
     findings,
     peers: [...own].map(([path, ref]) => ({
       rule: path,

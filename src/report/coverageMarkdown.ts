@@ -1,6 +1,15 @@
 import { grouped } from "../net/number.ts";
 import { type CoverageResult, coverText, isBelowMinimum, ruleLabel, rulePlace, rulesWith } from "./coverageResult.ts";
-import { deadTitle, idleRows, openWorkloads, percentageText, redundantTitle, silenceText, widerRows } from "./coverageTable.ts";
+import {
+  deadTitle,
+  idleRows,
+  openWorkloads,
+  percentageText,
+  redundantTitle,
+  silenceText,
+  unknownText,
+  widerRows,
+} from "./coverageTable.ts";
 import { policyLabel } from "./labels.ts";
 import { MARKDOWN_ROWS, markdownCode, markdownTable, markdownText } from "./markdown.ts";
 import { header } from "./simulationTable.ts";
@@ -18,6 +27,7 @@ export function coverageMarkdown(result: CoverageResult): string {
   const columns = ["Rule", "Place", "Why"];
   table("Dead", deadTitle(result), columns, rows("dead", silenceText));
   table("Not exercised", "Their workloads had no traffic at all", columns, rows("not-exercised", silenceText));
+  table("Not known", "Connections with an unknown verdict may have used them", columns, rows("unknown", unknownText));
   table("Redundant", redundantTitle(result), columns, rows("redundant", coverText));
   table("Matches nothing", "Nobody here is what they ask for", columns, idleRows(result));
   table("Wider than used", "The widest first", ["Rule", "Place", "Not used"], widerRows(result, false));

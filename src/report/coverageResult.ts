@@ -8,10 +8,10 @@ import type { SimulationResult } from "./simulationResult.ts";
 
 /**
  * What is to be said of a rule. `dead`: none of the traffic of the workloads that it is about came under it. `not-exercised`: none of
- * those had any traffic. `redundant`: without it the same would be allowed. `matches-nothing`: nobody and nothing here is what it asks
+ * those had any traffic. `unknown`: it was not seen to be used, and connections whose verdict is unknown may have been. `redundant`: without it the same would be allowed. `matches-nothing`: nobody and nothing here is what it asks
  * for. `wider`: it was used, and allows more than it was used for.
  */
-export type RuleFinding = "dead" | "not-exercised" | "redundant" | "matches-nothing" | "wider";
+export type RuleFinding = "dead" | "not-exercised" | "unknown" | "redundant" | "matches-nothing" | "wider";
 
 /** A selector that nobody here is. */
 export interface IdleSelector {

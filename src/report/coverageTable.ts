@@ -37,6 +37,13 @@ export function coverageTable(result: CoverageResult, wide: boolean, style: Styl
     rowsOf(rulesWith(result, "not-exercised"), silenceText),
     wide,
   );
+  section(
+    lines,
+    style.bold("NOT KNOWN"),
+    "connections with an unknown verdict may have used them",
+    rowsOf(rulesWith(result, "unknown"), unknownText),
+    wide,
+  );
   section(lines, style.bad("REDUNDANT"), redundantTitle(result), rowsOf(rulesWith(result, "redundant"), redundantText), wide);
   section(lines, style.bad("MATCHES NOTHING"), "nobody here is what they ask for", idleRows(result), wide);
   section(lines, style.bold("WIDER THAN USED"), "the widest first", widerRows(result, wide), wide, ["RULE", "PLACE", "NOT USED"]);
@@ -76,7 +83,7 @@ function ruleRows(result: CoverageResult, wide: boolean): string[] {
       grouped(use.decided.hits),
       ...(wide ? [use.decided.firstSeen?.slice(0, 19) ?? "-"] : []),
       lastSeen(covered),
-      findings.map((finding) => finding.replaceAll("-", " ")).join(", ") + elsewhere(covered),
+      findings.map((finding) => (finding === "unknown" ? "not known" : finding.replaceAll("-", " "))).join(", ") + elsewhere(covered),
     ];
   });
   const columns = [
@@ -151,6 +158,11 @@ export function silenceText({ workloads, silent, rule, use }: CoveredRule): stri
   if (use.matched.hits > 0) return `another rule decided the ${plural(use.matched.hits, "time")} that it matched`;
   if (use.failed > 0) return `${plural(use.failed, "connection")} that it allows failed`;
   return `${plural(workloads.length, "workload")} with other traffic only${rule.action === "allow" ? "" : `, none of it to ${rule.action}`}`;
+}
+
+/** Says how many connections may have come under a rule. */
+export function unknownText({ use }: CoveredRule): string {
+  return `${plural(use.unknown, "connection")} may have come under it: simulate tells what is missing`;
 }
 
 /** Says what stands in for a redundant rule, and what must stay where it is the only one. */

@@ -172,6 +172,16 @@ describe("the shop", () => {
     expect(out).toContain("80 % (12 of 15 rules in force");
   });
 
+  test("a rule that connections of unknown verdict may have used is not called dead", () => {
+    const args = ["--offline", "--flows", `${SHOP}/../flow-logs/hubble/shop.jsonl`, "-f", `${SHOP}/network-policies-fixed`];
+    const { rules } = report(args);
+    const unused = rules.filter(({ hits }) => hits === 0);
+    expect(unused.length).toBeGreaterThan(0);
+    for (const { findings, unknown } of unused as unknown as { findings: string[]; unknown: number }[])
+      expect([findings.includes("dead"), findings.includes("unknown")]).toEqual([unknown === 0, unknown > 0]);
+    expect(rules.find(({ name, rule }) => name === "web" && rule === "ingress[0]")!.findings).toContain("unknown");
+  });
+
   test("selectors that match nothing say what they most likely mean", () => {
     const { selectsNoPod, rules } = report(wide("generic"));
     expect(selectsNoPod).toMatchObject([{ name: "ghost", near: "it wants app=webb, shop/deploy/web has app=web" }]);
