@@ -5,7 +5,7 @@ import {
   idleRows,
   openWorkloads,
   percentageText,
-  redundantTitle,
+  REDUNDANT_TITLE,
   silenceText,
   unknownText,
   widerRows,
@@ -28,7 +28,7 @@ export function coverageMarkdown(result: CoverageResult): string {
   table("Dead", deadTitle(result), columns, rows("dead", silenceText));
   table("Not exercised", "Their workloads had no traffic at all", columns, rows("not-exercised", silenceText));
   table("Not known", "Connections with an unknown verdict may have used them", columns, rows("unknown", unknownText));
-  table("Redundant", redundantTitle(result), columns, rows("redundant", coverText));
+  table("Redundant", REDUNDANT_TITLE, columns, rows("redundant", coverText));
   table("Matches nothing", "Nobody here is what they ask for", columns, idleRows(result));
   table("Wider than used", "The widest first", ["Rule", "Place", "Not used"], widerRows(result, false));
   for (const { policy, diff } of result.tighter.slice(0, MARKDOWN_ROWS))

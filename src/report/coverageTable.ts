@@ -44,7 +44,7 @@ export function coverageTable(result: CoverageResult, wide: boolean, style: Styl
     rowsOf(rulesWith(result, "unknown"), unknownText),
     wide,
   );
-  section(lines, style.bad("REDUNDANT"), redundantTitle(result), rowsOf(rulesWith(result, "redundant"), redundantText), wide);
+  section(lines, style.bad("REDUNDANT"), REDUNDANT_TITLE, rowsOf(rulesWith(result, "redundant"), coverText), wide);
   section(lines, style.bad("MATCHES NOTHING"), "nobody here is what they ask for", idleRows(result), wide);
   section(lines, style.bold("WIDER THAN USED"), "the widest first", widerRows(result, wide), wide, ["RULE", "PLACE", "NOT USED"]);
   for (const { policy, diff } of result.tighter) lines.push(...diffLines(policyLabel(policy), diff, wide, style));
@@ -147,9 +147,7 @@ export function deadTitle({ simulation: { summary } }: CoverageResult): string {
   return confidence.level === "full" ? during : `${during}, of which not all is in the inputs (confidence ${confidence.level})`;
 }
 
-export function redundantTitle(_: CoverageResult): string {
-  return "without any one of them the same is allowed (proven; where two stand in for each other, one must stay)";
-}
+export const REDUNDANT_TITLE = "without any one of them the same is allowed (proven; where two stand in for each other, one must stay)";
 
 /** Says which workloads of a rule had no traffic, so that nothing can be said of them. */
 export function silenceText({ workloads, silent, rule, use }: CoveredRule): string {
@@ -163,11 +161,6 @@ export function silenceText({ workloads, silent, rule, use }: CoveredRule): stri
 /** Says how many connections may have come under a rule. */
 export function unknownText({ use }: CoveredRule): string {
   return `${plural(use.unknown, "connection")} may have come under it: simulate tells what is missing`;
-}
-
-/** Says what stands in for a redundant rule, and what must stay where it is the only one. */
-export function redundantText(covered: CoveredRule): string {
-  return coverText(covered);
 }
 
 function workloadLabel({ namespace, workload }: CoveredWorkload): string {
