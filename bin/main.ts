@@ -8,6 +8,7 @@ declare const EMBEDDED_MANIFEST: CommandManifest | undefined;
 export const COMMANDS = {
   "audit:promote": () => import("../commands/audit/promote.ts"),
   "audit:verdicts": () => import("../commands/audit/verdicts.ts"),
+  coverage: () => import("../commands/coverage.ts"),
   diff: () => import("../commands/diff.ts"),
   explain: () => import("../commands/explain.ts"),
   "gen:networkpolicy": () => import("../commands/gen/networkpolicy.ts"),

@@ -3,7 +3,7 @@ import { cautionsOf } from "../evaluate/cautions.ts";
 import { Evaluator } from "../evaluate/evaluator.ts";
 import { looksAtRequests } from "../evaluate/honoured.ts";
 import { Simulation } from "../evaluate/simulation.ts";
-import type { PolicySet } from "../policy/model.ts";
+import type { Policy, PolicySet } from "../policy/model.ts";
 import { overlay, promoteStaged } from "../policy/readPolicies.ts";
 import { type AcceptedFinding, readAcceptedFinding } from "../report/accepted.ts";
 import { placeLabel, policyLabel } from "../report/labels.ts";
@@ -110,10 +110,7 @@ export function judgeTraffic(prepared: Preparation, observation: Observation): S
       !evaluator.ignored.includes(policy) &&
       evaluator.selectsNoPod(policy),
   );
-  for (const policy of selectNothing)
-    warnings.push(
-      `${policyLabel(policy)} selects no pod of ${sources.hasNoCluster ? "those whose labels the flow logs tell" : "the snapshot"}${placeLabel(policy.ref) === "" ? "" : ` (${placeLabel(policy.ref)})`}`,
-    );
+  warnings.push(...selectNothing.map((policy) => selectsNoPodText(policy, sources)));
   if (unreadPolicies.length > 0)
     warnings.push(`the verdicts under the existing policies (baseline) lack what could not be read: ${unreadPolicies.join(", ")}`);
   if (evaluator.policies.length === 0 && policiesOnlyOf === undefined)
@@ -130,6 +127,12 @@ export function judgeTraffic(prepared: Preparation, observation: Observation): S
     accepted,
     now: Date.now(),
   });
+}
+
+/** Says that a policy selects nobody. */
+export function selectsNoPodText(policy: Policy, { hasNoCluster }: Sources): string {
+  const place = placeLabel(policy.ref);
+  return `${policyLabel(policy)} selects no pod of ${hasNoCluster ? "those whose labels the flow logs tell" : "the snapshot"}${place === "" ? "" : ` (${place})`}`;
 }
 
 function readIgnoreFile(path: string): AcceptedFinding[] {

@@ -354,7 +354,7 @@ interface PeerVerdict {
 type Ends = readonly (ReturnType<typeof endOf> | undefined)[];
 
 /** A pod without a known address takes part in every family. */
-function endOf({ ends }: PodClass, e: number, family: Family) {
+export function endOf({ ends }: PodClass, e: number, family: Family) {
   return ends[e].get(family) ?? ends[e].get(0);
 }
 

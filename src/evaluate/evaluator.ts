@@ -285,7 +285,7 @@ export class Evaluator {
   }
 
   /** Reports whether a policy's subject certainly holds none of the world's pods. */
-  selectsNoPod({ subject }: Policy): boolean {
+  selectsNoPod({ subject }: Pick<Policy, "subject">): boolean {
     const { identities } = this.#rules;
     let isEmpty = true;
     identities.selection(identities.intern(subject)).may.forEach((identity) => {
