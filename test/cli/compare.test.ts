@@ -8,7 +8,7 @@ import { adminPolicy, baselinePolicy, calico, ciliumPolicy, clusterPolicy, netwo
 import { readJunit, readSarif } from "../report/findingReports.ts";
 import { file, type Run, run, SHOP, sound } from "./program.ts";
 
-/* `diff` and `matrix`, asked of the whole program. */
+/* `diff` and `matrix`, asked of the whole program; and all four commands that compare and explain, in every dialect. */
 
 const folder = mkdtempSync(join(tmpdir(), "kguardian-compare-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -362,6 +362,42 @@ describe.each(Object.entries(DIALECTS))("%s", (_dialect, [cni, of]) => {
     const focus = read(run([...args, "--focus", "a/pods/api", "-o", "json"])).connectivity;
     const about = connectivity.filter(({ source, destination }) => [source, destination].some((end) => endName(end) === "api"));
     expect(focus).toEqual(about);
+  });
+
+  test("explain tells both verdicts, and a change that turns the denied one, in every output", () => {
+    const args = ["-f", folderOf(...of(80)), ...flags()];
+    expect(run(["explain", "a/web", "a/api", "80", ...args]).code).toBe(0);
+    const denied = ["explain", "b/db", "a/api", "80", ...args];
+    const [sarif, junit, markdown] = ["e.sarif", "e.xml", "e.md"].map((name) => file(name, ""));
+    const reports = [`sarif=${sarif}`, `junit=${junit}`, `markdown=${markdown}`].flatMap((each) => ["--report", each]);
+    const { code, out } = run([...denied, "-o", "json", ...reports]);
+    const report = JSON.parse(out);
+    expect([code, report.kind, report.verdict]).toEqual([1, "ExplainReport", "deny"]);
+    expect(report.cases[0].ingress.verdict).toBe("deny");
+    expect(report.cases[0].change).toBeDefined();
+    expect(load(run([...denied, "-o", "yaml"]).out)).toEqual(report);
+    expect(readSarif(readFileSync(sarif, "utf8")).results.length).toBeGreaterThan(0);
+    expect(readJunit(readFileSync(junit, "utf8")).attributes).toMatchObject({ failures: "1" });
+    expect(readFileSync(markdown, "utf8")).toContain("a/pod");
+    expect(run(denied).out).toMatch(/^DENY /m);
+  });
+
+  test("coverage tells the rule that was used, in every output", () => {
+    const record = { srcIp: "10.0.1.2", dstIp: "10.0.1.3", dstPort: 80, protocol: "TCP", verdict: "allow" };
+    const args = ["coverage", "--flows", file("c.jsonl", `${JSON.stringify(record)}\n`), "-f", folderOf(...of(80)), ...flags()];
+    const [sarif, junit, markdown] = ["c.sarif", "c.xml", "c.md"].map((name) => file(name, ""));
+    const reports = [`sarif=${sarif}`, `junit=${junit}`, `markdown=${markdown}`].flatMap((each) => ["--report", each]);
+    const { code, out } = run([...args, "-o", "json", ...reports]);
+    const report = JSON.parse(out);
+    expect([code, report.kind]).toEqual([0, "CoverageReport"]);
+    expect(report.rules.filter(({ hits }: { hits: number }) => hits === 1)).toHaveLength(1);
+    expect(load(run([...args, "-o", "yaml"]).out)).toEqual(report);
+    readSarif(readFileSync(sarif, "utf8"));
+    readJunit(readFileSync(junit, "utf8"));
+    expect(readFileSync(markdown, "utf8")).toContain("ingress");
+    expect(run(args).out).toMatch(/^COVERAGE /m);
+    expect(run([...args, "--min", "101"]).code).toBe(2);
+    expect(run([...args, "--min", "100"]).code).toBe(report.summary.percentage === 100 ? 0 : 1);
   });
 
   test("reports for CI are written by both", () => {
