@@ -1,13 +1,13 @@
 import type { ManifestObject } from "../cluster/manifest.ts";
 import type { Pod } from "../cluster/objects.ts";
-import type { Cluster } from "../cluster/snapshot.ts";
+import { type Cluster, readCluster } from "../cluster/snapshot.ts";
 import { cautionsOf } from "../evaluate/cautions.ts";
 import { compileConnectivity, podKey, workloadKey } from "../evaluate/compare.ts";
 import { Evaluator } from "../evaluate/evaluator.ts";
 import { looksAtRequests } from "../evaluate/honoured.ts";
 import type { CniProfile } from "../evaluate/profile.ts";
 import { Simulation } from "../evaluate/simulation.ts";
-import type { PolicySet } from "../policy/model.ts";
+import type { PolicyRef, PolicySet } from "../policy/model.ts";
 import { identityOf, overlay, promoteStaged } from "../policy/readPolicies.ts";
 import type { DiffResult, TrafficChange } from "../report/diffResult.ts";
 import { trafficChange } from "../report/diffResult.ts";
@@ -36,6 +36,7 @@ import {
   type SourceFlags,
   type Sources,
   snapshotCluster,
+  withoutPodWarning,
 } from "./sources.ts";
 import { collectAtOnce, expectLongWork, MANY_OBJECTS } from "./tiers.ts";
 
@@ -87,11 +88,13 @@ export async function diff(flags: DiffFlags): Promise<DiffResult> {
   ];
   refuseEmpty(flags, old, fresh);
   const [oldSet, newSet] = setsOf(flags, { old, fresh, existing, earlierExisting });
-  const chosen = chooseFor(flags, sources, [oldSet, newSet], [old, fresh, existing]);
+  const chosen = chooseFor(flags, sources.cluster, [oldSet, newSet], [old, fresh, existing]);
+  // The plugin's configuration may have changed, too.
+  const oldProfile = earlier === sources.cluster ? chosen.profile : chooseFor(flags, earlier, [oldSet, newSet], []).profile;
   const [world, earlierWorld] = worldsOf(sources.cluster, earlier);
   expectLongWork(world.pods.length + newSet.policies.length > MANY_OBJECTS);
   const connectivity = compileConnectivity([
-    judgedIn(oldSet, earlierWorld, earlier, chosen.profile),
+    judgedIn(oldSet, earlierWorld, earlier, oldProfile),
     judgedIn(newSet, world, sources.cluster, chosen.profile),
   ]);
   const links = new LinkTable(connectivity, connectivity.differences(), ([a, b]) => a !== b);
@@ -138,16 +141,23 @@ async function openPlaces(flags: DiffFlags, before: Given, after: Given): Promis
     throw new UsageError(
       "no --snapshot, and no cluster to ask: give two sets of manifests with the workloads beside the policies, or --snapshot FILE",
     );
-  const cluster = clusterOfManifests(after.objects, after.name);
+  const ownCluster = readCluster(after.objects);
+  const hasWorkloads = ownCluster.pods.length + ownCluster.templatePods.length > 0;
+  const cluster = clusterOfManifests(
+    hasWorkloads ? after.objects : [...before.objects, ...after.objects],
+    hasWorkloads ? after.name : `${before.name}, ${after.name}`,
+  );
   const sources = sourcesOfManifests(cluster, flags.namespace);
-  // A folder of policies alone is about the workloads of the other.
-  const own = clusterOfManifestsIfAny(before.objects);
-  return { sources, earlier: own === undefined ? sources.cluster : { ...own, policyObjects: [] }, hasTraffic };
+  return { sources, earlier: earlierOfManifests(before.objects, after.objects, sources.cluster), hasTraffic };
 }
 
-function clusterOfManifestsIfAny(objects: readonly ManifestObject[]): Cluster | undefined {
-  const isWorkload = ({ value }: ManifestObject) => !/Policy$/.test(String(value.kind)) && value.kind !== "Namespace";
-  return objects.some(isWorkload) ? clusterOfManifests(objects, "OLD") : undefined;
+/** A folder without workloads is about those of the other; its namespaces are its own. */
+function earlierOfManifests(before: readonly ManifestObject[], after: readonly ManifestObject[], later: Cluster): Cluster {
+  const own = readCluster(before);
+  if (own.pods.length + own.templatePods.length > 0) return { ...withoutPodWarning(own), policyObjects: [] };
+  const hasNamespaces = before.some(({ value }) => value.apiVersion === "v1" && value.kind === "Namespace");
+  // Of objects in both the last one counts.
+  return hasNamespaces ? { ...withoutPodWarning(readCluster([...after, ...before])), policyObjects: [] } : later;
 }
 
 async function withEarlier(flags: DiffFlags, sources: Sources, hasTraffic: boolean): Promise<Places> {
@@ -182,9 +192,9 @@ function setsOf(
   { old, fresh, existing, earlierExisting }: Record<"old" | "fresh" | "existing" | "earlierExisting", LoadedPolicies>,
 ): [PolicySet, PolicySet] {
   const over = (base: LoadedPolicies, own: LoadedPolicies, other: LoadedPolicies, isOtherCluster: boolean) => {
-    const gone = new Set(isOtherCluster ? [] : other.policies.map(({ ref }) => identityOf(ref)));
-    const rest = { ...base, policies: base.policies.filter(({ ref }) => !gone.has(identityOf(ref))) };
-    return overlay(rest, own, policyMode);
+    const gone = new Set(isOtherCluster ? [] : [...other.policies, ...other.tiers, ...other.sets].map(({ ref }) => identityOf(ref)));
+    const left = <T extends { readonly ref: PolicyRef }>(all: readonly T[]) => all.filter(({ ref }) => !gone.has(identityOf(ref)));
+    return overlay({ policies: left(base.policies), tiers: left(base.tiers), sets: left(base.sets) }, own, policyMode);
   };
   const before = oldName === CLUSTER ? earlierExisting : over(earlierExisting, old, fresh, newName === CLUSTER);
   const after = newName === CLUSTER ? existing : over(existing, fresh, old, oldName === CLUSTER);
@@ -193,7 +203,7 @@ function setsOf(
 
 function chooseFor(
   flags: DiffFlags,
-  { cluster }: Sources,
+  cluster: Cluster,
   [before, after]: readonly [PolicySet, PolicySet],
   loaded: readonly LoadedPolicies[],
 ): ChosenProfile {

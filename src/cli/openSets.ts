@@ -1,9 +1,11 @@
 import type { ManifestObject } from "../cluster/manifest.ts";
 import { type Cluster, readCluster } from "../cluster/snapshot.ts";
+import { livingPods } from "../cluster/workloads.ts";
 import type { Judged } from "../evaluate/compare.ts";
 import type { World } from "../evaluate/evaluator.ts";
 import type { CniProfile } from "../evaluate/profile.ts";
 import { isIPv4 } from "../net/address.ts";
+import type { AddressRange } from "../net/mergePrefixes.ts";
 import type { PolicySet } from "../policy/model.ts";
 import { UsageError } from "./errors.ts";
 import { readManifests } from "./inputs.ts";
@@ -11,12 +13,14 @@ import { type Sources, withoutPodWarning } from "./sources.ts";
 
 /** Returns what policies select from, for questions on all that there may be: pods of workloads that have none running are among it. */
 export function worldOf(cluster: Cluster): World {
-  return { ...cluster, pods: [...cluster.pods, ...cluster.templatePods] };
+  return { ...cluster, pods: livingPods([...cluster.pods, ...cluster.templatePods]) };
 }
 
 /** Returns a policy set with what it is judged in. */
 export function judgedIn(set: PolicySet, world: World, cluster: Cluster, profile: CniProfile): Judged {
-  return { set, world, profile, isInside: ({ first, last }) => cluster.timeline.holds(first, last) };
+  // A plugin that judges what was dialled sees the addresses of Services.
+  const isInside = ({ first, last }: AddressRange) => !profile.blocksMatchDialled && cluster.timeline.holds(first, last);
+  return { set, world, profile, isInside };
 }
 
 /** Says what connectivity cannot tell for want of objects, one line each. */

@@ -284,8 +284,14 @@ function prefixesIn(text: string): readonly Prefix[] {
 }
 
 /** Returns the pod and Service ranges that cluster-wide settings name: control-plane arguments, kubeadm-config, ServiceCIDR, Calico IPPool, CiliumNode. */
-export function rangesOf(objects: readonly ManifestObject[]): { readonly pods: readonly Prefix[]; readonly services: readonly Prefix[] } {
+export function rangesOf(objects: readonly ManifestObject[]): {
+  readonly pods: readonly Prefix[];
+  readonly services: readonly Prefix[];
+  /** Pools that give out no address any more; pods may still have some. */
+  readonly disabled: readonly Prefix[];
+} {
   const pods: string[] = [];
+  const disabled: string[] = [];
   const services: string[] = [];
   for (const object of objects) {
     const { value } = object;
@@ -299,8 +305,10 @@ export function rangesOf(objects: readonly ManifestObject[]): { readonly pods: r
       pods.push(/^\s*podSubnet:\s*(.+)$/m.exec(text)?.[1] ?? "");
       services.push(/^\s*serviceSubnet:\s*(.+)$/m.exec(text)?.[1] ?? "");
     } else if (kind === "ServiceCIDR" && group === "networking.k8s.io") services.push(textsAt(value, "spec", "cidrs").join(" "));
-    else if (kind === "IPPool" && group.endsWith("projectcalico.org")) pods.push(textAt(value, "spec", "cidr"));
-    else if (kind === "CiliumNode" && group === "cilium.io") pods.push(textsAt(value, "spec", "ipam", "podCIDRs").join(" "));
+    else if (kind === "IPPool" && group.endsWith("projectcalico.org")) {
+      const isDisabled = valueAt(valueAt(value, "spec"), "disabled") === true;
+      (isDisabled ? disabled : pods).push(textAt(value, "spec", "cidr"));
+    } else if (kind === "CiliumNode" && group === "cilium.io") pods.push(textsAt(value, "spec", "ipam", "podCIDRs").join(" "));
   }
-  return { pods: pods.flatMap(prefixesIn), services: services.flatMap(prefixesIn) };
+  return { pods: pods.flatMap(prefixesIn), services: services.flatMap(prefixesIn), disabled: disabled.flatMap(prefixesIn) };
 }

@@ -312,6 +312,7 @@ export function readCluster(objects: readonly ManifestObject[]): Cluster {
     services: clusterServices,
     podRanges: [...ranges.pods, ...nodes.flatMap((node) => node.podPrefixes)],
     serviceRanges: ranges.services,
+    disabledRanges: ranges.disabled,
     inSameSnapshot: (a, b) => recordOf.get(a)?.file === recordOf.get(b)?.file,
   });
   const warnings = [...timeline.warnings, ...(pods.length === 0 ? [NO_PODS] : [])];

@@ -10,6 +10,8 @@ export interface TimelineObjects {
   readonly services: readonly Service[];
   readonly podRanges: readonly Prefix[];
   readonly serviceRanges: readonly Prefix[];
+  /** Ranges of pods that give out no address any more: whose an address of them is is not known, but none is sure to be the cluster's. */
+  readonly disabledRanges?: readonly Prefix[];
   /** Whether two pods were live in one and the same snapshot; two snapshots may well show two owners of one address. */
   readonly inSameSnapshot?: (a: Pod, b: Pod) => boolean;
 }
@@ -35,6 +37,7 @@ export class ClusterTimeline {
   readonly #fixed = new Map<Address, Owner>(); // nodes and Services
   readonly #gaps = new Map<readonly Lease[], Owner[]>();
   readonly #podRanges: Ranges;
+  readonly #liveRanges: Ranges;
   readonly #serviceRanges: Ranges;
   readonly #besidePods: ReadonlySet<Address>; // first addresses of /24 and /64 prefixes
   readonly #hostPods: ReadonlyMap<string, readonly Pod[]>;
@@ -58,7 +61,8 @@ export class ClusterTimeline {
         nodeNames.set(address, node.name);
       }
     }
-    this.#podRanges = new Ranges(objects.podRanges);
+    this.#liveRanges = new Ranges(objects.podRanges);
+    this.#podRanges = new Ranges([...objects.podRanges, ...(objects.disabledRanges ?? [])]);
     this.#serviceRanges = new Ranges(objects.serviceRanges);
     // Where the known ranges do not hold a pod, its surroundings stand in for the range that it is from. A snapshot without nodes
     // says nothing of the network at all: what it does not hold is outside, and the report says so.
@@ -97,8 +101,8 @@ export class ClusterTimeline {
    * a pod, node or Service.
    */
   holds(first: Address, last: Address): boolean {
-    if (first === last && this.ownerAt(first, null).type !== "external") return true;
-    return this.#podRanges.containAll(first, last) || this.#serviceRanges.containAll(first, last);
+    if (first === last && ["pod", "node", "service"].includes(this.ownerAt(first, null).type)) return true;
+    return this.#liveRanges.containAll(first, last) || this.#serviceRanges.containAll(first, last);
   }
 
   /** The answer for the gap after a lease (-1: before the first), made once: formatting dates at each lookup took ten times as long. */

@@ -348,3 +348,10 @@ function readEnd(metadata: ObjectFields, status: ObjectFields, startSeconds: num
   const last = Math.max(...ends);
   return Number.isFinite(last) ? last : (deletion ?? startSeconds ?? 0);
 }
+
+/** Returns the pods that live, and of workloads of which none lives those that have ended: they stand for the next run of a Job. */
+export function livingPods(pods: readonly Pod[]): Pod[] {
+  const keyOf = ({ namespace, workload }: Pod) => ownedKey(workload.kind, namespace, workload.name);
+  const living = new Set(pods.filter(({ endSeconds }) => endSeconds === null).map(keyOf));
+  return pods.filter((pod) => pod.endSeconds === null || !living.has(keyOf(pod)));
+}

@@ -27,6 +27,8 @@ export interface Question {
   readonly evaluators: readonly Evaluator[];
   /** By evaluator: what its policies refer to besides pods (tiers, address sets), as text. */
   readonly references: readonly string[];
+  /** Whether all are compiled against the same objects. */
+  readonly isSameWorld: boolean;
   /** Pods that are on no host network, each as every evaluator's world has it. */
   readonly pods: readonly PodVersions[];
   /** By evaluator. */
@@ -85,9 +87,9 @@ export class Connectivity {
   readonly #policyKeys = new Map<Policy, string>();
   readonly #addressNumbers: ReadonlyMap<AddressEnd, number>;
 
-  constructor({ evaluators, references, pods, nodes, names, isInside, isOneWorld, isApart }: Question) {
+  constructor({ evaluators, references, isSameWorld, pods, nodes, names, isInside, isOneWorld, isApart }: Question) {
     this.#isOneWorld = isOneWorld;
-    this.verdicts = new PortVerdicts(new PortSpace(evaluators), references);
+    this.verdicts = new PortVerdicts(new PortSpace(evaluators), references, isSameWorld);
     this.#sides = evaluators.map((evaluator, e) => new Sides(evaluator, e, this.verdicts));
     this.classes = classifyPods(evaluators, pods, isApart);
     const families = new Set(this.classes.flatMap(({ ends }) => ends.flatMap((end) => [...end.keys()])));

@@ -106,11 +106,14 @@ export class Identities {
       this.#numberOfNode.set(node, this.#addNode({ labels, isApiServer: population.isApiServer(node), hostPods: own }));
     }
     this.#firstName = FIRST_NODE + this.#nodes.length;
-    this.firstPod = this.#firstName + population.outsideNames.length;
+    this.firstPod = this.#firstName + 2 * population.outsideNames.length;
     const nodes = NODE_RELATIONS.map((relation) => this.#nodes.flatMap((node, i) => (node.relation === relation ? [FIRST_NODE + i] : [])));
     // Outside addresses of a name are like others but for rules on names.
     const names = population.outsideNames.map((_, i) => this.#firstName + i);
-    const single = Array.from({ length: FIRST_NODE }, (_, number) => (number === OUTSIDE ? [OUTSIDE, ...names] : [number]));
+    const named = names.map((number) => number + names.length);
+    const single = Array.from({ length: FIRST_NODE }, (_, number) =>
+      number === OUTSIDE ? [OUTSIDE, ...names] : number === OUTSIDE_API_SERVER ? [OUTSIDE_API_SERVER, ...named] : [number],
+    );
     this.specials = [...single, ...nodes];
     const numbers = new Map<string, number>();
     for (const pod of population.pods) {
@@ -154,9 +157,10 @@ export class Identities {
     return (number >= OUTSIDE && number <= OUTSIDE_PERHAPS_API_SERVER) || (number >= this.#firstName && number < this.firstPod);
   }
 
-  /** Returns the identity of outside addresses of one of the population's names. */
-  numberOfName(name: string): number {
-    return this.#firstName + this.#population.outsideNames.indexOf(name);
+  /** Returns the identity of outside addresses of one of the population's names; the API server may have one, too. */
+  numberOfName(name: string, isApiServer = false): number {
+    const { outsideNames } = this.#population;
+    return this.#firstName + outsideNames.indexOf(name) + (isApiServer ? outsideNames.length : 0);
   }
 
   /** Reports whether an identity is the subject's own node, certainly. */
@@ -203,7 +207,8 @@ export class Identities {
     return this.#intern(`names ${key}`, () =>
       this.#selectBy((number) => {
         if (number === ANYTHING) return "unknown";
-        return number >= this.#firstName && number < this.firstPod && test(this.#population.outsideNames[number - this.#firstName]);
+        const { outsideNames } = this.#population;
+        return number >= this.#firstName && number < this.firstPod && test(outsideNames[(number - this.#firstName) % outsideNames.length]);
       }),
     );
   }
@@ -297,7 +302,8 @@ export class Identities {
       if (entity === "world" || entity === "world-ipv4" || entity === "world-ipv6") return true;
       // An API server outside the cluster belongs to it (Cilium: kube-apiserver is part of the entity cluster).
       if (entity !== "kube-apiserver" && entity !== "cluster") return false;
-      return number === OUTSIDE_PERHAPS_API_SERVER ? "unknown" : number === OUTSIDE_API_SERVER;
+      if (number === OUTSIDE_PERHAPS_API_SERVER) return "unknown";
+      return number === OUTSIDE_API_SERVER || number >= this.#firstName + this.#population.outsideNames.length;
     }
     if (entity === "cluster") return true;
     if (!this.isNode(number)) return reservedIdentity(entity) === number;

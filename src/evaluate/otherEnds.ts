@@ -41,33 +41,37 @@ export interface Role {
   readonly identities: readonly number[];
 }
 
-/** Returns classes of nodes. */
+/** Returns classes of nodes, one for each address that policies tell apart. */
 export function nodeEnds(evaluators: readonly Evaluator[], nodes: readonly (readonly Node[])[]): NodeEnd[] {
   const classes = evaluators.map((evaluator) => evaluator.rules.identities.classes());
   const byName = nodes.map((list) => new Map(list.map((node) => [node.name, node])));
   const names = [...new Set(nodes.flatMap((list) => list.map(({ name }) => name)))].sort();
   const ends = new Map<string, { names: string[]; relation: "own" | "other"; family: Family; parties: (Party | undefined)[] }>();
   for (const name of names) {
-    for (const relation of ["other", "own"] as const) {
-      for (const family of [4, 6, 0] as const) {
-        const parties = evaluators.map((evaluator, e) => nodeParty(evaluator, byName[e].get(name), relation, family));
-        if (parties.every((party) => party === undefined)) continue;
+    const addresses = new Set(byName.flatMap((nodeOf) => nodeOf.get(name)?.addresses ?? []));
+    for (const address of addresses.size === 0 ? [undefined] : addresses) {
+      const family = address === undefined ? 0 : isIPv4(address) ? 4 : 6;
+      for (const relation of ["other", "own"] as const) {
+        const parties = evaluators.map((evaluator, e) => nodeParty(evaluator, byName[e].get(name), relation, address));
         const key = parties.map((party, e) => (party === undefined ? "" : `${classes[e][party.identity]}.${party.addressClass}`)).join("|");
         const known = ends.get(`${relation} ${family} ${key}`);
         if (known === undefined) ends.set(`${relation} ${family} ${key}`, { names: [name], relation, family, parties });
-        else known.names.push(name);
+        else if (!known.names.includes(name)) known.names.push(name);
       }
     }
   }
   return [...ends.values()];
 }
 
-/** Family 0 is of nodes without any address. */
-function nodeParty(evaluator: Evaluator, node: Node | undefined, relation: "own" | "other", family: Family): Party | undefined {
-  if (node === undefined) return undefined;
-  const address = node.addresses.find((each) => isIPv4(each) === (family === 4));
-  if (family === 0 ? node.addresses.length > 0 : address === undefined) return undefined;
-  return evaluator.party(evaluator.classify({ type: "node", node, address: family === 0 ? undefined : address, relation }));
+/** Without an address: a node that has none. */
+function nodeParty(
+  evaluator: Evaluator,
+  node: Node | undefined,
+  relation: "own" | "other",
+  address: Address | undefined,
+): Party | undefined {
+  if (node === undefined || (address !== undefined && !node.addresses.includes(address))) return undefined;
+  return evaluator.party(evaluator.classify({ type: "node", node, address, relation }));
 }
 
 /** Returns the reserved roles; only Cilium has any. */
@@ -114,7 +118,11 @@ export function outsideRoles(evaluators: readonly Evaluator[], names: readonly O
   const speaks = evaluators.some(({ policies }) =>
     policies.some((policy) => peersOf(policy).some((term) => term.kind === "entities" && term.entities.includes("kube-apiserver"))),
   );
-  if (speaks) roles.push({ isApiServer: true, identities: evaluators.map(() => OUTSIDE_API_SERVER) });
+  if (!speaks) return roles;
+  roles.push({ isApiServer: true, identities: evaluators.map(() => OUTSIDE_API_SERVER) });
+  // It may well have a name (a managed control plane).
+  for (const { text, example } of names)
+    roles.push({ name: text, isApiServer: true, identities: evaluators.map(({ rules }) => rules.identities.numberOfName(example, true)) });
   return roles;
 }
 
@@ -124,29 +132,74 @@ export interface OutsideName {
   readonly example: string;
 }
 
+/** A part of a name that policies hardly have. */
+const RARE = "zq0";
+/** Candidates that are tried for the names of all patterns. */
+const MOST_CANDIDATES = 20_000;
+
 /**
- * Returns the names that policies speak of. For a pattern, a name that hardly anything else would hold stands: whatever holds it
- * holds all that the pattern does.
+ * Returns names that stand for all that there may be: two names stand apart where some pattern of the policies holds one and not the
+ * other. Each name of the policies stands for itself; for a pattern, names are tried that take parts of the other patterns in place
+ * of `*`, or none, or several parts.
  */
 export function outsideNames(policies: readonly Policy[]): OutsideName[] {
-  const byText = new Map<string, OutsideName>();
+  const patterns = new Map<string, NamePattern>();
   for (const policy of policies)
     for (const term of peersOf(policy))
-      if (term.kind === "names")
-        for (const pattern of term.patterns) {
-          if (pattern.text === "") continue;
-          const example = exampleOf(pattern);
-          if (example !== undefined) byText.set(pattern.text, { text: pattern.text, example });
-        }
-  // Two ways of writing one name are one.
-  const distinct = new Map([...byText.values()].sort((a, b) => (a.text < b.text ? -1 : 1)).map((name) => [name.example, name]));
-  return [...distinct.values()];
+      if (term.kind === "names") for (const pattern of term.patterns) if (pattern.text !== "") patterns.set(pattern.regex, pattern);
+  const all = [...patterns.values()].sort((a, b) => (a.text < b.text ? -1 : 1));
+  const tests = all.map(({ regex }) => compileRegex(regex));
+  const literals = all.flatMap(({ text, regex }): OutsideName[] => {
+    const example = literalOf(regex);
+    return example === undefined ? [] : [{ text, example }];
+  });
+  const wild = all.filter(({ regex }) => literalOf(regex) === undefined);
+  const most = Math.max(16, Math.floor(MOST_CANDIDATES / Math.max(wild.length, 1)));
+  const found = new Map<string, OutsideName>();
+  const labels = new Set<string>();
+  const vectorOf = (example: string) => tests.map((test) => (test(example) ? "1" : "0")).join("");
+  for (const name of literals) found.set(vectorOf(name.example), name);
+  for (const pattern of wild) {
+    const test = compileRegex(pattern.regex);
+    for (const example of candidatesOf(pattern, all, most)) {
+      if (!test(example)) continue;
+      const vector = vectorOf(example);
+      if (found.has(vector)) continue;
+      found.set(vector, { text: labels.has(pattern.text) ? `${pattern.text} (such as ${example})` : pattern.text, example });
+      labels.add(pattern.text);
+    }
+  }
+  return [...found.values()];
 }
 
-function exampleOf({ text, regex }: NamePattern): string | undefined {
-  const literal = literalOf(regex);
-  if (literal !== undefined) return literal;
-  const matches = compileRegex(regex);
-  const lower = text.toLowerCase().replace(/\.$/, "");
-  return ["kguardian-any", "kguardian-any.kguardian-other", ""].map((part) => lower.replace(/\*+/g, part)).find((name) => matches(name));
+/** Yields names that a pattern may hold, the least like any other pattern first. */
+function candidatesOf({ text }: NamePattern, all: readonly NamePattern[], most: number): string[] {
+  const parts = plainText(text).split(/\*+/);
+  const end = parts[parts.length - 1];
+  const fragments = new Set<string>();
+  for (const other of all) {
+    const own = plainText(other.text).split(/\*+/);
+    const otherEnd = own[own.length - 1];
+    if (!end.endsWith(otherEnd) && !otherEnd.endsWith(end)) continue;
+    const rest = otherEnd.endsWith(end) ? otherEnd.slice(0, otherEnd.length - end.length) : "";
+    for (const fragment of [...own.slice(0, -1), rest]) if (fragment !== "") fragments.add(fragment.replace(/^\.+|\.+$/g, ""));
+  }
+  const fillers = [RARE, `${RARE}.${RARE}`, ""];
+  for (const fragment of fragments)
+    fillers.push(fragment, `${fragment}${RARE}`, `${RARE}${fragment}`, `${RARE}${fragment}${RARE}`, `${RARE}.${fragment}`);
+  const candidates: string[] = [];
+  const add = (at: number, name: string, filler: string | undefined) => {
+    if (candidates.length >= most) return;
+    if (at === parts.length) candidates.push(name);
+    // Beyond two places all take the same: there would be too many.
+    else
+      for (const each of filler === undefined ? fillers : [filler])
+        add(at + 1, `${name}${each}${parts[at]}`, parts.length > 3 ? each : undefined);
+  };
+  add(1, parts[0], undefined);
+  return candidates;
+}
+
+function plainText(text: string): string {
+  return text.toLowerCase().replace(/\.$/, "");
 }

@@ -39,10 +39,15 @@ export class PortVerdicts {
   readonly #families = new Map<string, number>();
   /** By evaluator: equal numbers for those whose policies refer to the same. */
   readonly #references: readonly number[];
+  readonly #isSameWorld: boolean;
 
-  /** `references`: by evaluator, what its policies refer to besides pods, as text. */
-  constructor(space: PortSpace, references: readonly string[]) {
+  /**
+   * `references`: by evaluator, what its policies refer to besides pods, as text. `isSameWorld`: labels that are not known are the same
+   * ones for all.
+   */
+  constructor(space: PortSpace, references: readonly string[], isSameWorld: boolean) {
     this.space = space;
+    this.#isSameWorld = isSameWorld;
     this.#references = references.map((text) => references.indexOf(text));
     // Their numbers are those of the outcomes.
     this.fill(DENY);
@@ -82,10 +87,16 @@ export class PortVerdicts {
     if (verdict !== "unknown") return verdict === "allow" ? ALLOW : DENY;
     if (l7 !== undefined) {
       const requests = distinct(l7.alternatives.map(({ match }) => match));
-      const rest = l7.deny.verdict === "deny" ? "" : unknownKey(l7.deny, evaluator, this.#references[evaluator]);
+      const rest = l7.deny.verdict === "deny" ? "" : this.#unknownKey(l7.deny, evaluator);
       return this.#outcome(`request ${rest} ${JSON.stringify(requests)}`, { verdict, requests, reason: decision.reason });
     }
-    return this.#outcome(unknownKey(decision, evaluator, this.#references[evaluator]), { verdict, reason: decision.reason });
+    return this.#outcome(this.#unknownKey(decision, evaluator), { verdict, reason: decision.reason });
+  }
+
+  /** What an undecided outcome hangs on; where that is not all known, or may differ between two worlds, it is like no other's. */
+  #unknownKey(decision: Decision, evaluator: number): string {
+    const isOwn = decision.reason === "unknown-labels" && !this.#isSameWorld;
+    return `${unknownKey(decision, evaluator)} ${this.#references[evaluator]} ${isOwn ? evaluator : ""}`;
   }
 
   meaningOf(outcome: number): Meaning {
@@ -199,7 +210,7 @@ function distinct(matches: readonly L7Match[]): L7Match[] {
  * What an unknown verdict hangs on: the rules that may match, by what they say and refer to, and whom policies may select. Neighbours that do the
  * same may be asked in any order.
  */
-function unknownKey({ reason, matched, isolatedBy, notes, otherwise }: Decision, evaluator: number, references: number): string {
+function unknownKey({ reason, matched, isolatedBy, notes, otherwise }: Decision, evaluator: number): string {
   const rules: { action: string | undefined; texts: Set<string> }[] = [];
   for (const { policy, rule } of matched) {
     const whole = rulesOf(policy).find(({ ref }) => rule.path === ref.path || rule.path.startsWith(`${ref.path}.`));
@@ -211,5 +222,5 @@ function unknownKey({ reason, matched, isolatedBy, notes, otherwise }: Decision,
   const subjects = isolatedBy.map(({ subject }) => contentKey(subject));
   // Where the rest is not known, no two policy sets are known to say the same.
   const rest = otherwise ?? (reason === "no-l7-data" ? "" : evaluator);
-  return JSON.stringify([reason, notes, rules.map(({ texts }) => [...texts].sort()), [...new Set(subjects)].sort(), rest, references]);
+  return JSON.stringify([reason, notes, rules.map(({ texts }) => [...texts].sort()), [...new Set(subjects)].sort(), rest]);
 }
