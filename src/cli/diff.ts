@@ -118,7 +118,7 @@ export async function diff(flags: DiffFlags): Promise<DiffResult> {
         ...old.warnings,
         ...fresh.warnings,
         ...cautionsOf(newSet, evaluator, world),
-        ...gapsOf(sources.cluster),
+        ...gapsOf(sources.cluster, true),
         ...(traffic?.result.warnings ?? []),
         ...(isAlone ? ["both sets are the cluster's own: there is nothing to compare"] : []),
       ]),

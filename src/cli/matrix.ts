@@ -58,7 +58,7 @@ export async function matrix(flags: MatrixFlags): Promise<MatrixResult> {
         ...existing.warnings,
         ...candidates.warnings,
         ...cautionsOf(set, evaluator, world),
-        ...gapsOf(cluster),
+        ...gapsOf(cluster, false),
         ...(set.policies.length === 0 ? ["no policy is in force: everything is allowed"] : []),
       ]),
     ],

@@ -23,15 +23,20 @@ export function judgedIn(set: PolicySet, world: World, cluster: Cluster, profile
   return { set, world, profile, isInside };
 }
 
-/** Says what connectivity cannot tell for want of objects, one line each. */
-export function gapsOf({ pods, templatePods, nodes, namespaces }: Cluster): string[] {
+/** Says what connectivity cannot tell for want of objects, one line each. `isComparison`: of two sets, which ask about a node all the same. */
+export function gapsOf({ pods, templatePods, nodes, namespaces }: Cluster, isComparison: boolean): string[] {
   const gaps: string[] = [];
   const unknown = [...namespaces.values()].filter(({ labelsKnown }) => !labelsKnown).map(({ name }) => name);
   if (unknown.length > 0)
     gaps.push(
       `${unknown.length === 1 ? `namespace ${unknown[0]} is` : `${unknown.length} namespaces (${unknown.slice(0, 3).join(", ")}${unknown.length > 3 ? ", …" : ""}) are`} in no Namespace object: what selectors of namespace labels say of ${unknown.length === 1 ? "it" : "them"} is unknown`,
     );
-  if (nodes.length === 0) gaps.push("there is no Node object: what comes from nodes and goes to them is left out");
+  if (nodes.length === 0)
+    gaps.push(
+      isComparison
+        ? "there is no Node object: nodes are taken for one of which nothing is known"
+        : "there is no Node object: what comes from nodes and goes to them is left out",
+    );
   if (templatePods.length > 0 && pods.length === 0)
     gaps.push("there is no running pod: pods are those of workloads' templates, and rules on addresses say nothing of them");
   const addresses = [...pods.flatMap((pod) => pod.addresses), ...nodes.flatMap((node) => node.addresses)];

@@ -2,7 +2,7 @@ import type { Pod } from "../cluster/objects.ts";
 import { shortWorkload } from "../cluster/workloads.ts";
 import { workloadKey } from "../evaluate/compare.ts";
 import type { Connectivity, EndSet } from "../evaluate/connectivity.ts";
-import type { AddressEnd, NodeEnd } from "../evaluate/otherEnds.ts";
+import type { AddressEnd, NodeEnd, Role } from "../evaluate/otherEnds.ts";
 import type { PodVersions } from "../evaluate/podClasses.ts";
 import { type AddressRange, coverRanges } from "../net/mergePrefixes.ts";
 import { formatPrefix } from "../net/prefix.ts";
@@ -142,13 +142,14 @@ export class EndNames {
       cut.push(...left.map(formatPrefix));
       return [WHOLE[family]];
     });
-    const name = role.isApiServer ? API_SERVER : role.name;
+    const called = ({ name, isApiServer }: Role) => [...(name === undefined ? [] : [name]), ...(isApiServer ? [API_SERVER] : [])];
+    const names = called(role);
     return {
       type: "external",
       prefixes,
       ...(cut.length === 0 ? {} : { exceptPrefixes: cut }),
-      ...(name === undefined ? {} : { names: [name] }),
-      ...(except.length === 0 ? {} : { except: except.map((each) => each.name ?? API_SERVER) }),
+      ...(names.length === 0 ? {} : { names }),
+      ...(except.length === 0 ? {} : { except: except.map((each) => called(each).join(" as ")) }),
     };
   }
 
@@ -233,7 +234,7 @@ export function endText(
       const where = isAnywhere && prefixes.length >= families ? "" : listed(prefixes, NAMED);
       const left = [...exceptPrefixes, ...except];
       const but = left.length === 0 ? "" : ` but ${listed(left, NAMED)}`;
-      if (names.length > 0) return `${names.join(", ")}${where + but === "" ? "" : ` (${`${where}${but}`.trim()})`}`;
+      if (names.length > 0) return `${names.join(" as ")}${where + but === "" ? "" : ` (${`${where}${but}`.trim()})`}`;
       return `${where === "" ? "outside" : `outside ${where}`}${but}`;
     }
     default:
