@@ -291,11 +291,18 @@ export class Connectivity {
       if (wanted(verdicts, family)) found.push({ peer: { kind: "entity", entity }, id: `e${i}`, verdicts });
     });
     const [plain, ...roles] = this.roles;
-    const matters = ({ identities }: Role) =>
+    const tellsApart = ({ identities }: Role, other: Role) =>
       ends.some((end, e) => {
         const subject = end?.[direction];
-        return subject !== undefined && typeof subject !== "string" && subject.tellsApart(identities[e], plain.identities[e]);
+        return subject !== undefined && typeof subject !== "string" && subject.tellsApart(identities[e], other.identities[e]);
       });
+    const told = roles.filter((role) => (role.name === undefined || !role.isApiServer) && tellsApart(role, plain));
+    const apiServer = told.find(({ name, isApiServer }) => name === undefined && isApiServer);
+    const names = new Set(told.map(({ name }) => name));
+    // An API server with a name is one of its own only where both are looked at: else it is like any, or like any bearer of the name.
+    const matters = (role: Role) =>
+      told.includes(role) ||
+      (role.name !== undefined && role.isApiServer && apiServer !== undefined && names.has(role.name) && tellsApart(role, apiServer));
     found.push(...this.#outsideOf(verdictsOf, roles.filter(matters), family, wanted));
     return found;
   }
