@@ -1,4 +1,3 @@
-import type { Truth } from "../cluster/selector.ts";
 import type { Direction } from "../policy/model.ts";
 import { alwaysPasses, decideCell, matchPorts, mayMatchPeers, type Rules } from "./cell.ts";
 import type { Clause, CompiledPolicy } from "./clauses.ts";
@@ -182,9 +181,12 @@ export class Sides {
     let found = known.get(clause);
     if (found === undefined) {
       const { rules, ports } = this.evaluator;
-      const truths = sample.map((portClass) => matchPorts(rules, clause, ports.samples[portClass], destination));
-      const groupsOf = (wanted: Truth) => [...truths.keys()].filter((group) => truths[group] === wanted);
-      known.set(clause, (found = { surely: groupsOf(true), perhaps: groupsOf("unknown") }));
+      const [surely, perhaps]: number[][] = [[], []];
+      sample.forEach((portClass, group) => {
+        const truth = matchPorts(rules, clause, ports.samples[portClass], destination);
+        if (truth !== false) (truth === true ? surely : perhaps).push(group);
+      });
+      known.set(clause, (found = { surely, perhaps }));
     }
     return found;
   }
