@@ -62,10 +62,10 @@ export async function runCommandLine(
 }
 
 /** Flags that may stand without a value though oclif wants one, with what they then mean (kubectl: NoOptDefVal). */
-const BARE_VALUES: Readonly<Record<string, string>> = { "--dry-run": "--dry-run=true" };
+const BARE_VALUES: ReadonlyMap<string, string> = new Map([["--dry-run", "--dry-run=true"]]);
 
 function withValue(arg: string): string {
-  return BARE_VALUES[arg] ?? arg;
+  return BARE_VALUES.get(arg) ?? arg;
 }
 
 /** Names of every command as they are typed, aliases too. */

@@ -66,6 +66,11 @@ export function matchPeers(rules: Rules, clause: Clause, party: Party): PeerAnsw
   return { truth, matched, onlyByAddress };
 }
 
+/** Reports whether a clause's peers hold a party, or may: `matchPeers` where no more is asked. */
+export function mayMatchPeers(rules: Rules, { peers }: Clause, party: Party): boolean {
+  return peers === "any" || peers.some(({ term }) => truthOf(rules, term, party) !== false);
+}
+
 function truthOf({ identities, addresses }: Rules, term: Term, party: Party): Truth {
   return termTruth(term, identities, addresses, party);
 }
@@ -146,6 +151,11 @@ interface Progress {
   ignored: boolean;
 }
 
+/** Reports whether the plugin lets a port through whatever policies say. */
+export function alwaysPasses({ profile }: Rules, sample: PortSample): boolean {
+  return profile.icmpAlwaysPasses.some((match) => holdsNumber(match, sample));
+}
+
 /** Works out one cell. Stages are asked in turn until one decides for certain; what may decide on the way leaves the rest open. */
 export function decideCell(rules: Rules, selecting: readonly CompiledPolicy[], question: Question): Decision {
   const progress: Progress = {
@@ -160,7 +170,7 @@ export function decideCell(rules: Rules, selecting: readonly CompiledPolicy[], q
     later: rules.profile.enforcement === "always",
     ignored: selecting.some(({ stage }) => stage < 0),
   };
-  if (rules.profile.icmpAlwaysPasses.some((match) => holdsNumber(match, question.sample))) {
+  if (alwaysPasses(rules, question.sample)) {
     const isolatedBy = selecting.filter(({ isolates }) => isolates).map(({ policy }) => policy);
     return { verdict: "allow", reason: "default", notes: ["icmp-always-passes"], isolatedBy, matched: [] };
   }

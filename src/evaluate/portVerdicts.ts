@@ -54,10 +54,6 @@ export class PortVerdicts {
     this.fill(ALLOW);
   }
 
-  get size(): number {
-    return this.#runs.length;
-  }
-
   /** Returns the verdict that has one outcome on every span. */
   fill(outcome: number): number {
     return this.intern([this.space.spans.length, outcome]);
@@ -185,13 +181,8 @@ export class PortVerdicts {
     if (a === ALLOW || a === b) return b;
     if (b === ALLOW) return a;
     const [x, y] = a < b ? [a, b] : [b, a];
-    const { requests: first, reason } = this.#meanings[x];
-    const { requests: second } = this.#meanings[y];
     // Two lists of requests must both be met: which requests those are is not worked out.
-    return this.#outcome(`both ${x} ${y}`, {
-      verdict: "unknown",
-      ...(reason && (first || second) ? { reason } : { reason: reason ?? "" }),
-    });
+    return this.#outcome(`both ${x} ${y}`, { verdict: "unknown", reason: this.#meanings[x].reason ?? "" });
   }
 
   #outcome(key: string, meaning: Meaning): number {

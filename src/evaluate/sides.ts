@@ -1,5 +1,6 @@
 import type { Direction } from "../policy/model.ts";
-import { decideCell, matchPeers, type Rules } from "./cell.ts";
+import { alwaysPasses, decideCell, matchPorts, mayMatchPeers, type Rules } from "./cell.ts";
+import type { Clause, CompiledPolicy } from "./clauses.ts";
 import type { Evaluator } from "./evaluator.ts";
 import { OUTSIDE } from "./identities.ts";
 import type { PortSpace } from "./portSpace.ts";
@@ -13,6 +14,12 @@ export type Subject = Row | "not-selectable" | "no-policy";
 /** A destination without any named port, for the cells that names do not change. */
 const NAMELESS: Party = { identity: OUTSIDE, addressClass: -1 };
 
+/** Groups of ports, by how certainly a clause holds them. */
+interface Held {
+  readonly surely: readonly number[];
+  readonly perhaps: readonly number[];
+}
+
 /** What is kept of a row. */
 interface RowState {
   readonly row: Row;
@@ -20,6 +27,12 @@ interface RowState {
   readonly groups: readonly number[];
   /** A class of each group of ports. */
   readonly sample: readonly number[];
+  /** The row's policies without their clauses. */
+  readonly bare: readonly CompiledPolicy[];
+  /** The groups of ports that the plugin lets through whatever policies say. */
+  readonly passing: readonly number[];
+  /** By clause: the groups of ports that it holds and those that it may hold, where names mean nothing and where they may be any. */
+  readonly held: readonly [Map<Clause, Held>, Map<Clause, Held>];
   /** By group of peers: the verdict where names mean nothing, and where ports of any name may be. */
   readonly verdicts: readonly [Map<number, number>, Map<number, number>];
   /** By cell, where names mean something. */
@@ -83,7 +96,18 @@ export class Sides {
         sample[group] ??= portClass;
       });
       const groups = this.#spanGroups(row.direction, (portClass) => row.portGroups[portClass]);
-      state = { row, groups, sample, verdicts: [new Map(), new Map()], cells: new Map(), patched: new Map() };
+      const { rules, ports } = this.evaluator;
+      state = {
+        row,
+        groups,
+        sample,
+        bare: row.policies.map((compiled) => ({ ...compiled, clauses: [] })),
+        passing: [...sample.keys()].filter((group) => alwaysPasses(rules, ports.samples[sample[group]])),
+        held: [new Map(), new Map()],
+        verdicts: [new Map(), new Map()],
+        cells: new Map(),
+        patched: new Map(),
+      };
       this.#states.set(row, state);
     }
     return state;
@@ -101,23 +125,76 @@ export class Sides {
     return runs;
   }
 
-  #decide({ row, groups, sample }: RowState, peer: Party, named: number | undefined): number {
+  #decide(state: RowState, peer: Party, named: number | undefined): number {
+    const { row, groups, sample } = state;
     const destination = named === undefined ? NAMELESS : { identity: named, addressClass: -1 };
-    // Ports make a difference through rules for the peer alone, and where the plugin has a say of its own.
-    const { rules } = this.evaluator;
-    const isForPeer = row.policies.some(({ clauses }) => clauses.some((clause) => matchPeers(rules, clause, peer).truth !== false));
-    if (!isForPeer && rules.profile.icmpAlwaysPasses.length === 0) {
-      const outcome = this.#outcome(row, peer, destination, sample[0]);
-      return this.#verdicts.intern(groups.map((entry, i) => (i % 2 === 0 ? entry : entry < 0 ? DENY : outcome)));
-    }
-    const outcomes = sample.map((portClass) => this.#outcome(row, peer, destination, portClass));
+    const { policies, clauses } = this.#rulesFor(state, peer);
+    const alike = this.#portsAlike(state, clauses, destination);
+    const known = new Map<number, number>();
+    const outcomes = sample.map((portClass, group) => {
+      let outcome = known.get(alike[group]);
+      if (outcome === undefined) known.set(alike[group], (outcome = this.#outcome(row, policies, peer, destination, portClass)));
+      return outcome;
+    });
     return this.#verdicts.intern(groups.map((entry, i) => (i % 2 === 0 ? entry : entry < 0 ? DENY : outcomes[entry])));
   }
 
-  #outcome(row: Row, peer: Party, destination: Party, portClass: number): number {
+  /** Returns the clauses of a row that are for a peer, or may be, and the policies to ask about it: those with no other clauses. */
+  #rulesFor({ row, bare }: RowState, peer: Party): { policies: readonly CompiledPolicy[]; clauses: readonly Clause[] } {
+    const clauses: Clause[] = [];
+    const policies = row.policies.map((compiled, i) => {
+      const own = compiled.clauses.filter((clause) => mayMatchPeers(this.evaluator.rules, clause, peer));
+      for (const clause of own) clauses.push(clause);
+      return own.length === 0 ? bare[i] : { ...compiled, clauses: own };
+    });
+    // What a filter on requests does hangs on rules for other peers, too.
+    return { policies: clauses.some(({ l7 }) => l7 !== undefined) ? row.policies : policies, clauses };
+  }
+
+  /** Returns a number for each group of ports: equal ones share an outcome, since every clause answers the same of them. */
+  #portsAlike(state: RowState, clauses: readonly Clause[], destination: Party): Int32Array {
+    const { sample, passing } = state;
+    const alike = new Int32Array(sample.length);
+    let count = 1;
+    const split = (groups: readonly number[]) => {
+      if (groups.length === sample.length) return;
+      const fresh = new Map<number, number>();
+      for (const group of groups) {
+        let number = fresh.get(alike[group]);
+        if (number === undefined) fresh.set(alike[group], (number = count++));
+        alike[group] = number;
+      }
+    };
+    split(passing);
+    for (const clause of clauses) {
+      const { surely, perhaps } = this.#heldBy(state, clause, destination);
+      // Where a request is asked for, the outcome hangs on which of the clause's ports it is.
+      if (clause.l7 !== undefined) for (const group of [...surely, ...perhaps]) alike[group] = count++;
+      split(surely);
+      split(perhaps);
+    }
+    return alike;
+  }
+
+  #heldBy({ sample, held }: RowState, clause: Clause, destination: Party): Held {
+    const known = held[destination === NAMELESS ? 0 : 1];
+    let found = known.get(clause);
+    if (found === undefined) {
+      const { rules, ports } = this.evaluator;
+      const [surely, perhaps]: number[][] = [[], []];
+      sample.forEach((portClass, group) => {
+        const truth = matchPorts(rules, clause, ports.samples[portClass], destination);
+        if (truth !== false) (truth === true ? surely : perhaps).push(group);
+      });
+      known.set(clause, (found = { surely, perhaps }));
+    }
+    return found;
+  }
+
+  #outcome(row: Row, policies: readonly CompiledPolicy[], peer: Party, destination: Party, portClass: number): number {
     const { ports } = this.evaluator;
     const question = { direction: row.direction, subject: row.subject, peer, destination, sample: ports.samples[portClass] };
-    return this.#verdicts.outcomeOf(decideCell(this.#rules, row.policies, question), this.#number);
+    return this.#verdicts.outcomeOf(decideCell(this.#rules, policies, question), this.#number);
   }
 
   /** Puts in what the ports say that have a name at the destination. */
@@ -130,7 +207,7 @@ export class Sides {
       const cell = (group * row.portCount + row.portGroups[portClass]) * row.variantCount + row.variantOf(set);
       let outcome = cells.get(cell);
       if (outcome === undefined)
-        cells.set(cell, (outcome = this.#outcome(row, peer, { identity: destination, addressClass: -1 }, portClass)));
+        cells.set(cell, (outcome = this.#outcome(row, row.policies, peer, { identity: destination, addressClass: -1 }, portClass)));
       for (const span of this.#space.spansOf(this.#number, portClass))
         if (this.#verdicts.outcomeAt(verdict, span) !== outcome) changes.push(span, outcome);
     });

@@ -1,5 +1,5 @@
 import { lines, pairsJson, yamlList } from "./diffJson.ts";
-import type { LinkPair } from "./linkTable.ts";
+import type { LinkGroup, LinkPair, LinkTable } from "./linkTable.ts";
 import { markdownTable, markdownText } from "./markdown.ts";
 import { exposuresOf, type MatrixResult } from "./matrixResult.ts";
 import { matrixHeader, matrixLines } from "./matrixTable.ts";
@@ -47,20 +47,31 @@ const CSV_BATCH = 256;
 /** Yields a table of comma-separated values (RFC 4180), a pair of ends and a protocol a line. */
 export function* matrixCsv({ links }: MatrixResult): Generator<string> {
   const { verdicts } = links.connectivity;
-  const ends = links.ends.map((end) => csvField(endText(end, 2)));
-  let batch = ["source,destination,protocol,ports,verdict,condition\r\n"];
+  const ends = links.ends.map((end) => csvField(wholeText(end)));
+  let batch = ["source,destination,family,protocol,ports,verdict,condition\r\n"];
   for (const { source, destination, group } of links.pairs()) {
     const [outcome] = group.ports.outcomes;
     const rest = `${verdicts.meaningOf(outcome).verdict},${csvField(outcomeText(verdicts, outcome) ?? "")}`;
+    const family = familyText(links, group);
     for (const { protocol, ports, sourcePorts } of group.ports.ports) {
       const numbers = `${ports ?? ""}${sourcePorts === undefined ? "" : ` from ${sourcePorts}`}`;
-      batch.push(`${ends[source]},${ends[destination]},${protocol},${csvField(numbers)},${rest}\r\n`);
+      batch.push(`${ends[source]},${ends[destination]},${family},${protocol},${csvField(numbers)},${rest}\r\n`);
     }
     if (batch.length < CSV_BATCH) continue;
     yield batch.join("");
     batch = [];
   }
   yield batch.join("");
+}
+
+/** Names everything that an end is: programs read it. */
+function wholeText(end: ShownEnd): string {
+  return endText(end, 2, Number.POSITIVE_INFINITY);
+}
+
+/** Returns `IPv4` or `IPv6` where a group holds between addresses of that family alone, and there are others. */
+function familyText({ connectivity }: LinkTable, { link }: LinkGroup): string {
+  return connectivity.families.length > 1 && link.family !== 0 ? `IPv${link.family}` : "";
 }
 
 /** Quotes a field where it must be; one that a spreadsheet would calculate is made text. */
@@ -70,7 +81,10 @@ function csvField(text: string): string {
   return /[",\r\n]/.test(plain) ? `"${plain.replaceAll('"', '""')}"` : plain;
 }
 
-/** Yields a graph in the language of Graphviz: a cluster of nodes a namespace, an edge a pair of ends; who reaches all is one node. */
+/**
+ * Yields a graph in the language of Graphviz: a cluster of nodes a namespace, an edge a pair of ends; who reaches all is one node. What
+ * the plugin lets through whatever policies say is left out.
+ */
 export function* matrixDot({ links }: MatrixResult): Generator<string> {
   yield 'digraph connectivity {\n  rankdir=LR;\n  node [shape=box, fontname="sans-serif"];\n  edge [fontname="sans-serif", fontsize=10];\n';
   const byNamespace = Map.groupBy(
@@ -86,15 +100,22 @@ export function* matrixDot({ links }: MatrixResult): Generator<string> {
   const edges = Map.groupBy(links.pairs(), ({ source, destination }: LinkPair) => source * links.ends.length + destination);
   for (const pairs of edges.values()) {
     const [{ source, destination }] = pairs;
-    const label = pairs.map(({ group }) => group.ports.text).join(", ");
-    const isOpen = pairs.some(({ group }) => links.connectivity.verdicts.meaningOf(group.ports.outcomes[0]).verdict === "unknown");
+    const told = pairs.filter(({ group }) => group.ports.text !== "");
+    if (told.length === 0) continue;
+    const label = told.map(({ group }) => edgeText(links, group)).join(", ");
+    const isOpen = told.some(({ group }) => links.connectivity.verdicts.meaningOf(group.ports.outcomes[0]).verdict === "unknown");
     yield `  n${source} -> n${destination} [label=${dotText(label)}${isOpen ? ", style=dashed" : ""}];\n`;
   }
   yield "}\n";
 }
 
+function edgeText(links: LinkTable, group: LinkGroup): string {
+  const family = familyText(links, group);
+  return family === "" ? group.ports.text : `${group.ports.text} (${family})`;
+}
+
 function nodeLabel(end: ShownEnd): string {
-  const text = endText(end, 2);
+  const text = wholeText(end);
   return end.type === "pod" ? text.slice(end.namespace!.length + 1) : text;
 }
 

@@ -204,19 +204,23 @@ function entryOf({ namespace, workload: { kind, name } }: Pod): WorkloadPods {
   return { namespace, workload, label: `${namespace}/${shortWorkload(workload)}`, pods: new Map() };
 }
 
-/** Pods that a label names. */
+/** Pods, nodes or prefixes that a label names before it counts the rest. */
 const NAMED = 2;
 
-/** Returns an end as people write it. `families`: how many address families there are; all of fewer is not everywhere. */
+/**
+ * Returns an end as people write it. `families`: how many address families there are; all of fewer is not everywhere. `most`: pods,
+ * nodes or prefixes that are named before the rest is counted.
+ */
 export function endText(
   { type, namespace, workload = "", pods, nodes, relation, prefixes = [], exceptPrefixes = [], names = [], except = [] }: ShownEnd,
   families = 1,
+  most = NAMED,
 ): string {
   switch (type) {
     case "pod": {
       const label = `${namespace}/${shortWorkload(workload)}`;
       if (pods === undefined) return label;
-      return `${label} (${pods.length <= NAMED ? `pod ${pods.join(" and ")}` : `${pods.length} pods, ${pods[0]} first`})`;
+      return `${label} (${pods.length <= most ? `pod ${pods.join(" and ")}` : `${pods.length} pods, ${pods[0]} first`})`;
     }
     case "node": {
       const own = relation === undefined ? "" : relation === "own" ? " (the pod's own)" : " (others than the pod's own)";
@@ -225,16 +229,21 @@ export function endText(
           ? "every node"
           : listed(
               nodes.map((name) => `node/${name}`),
-              NAMED,
+              most,
             )
       }${own}`;
     }
     case "external": {
       const isAnywhere = prefixes.every((prefix) => prefix.endsWith("/0"));
-      const where = isAnywhere && prefixes.length >= families ? "" : listed(prefixes, NAMED);
+      const where = isAnywhere && prefixes.length >= families ? "" : listed(prefixes, most);
       const left = [...exceptPrefixes, ...except];
+<<<<<<< HEAD
       const but = left.length === 0 ? "" : ` but ${listed(left, NAMED)}`;
       if (names.length > 0) return `${names.join(" as ")}${where + but === "" ? "" : ` (${`${where}${but}`.trim()})`}`;
+=======
+      const but = left.length === 0 ? "" : ` but ${listed(left, most)}`;
+      if (names.length > 0) return `${names.join(", ")}${where + but === "" ? "" : ` (${`${where}${but}`.trim()})`}`;
+>>>>>>> f2672f073c076059df219df5d7b0f54acd379b27
       return `${where === "" ? "outside" : `outside ${where}`}${but}`;
     }
     default:

@@ -356,8 +356,11 @@ describe.each(Object.entries(DIALECTS))("%s", (_dialect, [cni, of]) => {
     expect(kind).toBe("MatrixReport");
     expect(load(run([...args, "-o", "yaml"]).out)).toMatchObject({ connectivity: connectivity as never });
     expect(run(args).out).toMatch(/^a\/pods\/web +a\/pods\/api +80\/TCP$/m);
-    expect(run([...args, "-o", "csv"]).out).toContain("a/pods/web,a/pods/api,TCP,80,allow,\r\n");
-    expect(run([...args, "-o", "dot"]).out).toMatch(/n\d+ -> n\d+ \[label="80\/TCP"\];/);
+    expect(run([...args, "-o", "csv"]).out).toContain("a/pods/web,a/pods/api,,TCP,80,allow,\r\n");
+    const graph = run([...args, "-o", "dot"]).out;
+    expect(graph).toMatch(/n\d+ -> n\d+ \[label="80\/TCP"\];/);
+    // What always passes has no text.
+    expect(graph).not.toMatch(/ -> .*label="(?:, |")/);
     expect(run([...args, "-o", "markdown"]).out).toContain("| a/pods/web | a/pods/api | 80/TCP |");
     const focus = read(run([...args, "--focus", "a/pods/api", "-o", "json"])).connectivity;
     const about = connectivity.filter(({ source, destination }) => [source, destination].some((end) => endName(end) === "api"));
@@ -436,6 +439,27 @@ test("the README's line for CI compares a folder with what a branch has of it", 
   expect(status).toBe(1);
   expect(stdout).toContain("1 lost, 1 gained (complete: nothing else changes)");
   expect(readFileSync(join(repository, "diff.md"), "utf8")).toContain("| **lost** | a/pods/web | a/pods/api | 80/TCP |");
+});
+
+test("matrix names every prefix and the family in what programs read", () => {
+  const cidrs = ["192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "2001:db8::/32"];
+  const blocks = cidrs.map((cidr) => `{ipBlock: {cidr: "${cidr}"}}`).join(", ");
+  const dual = OBJECTS.map((text) => text.replace(/podIPs: \[\{ip: 10\.0\.1\.(\d)\}/, (all, last) => `${all}, {ip: "fd00::${last}"}`));
+  const policies = folderOf(
+    networkPolicy("a/web", `podSelector: {matchLabels: {app: web}}, policyTypes: [Egress], egress: [{to: [${blocks}]}]`),
+    networkPolicy("a/api", 'podSelector: {matchLabels: {app: api}}, ingress: [{from: [{ipBlock: {cidr: "0.0.0.0/0"}}]}]'),
+    networkPolicy("b/db", "podSelector: {}, policyTypes: [Egress], egress: [{ports: [{port: 80}]}]"),
+  );
+  const args = ["matrix", "-f", policies, "--snapshot", file("dual.yaml", dual.join("---\n")), "-o"];
+  const table = run([...args, "csv"]).out;
+  expect(table).toContain("source,destination,family,protocol,ports,verdict,condition\r\n");
+  expect(table).toContain('a/pods/web,"outside 192.0.2.0/24, 198.51.100.0/24, 203.0.113.0/24');
+  expect(table).toMatch(/^b\/pods\/db,a\/pods\/api,IPv4,TCP,80,allow,\r$/m);
+  expect(table).not.toMatch(/b\/pods\/db,a\/pods\/api,(?!IPv4,)/);
+  const graph = run([...args, "dot"]).out;
+  expect(graph).toContain("192.0.2.0/24, 198.51.100.0/24, 203.0.113.0/24");
+  expect(graph).toContain('[label="80/TCP (IPv4)"]');
+  for (const output of [table, graph]) expect(output).not.toMatch(/ and \d+ more/);
 });
 
 test("hostile names are escaped in every output", () => {

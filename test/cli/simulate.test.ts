@@ -219,6 +219,8 @@ describe("a mistake is one line on standard error with what to do, nothing on st
     ],
     ["an argument of version", ["version", "extra"], /unexpected argument: extra; see `kubectl kguardian version --help`/],
     ["an unknown command", ["simulat"], /unknown command "simulat" for "kubectl kguardian"; did you mean `simulate`/],
+    ["a command called like what every object has", ["toString"], /unknown command "toString" for "kubectl kguardian"/],
+    ["an end called like what every object has", ["explain", "__proto__", "shop/web", "80", ...sound.slice(2)], /^error: no `__proto__`/],
   ])("%s", (_what, args, message) => {
     const { code, out, err } = run(args);
     expect(err).toMatch(message);
