@@ -237,13 +237,8 @@ export function endText(
       const isAnywhere = prefixes.every((prefix) => prefix.endsWith("/0"));
       const where = isAnywhere && prefixes.length >= families ? "" : listed(prefixes, most);
       const left = [...exceptPrefixes, ...except];
-<<<<<<< HEAD
-      const but = left.length === 0 ? "" : ` but ${listed(left, NAMED)}`;
-      if (names.length > 0) return `${names.join(" as ")}${where + but === "" ? "" : ` (${`${where}${but}`.trim()})`}`;
-=======
       const but = left.length === 0 ? "" : ` but ${listed(left, most)}`;
-      if (names.length > 0) return `${names.join(", ")}${where + but === "" ? "" : ` (${`${where}${but}`.trim()})`}`;
->>>>>>> f2672f073c076059df219df5d7b0f54acd379b27
+      if (names.length > 0) return `${names.join(" as ")}${where + but === "" ? "" : ` (${`${where}${but}`.trim()})`}`;
       return `${where === "" ? "outside" : `outside ${where}`}${but}`;
     }
     default:
