@@ -6,8 +6,8 @@ import type { Evaluator, Participant, World } from "../../evaluate/evaluator.ts"
 import { namespaceTruth } from "../../evaluate/expression.ts";
 import type { Packet } from "../../evaluate/judge.ts";
 import type { CniProfile } from "../../evaluate/profile.ts";
-import { formatAddress } from "../../net/address.ts";
-import { parsePrefix, wholeAddress } from "../../net/prefix.ts";
+import { formatAddress, isIPv4 } from "../../net/address.ts";
+import { type Prefix, parsePrefix, wholeAddress } from "../../net/prefix.ts";
 import type { Direction, PeerTerm, PodMatch, Policy, PolicySet, PortMatch } from "../../policy/model.ts";
 import { portMatchOf } from "../dialect.ts";
 import { labelOf, type Workloads } from "../workloads.ts";
@@ -66,7 +66,7 @@ export function selectorFor(pod: Pod, workloads: Workloads): LabelSelector {
 
 /** Returns what the other end of a side is called. */
 export function peerLabel({ peer, isWholeOutside, around: { workloads } }: AskedSide): string {
-  return isWholeOutside && peer.type === "external" ? "every address outside" : labelFor(peer, workloads);
+  return isWholeOutside && peer.type === "external" ? `every IPv${wholeFamily(peer).family} address outside` : labelFor(peer, workloads);
 }
 
 /** Returns what a participant is called. */
@@ -101,7 +101,7 @@ export function peersFor({ peer, around, isWholeOutside }: AskedSide, policy: Po
       return isAdmin ? [...byAddress, { kind: "nodes", selector: selectorOfLabels(Object.entries(peer.node.labels)) }] : byAddress;
     case "external":
       if (isWholeOutside)
-        return isCilium ? [{ kind: "entities", entities: ["world"] }] : [{ kind: "prefix", prefix: EVERY_IPV4, except: [] }];
+        return isCilium ? [{ kind: "entities", entities: ["world"] }] : [{ kind: "prefix", prefix: wholeFamily(peer), except: [] }];
       return isCilium ? [...byAddress, { kind: "entities", entities: ["kube-apiserver"] }] : byAddress;
     case "reserved":
       return isCilium ? [{ kind: "entities", entities: [peer.entity] }] : byAddress;
@@ -111,6 +111,12 @@ export function peersFor({ peer, around, isWholeOutside }: AskedSide, policy: Po
 }
 
 const EVERY_IPV4 = parsePrefix("0.0.0.0/0")!;
+const EVERY_IPV6 = parsePrefix("::/0")!;
+
+/** Returns the prefix of all addresses of a participant's family. */
+export function wholeFamily({ address }: Participant): Prefix {
+  return address === undefined || isIPv4(address) ? EVERY_IPV4 : EVERY_IPV6;
+}
 
 /** Nodes have no labels that Cilium's rules on pods could select: the own one is its host. */
 const NODE_ENTITIES: PeerTerm[] = [

@@ -2,9 +2,9 @@ import type { Requirement } from "../../cluster/selector.ts";
 import { holdsNumber, matchPeers } from "../../evaluate/cell.ts";
 import { describePorts } from "../../evaluate/ruleFaults.ts";
 import { rangeContains } from "../../net/portRange.ts";
-import { wholeAddress } from "../../net/prefix.ts";
+import { formatPrefix, wholeAddress } from "../../net/prefix.ts";
 import { type Action, type Peer, type Policy, type PortMatch, portNameOf, type Rule } from "../../policy/model.ts";
-import { type AskedSide, peerLabel, peersFor, portsFor, selectorFor } from "./asked.ts";
+import { type AskedSide, peerLabel, peersFor, portsFor, selectorFor, wholeFamily } from "./asked.ts";
 import { type PolicyEdit, replaceRule, rulesIn } from "./policyEdit.ts";
 
 /** An edit that may do, and how large it is: what opens or closes less comes first. */
@@ -19,7 +19,7 @@ export const EVERY_PORT = "this opens every port to it";
 export function outsideNotes({ isWholeOutside, peer, around: { profile } }: AskedSide, { tier }: Policy): string[] {
   const holdsPods = tier.kind !== "cilium" && profile.blocksMatchPods;
   return isWholeOutside && peer.type === "external" && holdsPods
-    ? ["0.0.0.0/0 holds the cluster's own addresses too: except its ranges"]
+    ? [`${formatPrefix(wholeFamily(peer))} holds the cluster's own addresses too: except its ranges`]
     : [];
 }
 
