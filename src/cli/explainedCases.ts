@@ -30,7 +30,21 @@ export function casesOf(asked: readonly Asked[], setting: Setting): ExplainedCas
     else group.members.push(each);
   }
   const whole = { sources: podsOf(asked, "source"), destinations: podsOf(asked, "destination"), families: familiesOf(asked) };
-  return [...groups.values()].flatMap(byFamily).map((group) => caseOf(group, whole, setting));
+  const parts = [...groups.values()].flatMap(byFamily);
+  return parts.map((group) => caseOf(group, whole, otherFamilies(group, parts), setting));
+}
+
+/** Returns the same pods' connections of other families where they have the same verdict for other reasons: a change is for them too. */
+function otherFamilies({ judgement, members }: Group, groups: readonly Group[]): Asked[] {
+  const own = familiesOf(members);
+  const keys = new Set(members.map(portKey));
+  const [sources, destinations] = [podsOf(members, "source"), podsOf(members, "destination")];
+  const isOf = (pods: ReadonlySet<Pod>, stand: Stand | undefined) => pods.size === 0 || stand?.pods.some((pod) => pods.has(pod)) === true;
+  return groups
+    .filter((group) => group.members !== members && group.judgement.verdict === judgement.verdict)
+    .flatMap((group) => group.members)
+    .filter(({ family }) => family !== undefined && !own.has(family))
+    .filter((each) => keys.has(portKey(each)) && isOf(sources, each.source) && isOf(destinations, each.destination));
 }
 
 /** Connections that are judged alike. */
@@ -79,7 +93,7 @@ function podsOf(asked: readonly Asked[], end: "source" | "destination"): Set<Pod
   return new Set(asked.flatMap((each) => each[end]?.pods ?? []));
 }
 
-function caseOf({ judgement, members }: Group, whole: Whole, setting: Setting): ExplainedCase {
+function caseOf({ judgement, members }: Group, whole: Whole, along: readonly Asked[], setting: Setting): ExplainedCase {
   const [first] = members;
   const { ends, packet, port } = first;
   const side = (direction: "egress" | "ingress") => {
@@ -116,7 +130,7 @@ function caseOf({ judgement, members }: Group, whole: Whole, setting: Setting): 
     destinations: namesOf("destination", whole.destinations),
     families: families.size === whole.families.size ? undefined : [...families],
     connections: members.length,
-    change: findSmallestChange(members.map(changing), { set, evaluator, world, profile, workloads }),
+    change: findSmallestChange(members.map(changing), { set, evaluator, world, profile, workloads }, along.map(changing)),
   };
 }
 

@@ -424,4 +424,23 @@ describe("address families", () => {
     }
     expect(explain("a/api", "a/web", "80", ...asked, ...from("::/0")).out).toMatch(/^ {2}over IPv6$/m);
   });
+
+  test("a change flips every family", () => {
+    const asked = cluster(WEB, API);
+    const textOf = (source: string, policy: readonly string[]) =>
+      report(source, "a/web", "80", ...asked, ...policy).cases.map(({ change }) =>
+        change.objects!.map(({ object }) => object).join("---\n"),
+      );
+    for (const source of ["a/api", "external"])
+      for (const policy of [from("0.0.0.0/0", "::/0"), from()]) {
+        const [before] = families(report(source, "a/web", "80", ...asked, ...policy));
+        for (const text of textOf(source, policy)) {
+          const after = report(source, "a/web", "80", ...asked, "-f", file("families-changed.yaml", text));
+          expect(families(after)).toEqual([
+            before.endsWith("allow") ? "all deny" : expect.stringMatching(/allow$/),
+            ...after.cases.slice(1).map(() => expect.stringMatching(/allow$/)),
+          ]);
+        }
+      }
+  });
 });
