@@ -350,6 +350,25 @@ test("a node's port of a Service is judged at the backends", () => {
   }
 });
 
+test("a change says whom else it opens for", () => {
+  const deployment = (name: string, labels: Record<string, string>) => ({
+    apiVersion: "apps/v1",
+    kind: "Deployment",
+    metadata: { namespace: "a", name },
+    spec: { selector: { matchLabels: labels }, template: { metadata: { labels }, spec: { containers: [{ name: "c" }] } } },
+  });
+  const items = [
+    { apiVersion: "v1", kind: "Namespace", metadata: { name: "a" } },
+    deployment("api", { app: "api" }),
+    deployment("job", { app: "api", tier: "batch" }),
+    deployment("db", { app: "db" }),
+  ];
+  const snapshot = file("shared.json", JSON.stringify({ apiVersion: "v1", kind: "List", items }));
+  const closed = networkPolicy("a/p", "podSelector: {matchLabels: {app: db}}, policyTypes: [Ingress]");
+  const { out } = explain("a/deploy/api", "a/deploy/db", "80", "--snapshot", snapshot, "-f", file("shared.yaml", closed));
+  expect(out).toMatch(/^ +this also opens for a\/deploy\/job, which the same labels select$/m);
+});
+
 describe("address families", () => {
   const pod = (name: string, ips: readonly string[]) => ({
     apiVersion: "v1",

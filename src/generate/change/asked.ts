@@ -141,19 +141,19 @@ export function selectsAny({ namespaces, pods, where }: PodMatch, evaluator: Eva
   );
 }
 
-/** Returns the other workloads that a policy selects besides a pod's own. */
+/** Returns the other workloads that a selection holds besides a pod's own. */
 export function alsoSelected(
-  { subject }: Policy,
+  match: PodMatch,
   participant: Participant,
   { world, workloads }: ChangeSurroundings,
   evaluator: Evaluator,
 ): string[] {
   const own = participant.type === "pod" ? workloads.of(participant.pod) : undefined;
-  if (subject.where !== undefined) return [];
+  if (match.where !== undefined) return [];
   const others = new Set<string>();
   for (const pod of world.pods) {
-    if (pod.hostNetwork || !selects(subject.pods, pod.labels)) continue;
-    if (namespaceTruth(subject.namespaces, evaluator.namespace(pod.namespace)) === false) continue;
+    if (pod.hostNetwork || !selects(match.pods, pod.labels)) continue;
+    if (namespaceTruth(match.namespaces, evaluator.namespace(pod.namespace)) === false) continue;
     const workload = workloads.of(pod);
     if (workload !== undefined && workload !== own) others.add(labelOf(workload));
   }
