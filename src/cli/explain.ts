@@ -1,7 +1,7 @@
 import { cautionsOf } from "../evaluate/cautions.ts";
 import { EndpointResolver } from "../evaluate/endpoints.ts";
 import { Evaluator, type World } from "../evaluate/evaluator.ts";
-import { findOutside, type Outside } from "../evaluate/stands.ts";
+import { type Family, findOutside, type Outside } from "../evaluate/stands.ts";
 import { AddressTable } from "../flow/addressTable.ts";
 import { NameTable } from "../flow/names.ts";
 import { LoggedParties } from "../flow/parties.ts";
@@ -70,7 +70,7 @@ async function prepare(flags: ExplainFlags) {
   if (flags.dns !== undefined) readNames(flags.dns, names);
   const world: World = { ...cluster, pods: [...cluster.pods, ...cluster.templatePods], names };
   const resolver = new EndpointResolver(cluster, new AddressTable(), names, new LoggedParties());
-  const outside = flags.source === "external" || flags.destination === "external" ? outsideOf(set, resolver, names) : undefined;
+  const outsides = flags.source === "external" || flags.destination === "external" ? outsidesOf(set, resolver, names) : undefined;
   const workloads = new Workloads(world.pods, cluster.workloadSelectors);
   const setting = {
     cluster,
@@ -78,7 +78,7 @@ async function prepare(flags: ExplainFlags) {
     world,
     evaluator: new Evaluator(set, world, profile),
     resolver,
-    outside,
+    outsides,
     workloads,
     isUnread: isUnread(sources, () => flags.policyMode === "overlay" || flags.filename.length === 0),
   } satisfies Setting;
@@ -90,13 +90,16 @@ async function prepare(flags: ExplainFlags) {
   };
 }
 
-/** Finds what stands for the outside. That no name leads there is known: it is nobody's. */
-function outsideOf(set: PolicySet, resolver: EndpointResolver, names: NameTable): Outside {
-  const outside = findOutside(set, resolver);
-  if (outside === undefined)
-    throw new UsageError("external: rules name prefixes around every outside address that was tried; name the address that is meant");
-  for (const address of [outside.address, ...outside.prefixes.map((each) => each.address)]) names.know(address);
-  return outside;
+/** Finds what stands for the outside in each family. That no name leads there is known: it is nobody's. */
+function outsidesOf(set: PolicySet, resolver: EndpointResolver, names: NameTable): Map<Family, Outside> {
+  const found = new Map<Family, Outside>();
+  for (const family of [4, 6] as const) {
+    const outside = findOutside(set, resolver, family);
+    if (outside === undefined) continue;
+    found.set(family, outside);
+    for (const address of [outside.address, ...outside.prefixes.map((each) => each.address)]) names.know(address);
+  }
+  return found;
 }
 
 function refuseEnds(source: NamedEnd, destination: NamedEnd): void {

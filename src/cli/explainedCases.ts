@@ -3,7 +3,7 @@ import type { Decision } from "../evaluate/decision.ts";
 import type { Ends } from "../evaluate/ends.ts";
 import { explainSide } from "../evaluate/explanation.ts";
 import { besideUnread, type Judgement, judgeEnds } from "../evaluate/judge.ts";
-import { type Stand, standOfAddress } from "../evaluate/stands.ts";
+import { type Family, type Outside, type Stand, standOfAddress } from "../evaluate/stands.ts";
 import { findSmallestChange } from "../generate/change/smallestChange.ts";
 import { TRANSPORTS } from "../net/protocol.ts";
 import type { ExplainedCase, ExplainResult, OtherPorts } from "../report/explanation.ts";
@@ -21,7 +21,7 @@ export function casesOf(asked: readonly Asked[], setting: Setting): ExplainedCas
     numbers.set(decision, number);
     return number;
   };
-  const groups = new Map<string, { judgement: Judgement; members: Asked[] }>();
+  const groups = new Map<string, Group>();
   for (const each of asked.toSorted(byName)) {
     const judgement = judge(each, setting);
     const key = `${numberOf(judgement.egress)} ${numberOf(judgement.ingress)} ${each.port.dialled === undefined || each.port.dialled === each.port.port}`;
@@ -29,30 +29,71 @@ export function casesOf(asked: readonly Asked[], setting: Setting): ExplainedCas
     if (group === undefined) groups.set(key, { judgement, members: [each] });
     else group.members.push(each);
   }
-  const [sources, destinations] = [podsOf(asked, "source"), podsOf(asked, "destination")];
-  return [...groups.values()].map(({ judgement, members }) => caseOf(judgement, members, sources, destinations, setting));
+  const whole = { sources: podsOf(asked, "source"), destinations: podsOf(asked, "destination"), families: familiesOf(asked) };
+  const parts = [...groups.values()].flatMap(byFamily);
+  return parts.map((group) => caseOf(group, whole, otherFamilies(group, parts), setting));
 }
 
-/** Equal clusters give equal reports, in whatever order their objects come: by port, then by the names of both ends. */
+/** Returns the same pods' connections of other families where they have the same verdict for other reasons: a change is for them too. */
+function otherFamilies({ judgement, members }: Group, groups: readonly Group[]): Asked[] {
+  const own = familiesOf(members);
+  const keys = new Set(members.map(portKey));
+  const [sources, destinations] = [podsOf(members, "source"), podsOf(members, "destination")];
+  const isOf = (pods: ReadonlySet<Pod>, stand: Stand | undefined) => pods.size === 0 || stand?.pods.some((pod) => pods.has(pod)) === true;
+  return groups
+    .filter((group) => group.members !== members && group.judgement.verdict === judgement.verdict)
+    .flatMap((group) => group.members)
+    .filter(({ family }) => family !== undefined && !own.has(family))
+    .filter((each) => keys.has(portKey(each)) && isOf(sources, each.source) && isOf(destinations, each.destination));
+}
+
+/** Connections that are judged alike. */
+interface Group {
+  readonly judgement: Judgement;
+  readonly members: Asked[];
+}
+
+/** What is asked about as a whole: a case says what of it is not its own. */
+interface Whole {
+  readonly sources: ReadonlySet<Pod>;
+  readonly destinations: ReadonlySet<Pod>;
+  readonly families: ReadonlySet<Family>;
+}
+
+function familiesOf(asked: readonly Asked[]): Set<Family> {
+  return new Set(asked.flatMap(({ family }) => family ?? []));
+}
+
+/** Parts a group by address family where it is of other pods or ports in one than in the other: a case says both in one line. */
+function byFamily(group: Group): Group[] {
+  const parts = Map.groupBy(group.members, ({ family }) => family);
+  const texts = [...parts.values()].map((members) => {
+    const pods = (["source", "destination"] as const).map((end) => [...podsOf(members, end)].map(({ name }) => name).sort());
+    return JSON.stringify([pods, [...new Set(members.map(portKey))].sort()]);
+  });
+  if (new Set(texts).size === 1) return [group];
+  return [...parts.values()].map((members) => ({ judgement: group.judgement, members }));
+}
+
+function portKey({ port: { protocol, dialled, port } }: Asked): string {
+  return `${protocol}/${dialled ?? ""}/${port}`;
+}
+
+/** Equal clusters give equal reports, in whatever order their objects come: by port, then by family, then by the names of both ends. */
 function byName(a: Asked, b: Asked): number {
   const ports = a.port.protocol - b.port.protocol || (a.port.dialled ?? a.port.port) - (b.port.dialled ?? b.port.port);
   const text = ({ ends: { sourceEndpoint: from, destinationEndpoint: to } }: Asked) =>
     `${from.namespace}/${from.name} ${from.ip} ${to.namespace}/${to.name} ${to.ip}`;
   const [x, y] = [text(a), text(b)];
-  return ports || (x < y ? -1 : x > y ? 1 : 0);
+  const families = (a.family ?? 0) - (b.family ?? 0);
+  return ports || families || (x < y ? -1 : x > y ? 1 : 0);
 }
 
 function podsOf(asked: readonly Asked[], end: "source" | "destination"): Set<Pod> {
   return new Set(asked.flatMap((each) => each[end]?.pods ?? []));
 }
 
-function caseOf(
-  judgement: Judgement,
-  members: readonly Asked[],
-  sources: ReadonlySet<Pod>,
-  destinations: ReadonlySet<Pod>,
-  setting: Setting,
-): ExplainedCase {
+function caseOf({ judgement, members }: Group, whole: Whole, along: readonly Asked[], setting: Setting): ExplainedCase {
   const [first] = members;
   const { ends, packet, port } = first;
   const side = (direction: "egress" | "ingress") => {
@@ -75,19 +116,21 @@ function caseOf(
   };
   const { set, evaluator, world, workloads } = setting;
   const { profile } = evaluator;
-  const isWholeOutside = setting.outside !== undefined;
+  const isWholeOutside = setting.outsides !== undefined;
   const changing = (each: Asked) => ({ ends: each.ends, packet: each.packet, isAnyPort: each.port.isAny === true, isWholeOutside });
-  const byPort = new Map(members.map((each) => [`${each.port.protocol}/${each.port.dialled ?? ""}/${each.port.port}`, each.port]));
+  const byPort = new Map(members.map((each) => [portKey(each), each.port]));
+  const families = familiesOf(members);
   return {
     ends,
     ports: [...byPort.values()].sort((a, b) => a.protocol - b.protocol || a.port - b.port),
     judgement,
     egress: side("egress"),
     ingress: side("ingress"),
-    sources: namesOf("source", sources),
-    destinations: namesOf("destination", destinations),
+    sources: namesOf("source", whole.sources),
+    destinations: namesOf("destination", whole.destinations),
+    families: families.size === whole.families.size ? undefined : [...families],
     connections: members.length,
-    change: findSmallestChange(members.map(changing), { set, evaluator, world, profile, workloads }),
+    change: findSmallestChange(members.map(changing), { set, evaluator, world, profile, workloads }, along.map(changing)),
   };
 }
 
@@ -145,8 +188,15 @@ function joined(ranges: readonly OtherPorts[]): OtherPorts[] {
 
 /** Where an end is `external`: the prefixes that rules name and for which the verdict is another. */
 export function prefixesOf(isSource: boolean, asked: readonly Asked[], setting: Setting): ExplainResult["prefixes"] {
+  return [...(setting.outsides ?? [])].flatMap(([family, outside]) => {
+    const own = asked.filter((each) => each.family === family);
+    return own.length === 0 ? [] : otherPrefixes(outside, isSource, own, setting);
+  });
+}
+
+function otherPrefixes({ prefixes }: Outside, isSource: boolean, asked: readonly Asked[], setting: Setting): ExplainResult["prefixes"] {
   const base = new Set(asked.map((each) => judge(each, setting).verdict));
-  return (setting.outside?.prefixes ?? []).flatMap(({ prefix, address }): ExplainResult["prefixes"] => {
+  return prefixes.flatMap(({ prefix, address }): ExplainResult["prefixes"] => {
     const stand = standOfAddress(address, setting);
     const verdicts = new Set(asked.map(({ ends, packet }) => judge({ ends: moved(ends, stand, isSource), packet }, setting).verdict));
     const [verdict] = verdicts;

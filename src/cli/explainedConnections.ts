@@ -1,4 +1,4 @@
-import type { Service, ServicePort } from "../cluster/objects.ts";
+import type { Pod, Service, ServicePort } from "../cluster/objects.ts";
 import { selectorOfLabels, selects } from "../cluster/selector.ts";
 import type { Cluster } from "../cluster/snapshot.ts";
 import type { EndpointResolver } from "../evaluate/endpoints.ts";
@@ -8,7 +8,10 @@ import type { IsUnread, Packet } from "../evaluate/judge.ts";
 import {
   directEnds,
   endsByBackend,
+  type Family,
+  familyOf,
   headlessBackends,
+  namesFamily,
   type Outside,
   type Stand,
   standOfAddress,
@@ -17,7 +20,7 @@ import {
   standsOfPods,
 } from "../evaluate/stands.ts";
 import type { Workloads } from "../generate/workloads.ts";
-import { type Address, isIPv4 } from "../net/address.ts";
+import type { Address } from "../net/address.ts";
 import { protocolName, TCP } from "../net/protocol.ts";
 import type { PolicySet } from "../policy/model.ts";
 import type { ExplainedPort } from "../report/explanation.ts";
@@ -33,8 +36,8 @@ export interface Setting {
   readonly world: World;
   readonly evaluator: Evaluator;
   readonly resolver: EndpointResolver;
-  /** What stands for the outside, where an end is `external`. */
-  readonly outside: Outside | undefined;
+  /** What stands for the outside in each family, where an end is `external`; a family without any such address is not there. */
+  readonly outsides: ReadonlyMap<Family, Outside> | undefined;
   readonly workloads: Workloads;
   readonly isUnread: IsUnread;
 }
@@ -44,13 +47,76 @@ export interface Asked {
   readonly ends: Ends;
   readonly packet: Packet;
   readonly port: ExplainedPort;
+  /** Of the addresses at both ends; undefined where neither has any (templates). */
+  readonly family: Family | undefined;
   readonly source: Stand;
   readonly destination: Stand | undefined;
 }
 
-/** Returns every connection that two named ends and a port stand for. Throws a UsageError where the port is none of the destination's. */
+/**
+ * Returns every connection that two named ends and a port stand for, in each family in which both have addresses. Throws a UsageError
+ * where there is no such family, or the port is none of the destination's.
+ */
 export function connectionsOf(source: NamedEnd, destination: NamedEnd, port: PortText | undefined, setting: Setting): Asked[] {
-  const family = familyOf(source) ?? familyOf(destination);
+  const families = familiesBetween(source, destination, setting);
+  if (families.length === 0)
+    throw new UsageError(
+      `${source.label} and ${destination.label} have no addresses of one family, so that no connection is possible: one has IPv4 alone, the other IPv6`,
+    );
+  const asked = families.flatMap((family) => connectionsIn(family, source, destination, port, setting));
+  const isService =
+    destination.kind === "service" || (destination.kind === "address" && setting.cluster.serviceIndex.isVirtual(destination.address));
+  if (asked.length === 0 && port !== undefined && !isService) {
+    const to = standsOf(destination, { ...setting, family: families[0], perNode: false });
+    throw new UsageError(
+      noSuchPort(port, destination.label, declaredBy(destination.kind === "pods" ? destination.pods : to.flatMap(({ pods }) => pods))),
+    );
+  }
+  // A pod always reaches itself: of several pods, nobody asks about that.
+  const others = asked.filter(({ ends }) => !isToItself(ends));
+  return others.length > 0 ? others : asked;
+}
+
+/** Returns the families in which both ends have addresses; undefined stands for ends of which neither has any. */
+function familiesBetween(source: NamedEnd, destination: NamedEnd, { set, cluster, outsides }: Setting): (Family | undefined)[] {
+  const [from, to] = [familiesOf(source, cluster), familiesOf(destination, cluster)];
+  if (from !== undefined || to !== undefined)
+    return ([4, 6] as const).filter((family) => from?.has(family) !== false && to?.has(family) !== false);
+  if (outsides === undefined) return [undefined];
+  // Which families a cluster of manifests has is not known: IPv6 matters where somebody wrote a rule for it.
+  return namesFamily(set, 6) ? [4, 6] : [4];
+}
+
+/** Returns the families in which an end has addresses; undefined where it has none, or those of every family. */
+function familiesOf(end: NamedEnd, { serviceIndex }: Cluster): ReadonlySet<Family> | undefined {
+  const addresses = addressesOf(end, serviceIndex);
+  return addresses.length === 0 ? undefined : new Set(addresses.map(familyOf));
+}
+
+function addressesOf(end: NamedEnd, serviceIndex: Cluster["serviceIndex"]): readonly Address[] {
+  switch (end.kind) {
+    case "pods":
+      return end.pods.flatMap(({ addresses }) => addresses);
+    case "node":
+      return end.node.addresses;
+    case "address":
+      return [end.address];
+    case "external":
+      return [];
+    case "service": {
+      const { addresses } = end.service;
+      return addresses.length > 0 ? addresses : serviceIndex.backendsOf(end.service).map(({ address }) => address);
+    }
+  }
+}
+
+function connectionsIn(
+  family: Family | undefined,
+  source: NamedEnd,
+  destination: NamedEnd,
+  port: PortText | undefined,
+  setting: Setting,
+): Asked[] {
   const perNode = [source, destination].some(
     (end) => end.kind === "node" || end.kind === "address" || (end.kind === "pods" && end.pods.some(({ hostNetwork }) => hostNetwork)),
   );
@@ -58,46 +124,60 @@ export function connectionsOf(source: NamedEnd, destination: NamedEnd, port: Por
   const from = standsOf(source, around);
   if (destination.kind === "service") return from.flatMap((stand) => toService(stand, destination, port, around));
   const dialled = destination.kind === "address" ? destination.address : undefined;
-  if (dialled !== undefined && setting.cluster.serviceIndex.isVirtual(dialled)) return toVirtualAddress(from, dialled, port, setting);
-  const onNode = toNodePort(from, destination, port, setting);
+  if (dialled !== undefined && setting.cluster.serviceIndex.isVirtual(dialled)) return toVirtualAddress(from, dialled, port, around);
+  const onNode = toNodePort(from, destination, port, around);
   if (onNode.length > 0) return onNode;
   const to = standsOf(destination, around, from[0]?.participant);
-  const asked = to.flatMap((other) =>
+  return to.flatMap((other) =>
     portsAt(other, port, setting).flatMap((each) =>
       from.map((stand): Asked => {
         const [a, b] = apart(stand, other, around);
-        return { ends: directEnds(a, b, each.port), packet: packetOf(each.protocol), port: each, source: stand, destination: other };
+        return {
+          ends: directEnds(a, b, each.port),
+          packet: packetOf(each.protocol),
+          port: each,
+          family,
+          source: stand,
+          destination: other,
+        };
       }),
     ),
   );
-  if (asked.length === 0 && port !== undefined) throw new UsageError(noSuchPort(port, destination.label, declaredBy(to)));
-  // A pod always reaches itself: of several pods, nobody asks about that.
-  const others = asked.filter(({ ends }) => !isToItself(ends));
-  return others.length > 0 ? others : asked;
 }
 
 function isToItself({ source, targets: [target] }: Ends): boolean {
   return source.type === "pod" && target?.participant.type === "pod" && target.participant.pod === source.pod;
 }
 
-type Around = Setting & { readonly family: 4 | 6 | undefined; readonly perNode: boolean };
+type Around = Setting & { readonly family: Family | undefined; readonly perNode: boolean };
 
-function familyOf(end: NamedEnd): 4 | 6 | undefined {
-  if (end.kind === "external") return 4;
-  const [address] = end.kind === "address" ? [end.address] : end.kind === "service" ? end.service.addresses : [];
-  return address === undefined ? undefined : isIPv4(address) ? 4 : 6;
+/** Reports whether an end with these addresses takes part in a family; one without any (a template) takes part in each. */
+function isIn(family: Family | undefined, addresses: readonly Address[]): boolean {
+  return family === undefined || addresses.length === 0 || addresses.some((address) => familyOf(address) === family);
+}
+
+/** What stands for the outside in a family. Throws a UsageError where nothing does. */
+function outsideIn({ outsides, family = 4 }: Around): Outside {
+  const outside = outsides?.get(family);
+  if (outside !== undefined) return outside;
+  throw new UsageError(
+    `external: rules name prefixes around every outside IPv${family} address that was tried; name the address that is meant`,
+  );
 }
 
 function standsOf(end: NamedEnd, around: Around, from?: Participant): Stand[] {
   switch (end.kind) {
     case "pods":
-      return standsOfPods(end.pods, around);
+      return standsOfPods(
+        end.pods.filter(({ addresses }) => isIn(around.family, addresses)),
+        around,
+      );
     case "node":
       return [standOfNode(end.node, around)];
     case "address":
       return [standOfAddress(end.address, around, from)];
     case "external":
-      return around.outside === undefined ? [] : [{ ...standOfAddress(around.outside.address, around), endpoint: { type: "external" } }];
+      return [{ ...standOfAddress(outsideIn(around).address, around), endpoint: { type: "external" } }];
     case "service":
       return [];
   }
@@ -149,8 +229,8 @@ export function rangesOf(samples: Evaluator["ports"]["samples"], protocol: numbe
     .filter(({ first, last }) => first <= last);
 }
 
-function declaredBy(stands: readonly Stand[]): string[] {
-  const ports = stands.flatMap(({ pods }) => pods.flatMap((pod) => pod.ports));
+function declaredBy(pods: readonly Pod[]): string[] {
+  const ports = pods.flatMap((pod) => pod.ports);
   return [
     ...new Set(ports.map(({ name, port, protocol }) => `${name === undefined ? "" : `${name} = `}${port}/${protocolName(protocol)}`)),
   ];
@@ -169,22 +249,23 @@ function toService(
   around: Around,
 ): Asked[] {
   const ports = servicePorts(service.ports, port, label);
-  const address = service.addresses.find((each) => isIPv4(each) === (around.family !== 6)) ?? service.addresses[0];
+  const { family } = around;
+  const address = service.addresses.find((each) => family === undefined || familyOf(each) === family);
   return ports.flatMap(({ protocol, port: dialled, name }): Asked[] => {
     const packet = packetOf(protocol);
     const named = name === undefined ? {} : { name };
     const ofTemplates = toTemplates(source, service, { protocol, dialled, named }, around);
     if (ofTemplates.length > 0) return ofTemplates;
     if (address === undefined) {
-      const backends = headlessBackends(service, around.cluster, protocol);
+      const backends = headlessBackends(service, around.cluster, protocol).filter((backend) => isIn(family, [backend.address]));
       return backends.map((backend) => {
         const destination = standOfAddress(backend.address, around, source.participant);
         const ends = directEnds(source, destination, backend.port);
-        return { ends, packet, port: { protocol, port: backend.port, ...named }, source, destination };
+        return { ends, packet, port: { protocol, port: backend.port, ...named }, family, source, destination };
       });
     }
     return (endsByBackend(source, address, dialled, protocol, around.resolver) ?? []).map((ends) =>
-      askedOf(ends, packet, dialled, named, source),
+      askedOf(ends, packet, dialled, named, source, around),
     );
   });
 }
@@ -204,14 +285,14 @@ function toTemplates(
   return standsOfPods(pods, around).flatMap((destination): Asked[] => {
     const port = serviceIndex.targetPortOn(destination.pods[0], service, index);
     if (port === undefined) return [];
-    const [address] = service.addresses;
+    const address = service.addresses.find((each) => isIn(around.family, [each]));
     const via = address === undefined ? undefined : { address, port: dialled, service: `${service.namespace}/${service.name}` };
     const ends = { ...directEnds(source, destination, port), via };
-    return [{ ends, packet: packetOf(protocol), port: { protocol, port, dialled, ...named }, source, destination }];
+    return [{ ends, packet: packetOf(protocol), port: { protocol, port, dialled, ...named }, family: around.family, source, destination }];
   });
 }
 
-function askedOf(ends: Ends, packet: Packet, dialled: number, named: { name?: string }, source: Stand): Asked {
+function askedOf(ends: Ends, packet: Packet, dialled: number, named: { name?: string }, source: Stand, { family }: Around): Asked {
   const { protocol } = packet;
   const [target] = ends.targets;
   const pods = target?.participant.type === "pod" ? [target.participant.pod] : [];
@@ -219,7 +300,7 @@ function askedOf(ends: Ends, packet: Packet, dialled: number, named: { name?: st
     target === undefined
       ? undefined
       : { participant: target.participant, address: target.address, endpoint: ends.destinationEndpoint, pods };
-  return { ends, packet, port: { protocol, port: ends.port, dialled, ...named }, source, destination };
+  return { ends, packet, port: { protocol, port: ends.port, dialled, ...named }, family, source, destination };
 }
 
 function servicePorts(ports: readonly ServicePort[], port: PortText | undefined, label: string): readonly ServicePort[] {
@@ -234,27 +315,28 @@ function servicePorts(ports: readonly ServicePort[], port: PortText | undefined,
 }
 
 /** A node's address and a port of it on which a Service is reached: its backends see the connection, the node does not. */
-function toNodePort(from: readonly Stand[], destination: NamedEnd, port: PortText | undefined, { cluster, resolver }: Setting): Asked[] {
+function toNodePort(from: readonly Stand[], destination: NamedEnd, port: PortText | undefined, around: Around): Asked[] {
+  const { cluster, resolver, family } = around;
   if (port?.kind !== "number" || (destination.kind !== "address" && destination.kind !== "node")) return [];
-  const address = destination.kind === "node" ? destination.node.addresses.at(0) : destination.address;
+  const address = destination.kind === "node" ? destination.node.addresses.find((each) => isIn(family, [each])) : destination.address;
   const { protocol, port: dialled } = port;
   if (address === undefined || cluster.serviceIndex.find(address, protocol, dialled)?.servicePort === undefined) return [];
   return from.flatMap((source) =>
     (endsByBackend(source, address, dialled, protocol, resolver) ?? []).map((ends) =>
-      askedOf(ends, packetOf(protocol), dialled, {}, source),
+      askedOf(ends, packetOf(protocol), dialled, {}, source, around),
     ),
   );
 }
 
 /** A Service's own address, by which it is found like by its name. */
-function toVirtualAddress(from: readonly Stand[], address: Address, port: PortText | undefined, setting: Setting): Asked[] {
-  const service = setting.cluster.services.find(({ addresses }) => addresses.includes(address));
+function toVirtualAddress(from: readonly Stand[], address: Address, port: PortText | undefined, around: Around): Asked[] {
+  const service = around.cluster.services.find(({ addresses }) => addresses.includes(address));
   const label = service === undefined ? "the Service" : `${service.namespace}/svc/${service.name}`;
   const ports = servicePorts(service?.ports ?? [], port, label);
   return from.flatMap((source) =>
     ports.flatMap(({ protocol, port: dialled, name }) =>
-      (endsByBackend(source, address, dialled, protocol, setting.resolver) ?? []).map((ends) =>
-        askedOf(ends, packetOf(protocol), dialled, name === undefined ? {} : { name }, source),
+      (endsByBackend(source, address, dialled, protocol, around.resolver) ?? []).map((ends) =>
+        askedOf(ends, packetOf(protocol), dialled, name === undefined ? {} : { name }, source, around),
       ),
     ),
   );

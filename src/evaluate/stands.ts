@@ -9,6 +9,13 @@ import { dialledEnds, type Ends } from "./ends.ts";
 import type { Evaluator, Participant } from "./evaluator.ts";
 import { peersOf } from "./honoured.ts";
 
+export type Family = 4 | 6;
+
+/** Returns an address's family. */
+export function familyOf(address: Address): Family {
+  return isIPv4(address) ? 4 : 6;
+}
+
 /** Who takes part for an end that was named: of pods that nothing tells apart, one. */
 export interface Stand {
   readonly participant: Participant;
@@ -22,8 +29,8 @@ export interface Stand {
 export interface StandSurroundings {
   readonly evaluator: Evaluator;
   readonly resolver: EndpointResolver;
-  /** The family that both ends speak, where one of them has no other. */
-  readonly family: 4 | 6 | undefined;
+  /** The family of the addresses that both ends use; undefined where neither has any (templates). */
+  readonly family: Family | undefined;
   /** Whether the node of a pod can matter: the other end is one. */
   readonly perNode: boolean;
 }
@@ -45,9 +52,8 @@ export function standsOfPods(pods: readonly Pod[], around: StandSurroundings): S
 
 /** Returns a pod as it takes part by itself. */
 export function standOfPod(pod: Pod, { resolver, family }: Pick<StandSurroundings, "resolver" | "family">): Stand {
-  const isFamily = (address: Address) => isIPv4(address) === (family !== 6);
   // A pod without an address of the family has none that could be used; one that is made from a template has none at all.
-  const address = pod.addresses.find(isFamily) ?? (family === undefined ? pod.addresses[0] : undefined);
+  const address = pod.addresses.find((each) => family === undefined || familyOf(each) === family);
   const participant: Participant = { type: "pod", pod, address };
   const { namespace, name, workload } = pod;
   const endpoint: Endpoint =
@@ -59,7 +65,7 @@ export function standOfPod(pod: Pod, { resolver, family }: Pick<StandSurrounding
 
 /** Returns a node with its first address of a family, as others reach it. */
 export function standOfNode(node: Node, { resolver, family }: Pick<StandSurroundings, "resolver" | "family">): Stand {
-  const address = node.addresses.find((each) => isIPv4(each) === (family !== 6)) ?? node.addresses.at(0);
+  const address = node.addresses.find((each) => family === undefined || familyOf(each) === family);
   const participant: Participant = { type: "node", node, address };
   const endpoint: Endpoint =
     address === undefined ? { type: "node", name: node.name } : resolver.endpointOf(participant, address, Number.NaN);
@@ -113,16 +119,17 @@ export function headlessBackends(service: Service, { serviceIndex }: Pick<Cluste
   return serviceIndex.backendsOf(service).filter((backend) => backend.protocol === protocol);
 }
 
-/** What stands for the outside: an address that no rule names, and one in each IPv4 prefix that rules do name. */
+/** What stands for the outside in one family: an address that no rule names, and one in each prefix that rules do name. */
 export interface Outside {
   readonly address: Address;
   readonly prefixes: readonly { readonly prefix: Prefix; readonly address: Address }[];
 }
 
 /** Finds what stands for the outside; undefined where rules name prefixes around every address that was tried. */
-export function findOutside(set: PolicySet, resolver: EndpointResolver): Outside | undefined {
-  const named = namedPrefixes(set).filter(({ family }) => family === 4);
-  const address = outsideAddress(named, resolver);
+export function findOutside(set: PolicySet, resolver: EndpointResolver, family: Family): Outside | undefined {
+  const named = namedPrefixes(set).filter((prefix) => prefix.family === family && prefix.length > 0);
+  const candidates = family === 4 ? outsideIPv4() : outsideIPv6();
+  const address = candidates.find((each) => isFree(each, named) && resolver.participantOf(each, Number.NaN).type === "external");
   if (address === undefined) return undefined;
   const prefixes = named.flatMap((prefix) => {
     const inside = addressIn(prefix, named, resolver);
@@ -131,7 +138,12 @@ export function findOutside(set: PolicySet, resolver: EndpointResolver): Outside
   return { address, prefixes };
 }
 
-/** Every prefix that rules name, those of sets and exceptions included, but for whole families. */
+/** Reports whether rules name a prefix of a family, be it the whole. */
+export function namesFamily(set: PolicySet, family: Family): boolean {
+  return namedPrefixes(set).some((prefix) => prefix.family === family);
+}
+
+/** Every prefix that rules name, those of sets and exceptions included. */
 function namedPrefixes({ policies, sets }: PolicySet): Prefix[] {
   const inRules = policies.flatMap(peersOf).flatMap((term) => {
     if (term.kind === "prefix") return [term.prefix, ...term.except];
@@ -139,21 +151,20 @@ function namedPrefixes({ policies, sets }: PolicySet): Prefix[] {
   });
   const byKey = new Map<string, Prefix>();
   for (const prefix of [...inRules, ...sets.flatMap(({ prefixes }) => prefixes)])
-    if (prefix.length > 0) byKey.set(`${prefix.first}/${prefix.length}/${prefix.family}`, prefix);
+    byKey.set(`${prefix.first}/${prefix.length}/${prefix.family}`, prefix);
   return [...byKey.values()].sort((a, b) => (a.first < b.first ? -1 : a.first > b.first ? 1 : a.length - b.length));
 }
 
-/** Returns an IPv4 address outside the cluster that none of the prefixes holds; undefined where they hold all that were tried. */
-function outsideAddress(prefixes: readonly Prefix[], resolver: EndpointResolver): Address | undefined {
-  for (const second of [113, 0, 77, 200]) {
-    for (let i = 0; i < 223; i++) {
-      // From 203.113.0.1 on, through every first number.
-      const first = 1 + ((202 + i) % 223);
-      const address = (0xffffn << 32n) | BigInt(first * 2 ** 24 + second * 2 ** 16 + 1);
-      if (first !== 127 && isFree(address, prefixes) && resolver.participantOf(address, Number.NaN).type === "external") return address;
-    }
-  }
-  return undefined;
+/** IPv4 addresses that may be outside: from 203.113.0.1 on, through every first number. */
+function outsideIPv4(): Address[] {
+  const firsts = Array.from({ length: 223 }, (_, i) => 1 + ((202 + i) % 223)).filter((first) => first !== 127);
+  return [113, 0, 77, 200].flatMap((second) => firsts.map((first) => (0xffffn << 32n) | BigInt(first * 2 ** 24 + second * 2 ** 16 + 1)));
+}
+
+/** IPv6 addresses that may be outside: from 2a00:113::1 on, through global unicast addresses (RFC 4291: 2000::/3). */
+function outsideIPv6(): Address[] {
+  const firsts = Array.from({ length: 256 }, (_, i) => 0x2000 + ((0xa00 + i * 0x20) % 0x2000));
+  return [0x113, 0x0, 0x77, 0x200].flatMap((second) => firsts.map((first) => (BigInt(first) << 112n) | (BigInt(second) << 96n) | 1n));
 }
 
 /** Returns an outside address in a prefix that no narrower one of the others holds; undefined where there is none. */

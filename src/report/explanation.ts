@@ -31,6 +31,8 @@ export interface ExplainedCase {
   /** The pods that it holds for, where the case is not of all pods of an end. */
   readonly sources: readonly string[] | undefined;
   readonly destinations: readonly string[] | undefined;
+  /** The address families that it holds for, where others are judged otherwise. */
+  readonly families: readonly (4 | 6)[] | undefined;
   /** How many connections were judged so. */
   readonly connections: number;
   readonly change: Change | NoChange;

@@ -1,7 +1,7 @@
 import { type Direction, policyTitle } from "../policy/model.ts";
 import { identityOf } from "../policy/readPolicies.ts";
 import { decidingPolicies, type ExplainedCase, type ExplainResult, isChange } from "./explanation.ts";
-import { portsText } from "./explanationTable.ts";
+import { familiesText, portsText } from "./explanationTable.ts";
 import { type Finding, type FindingCase, type FindingPlace, type FindingReport, type FindingRule, placeOfPolicy } from "./findings.ts";
 import { endpointLabel } from "./labels.ts";
 import { decisionMessage } from "./simulationResult.ts";
@@ -39,9 +39,9 @@ function caseOf(one: ExplainedCase): FindingCase {
   return { suite: "connections", name: `${titleOf(one)}${pods.length === 0 ? "" : ` (${pods.join(", ")})`}` };
 }
 
-function titleOf({ ends, ports }: ExplainedCase): string {
+function titleOf({ ends, ports, families }: ExplainedCase): string {
   const via = ends.via?.service === undefined ? "" : ` (${ends.via.service})`;
-  return `${endpointLabel(ends.sourceEndpoint)} to ${endpointLabel(ends.destinationEndpoint)}${via} ${portsText(ports)}`;
+  return `${endpointLabel(ends.sourceEndpoint)} to ${endpointLabel(ends.destinationEndpoint)}${via} ${portsText(ports)}${families === undefined ? "" : ` over ${familiesText(families)}`}`;
 }
 
 function findingOf(one: ExplainedCase, tested: FindingCase, failOn: "deny" | "unknown"): Finding[] {

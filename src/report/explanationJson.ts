@@ -43,13 +43,14 @@ function reportObject(result: ExplainResult): Record<string, unknown> {
 }
 
 function caseObject(one: ExplainedCase): Record<string, unknown> {
-  const { ends, ports, judgement, egress, ingress, sources, destinations, connections } = one;
+  const { ends, ports, judgement, egress, ingress, sources, destinations, families, connections } = one;
   return {
     source: plainEndpoint(ends.sourceEndpoint),
     ...(ends.via === undefined ? {} : { via: viaObject(ends.via) }),
     destination: plainEndpoint(ends.destinationEndpoint),
     ...(sources === undefined ? {} : { sources }),
     ...(destinations === undefined ? {} : { destinations }),
+    ...(families === undefined ? {} : { families: families.map((family) => `IPv${family}`) }),
     ports: ports.map(portObject),
     connections,
     verdict: judgement.verdict,

@@ -4,7 +4,7 @@ import { plural } from "../net/number.ts";
 import { formatPrefix } from "../net/prefix.ts";
 import { policyTitle } from "../policy/model.ts";
 import { type ExplainedCase, type ExplainResult, isChange } from "./explanation.ts";
-import { otherPortsText, portsText } from "./explanationTable.ts";
+import { familiesText, otherPortsText, portsText } from "./explanationTable.ts";
 import { endpointLabel, placeLabel } from "./labels.ts";
 import { markdownText } from "./markdown.ts";
 import { decisionMessage } from "./simulationResult.ts";
@@ -28,7 +28,7 @@ export function explanationMarkdown(result: ExplainResult): string {
 }
 
 function caseLines(one: ExplainedCase): string[] {
-  const { ends, ports, judgement, sources, destinations } = one;
+  const { ends, ports, judgement, sources, destinations, families } = one;
   const via = ends.via?.service === undefined ? "" : ` (${ends.via.service})`;
   const title = `${endpointLabel(ends.sourceEndpoint)} → ${endpointLabel(ends.destinationEndpoint)}${via} ${portsText(ports)}`;
   const lines = [
@@ -36,6 +36,7 @@ function caseLines(one: ExplainedCase): string[] {
     "",
   ];
   for (const pods of [sources, destinations]) if (pods !== undefined) lines.push(markdownText(`Only ${pods.join(", ")}`), "");
+  if (families !== undefined) lines.push(`Only over ${familiesText(families)}`, "");
   for (const side of [one.egress, one.ingress]) lines.push(...sideLines(one, side));
   return [...lines, ...changeLines(one)];
 }

@@ -56,14 +56,20 @@ function verdictText(verdict: Verdict, style: Style): string {
 }
 
 function caseLines(one: ExplainedCase, wide: boolean, style: Style): string[] {
-  const { ends, judgement, sources, destinations } = one;
+  const { ends, judgement, sources, destinations, families } = one;
   const [from, to] = [ends.sourceEndpoint, ends.destinationEndpoint].map((endpoint) => printable(endpointLabel(endpoint)));
   const via = ends.via?.service === undefined ? "" : ` (${printable(ends.via.service)})`;
   const lines = line(`${verdictText(judgement.verdict, style)}   ${from} → ${to}${via} ${portsText(one.ports)}`);
   if (sources !== undefined) lines.push(...line(`  from ${names(sources, wide)}`));
   if (destinations !== undefined) lines.push(...line(`  to ${names(destinations, wide)}`));
+  if (families !== undefined) lines.push(`  over ${familiesText(families)}`);
   lines.push(...sideLines(one, one.egress, wide, style), ...sideLines(one, one.ingress, wide, style), ...changeLines(one, style));
   return lines;
+}
+
+/** Returns what people call address families. */
+export function familiesText(families: readonly (4 | 6)[]): string {
+  return families.map((family) => `IPv${family}`).join(" and ");
 }
 
 function names(texts: readonly string[], wide: boolean): string {
@@ -191,7 +197,7 @@ export function otherPortsText(ports: readonly OtherPorts[]): string {
 }
 
 function verdictWord(verdict: OtherPorts["verdict"]): string {
-  return verdict === "differs" ? "differs from pod to pod" : verdict;
+  return verdict === "differs" ? "differs from pod to pod, or by address family" : verdict;
 }
 
 function rangesText(ranges: readonly OtherPorts[]): string {

@@ -20,6 +20,7 @@ interface Report {
     readonly source: Record<string, string>;
     readonly destination: Record<string, string>;
     readonly sources?: readonly string[];
+    readonly families?: readonly string[];
     readonly ports: readonly { protocol: string; port: number; dialled?: number; name?: string }[];
     readonly egress: Side;
     readonly ingress: Side;
@@ -347,4 +348,118 @@ test("a node's port of a Service is judged at the backends", () => {
     const { cases } = report("8.8.8.8", destination, "30080", ...SNAPSHOT, "-f", policies);
     expect(cases.map(({ verdict, ports }) => [verdict, ports[0].dialled, ports[0].port])).toEqual([["deny", 30080, 80]]);
   }
+});
+
+test("a change says whom else it opens for", () => {
+  const deployment = (name: string, labels: Record<string, string>) => ({
+    apiVersion: "apps/v1",
+    kind: "Deployment",
+    metadata: { namespace: "a", name },
+    spec: { selector: { matchLabels: labels }, template: { metadata: { labels }, spec: { containers: [{ name: "c" }] } } },
+  });
+  const items = [
+    { apiVersion: "v1", kind: "Namespace", metadata: { name: "a" } },
+    deployment("api", { app: "api" }),
+    deployment("job", { app: "api", tier: "batch" }),
+    deployment("db", { app: "db" }),
+  ];
+  const snapshot = file("shared.json", JSON.stringify({ apiVersion: "v1", kind: "List", items }));
+  const closed = networkPolicy("a/p", "podSelector: {matchLabels: {app: db}}, policyTypes: [Ingress]");
+  const { out } = explain("a/deploy/api", "a/deploy/db", "80", "--snapshot", snapshot, "-f", file("shared.yaml", closed));
+  expect(out).toMatch(/^ +this also opens for a\/deploy\/job, which the same labels select$/m);
+});
+
+describe("address families", () => {
+  const pod = (name: string, ips: readonly string[]) => ({
+    apiVersion: "v1",
+    kind: "Pod",
+    metadata: { namespace: "a", name, labels: { app: name } },
+    spec: { nodeName: "n1", containers: [{ name: "c", ports: [{ name: "http", containerPort: 80 }] }] },
+    status: { phase: "Running", podIP: ips[0], podIPs: ips.map((ip) => ({ ip })), conditions: [{ type: "Ready", status: "True" }] },
+  });
+  const headless = {
+    apiVersion: "v1",
+    kind: "Service",
+    metadata: { namespace: "a", name: "web" },
+    spec: { clusterIP: "None", clusterIPs: ["None"], selector: { app: "web" }, ports: [{ port: 80, protocol: "TCP" }] },
+  };
+  const cluster = (web: readonly string[], api: readonly string[]) => [
+    "--snapshot",
+    file(
+      "families.json",
+      JSON.stringify({
+        apiVersion: "v1",
+        kind: "List",
+        items: [{ apiVersion: "v1", kind: "Namespace", metadata: { name: "a" } }, pod("web", web), pod("api", api), headless],
+      }),
+    ),
+    "--policy-mode",
+    "replace",
+  ];
+  const from = (...cidrs: readonly string[]) => [
+    "-f",
+    file(
+      "families-policy.json",
+      JSON.stringify({
+        apiVersion: "networking.k8s.io/v1",
+        kind: "NetworkPolicy",
+        metadata: { namespace: "a", name: "p" },
+        spec: {
+          podSelector: { matchLabels: { app: "web" } },
+          policyTypes: ["Ingress"],
+          ingress: cidrs.map((cidr) => ({ from: [{ ipBlock: { cidr } }] })),
+        },
+      }),
+    ),
+  ];
+  const [WEB, API] = [
+    ["10.244.1.5", "fd00:10:1::5"],
+    ["10.244.2.6", "fd00:10:2::6"],
+  ];
+  const families = (result: Report) => result.cases.map(({ families: own, verdict }) => `${own?.join() ?? "all"} ${verdict}`);
+
+  test("both ends are judged with addresses of a family that both have, headless Services included", () => {
+    const asked = [...cluster([WEB[1]], API), ...from("fd00:10:2::/64")];
+    for (const destination of ["a/web", "a/svc/web"]) expect(families(report("a/api", destination, "80", ...asked))).toEqual(["all allow"]);
+    expect(explain("a/api", "a/web", "80", ...cluster([WEB[0]], [API[1]])).err).toMatch(/^error: a\/.*have no addresses of one family/);
+  });
+
+  test("the outside has the family of the other end, and the change is of that family", () => {
+    const asked = cluster([WEB[1]], [API[1]]);
+    expect(families(report("external", "a/web", "80", ...asked, ...from("::/0")))).toEqual(["all allow"]);
+    const [{ verdict, change }] = report("external", "a/web", "80", ...asked, ...from("fd00:10:2::/64")).cases;
+    expect(verdict).toBe("deny");
+    expect(change.objects![0].text).toContain("cidr: ::/0");
+    const { prefixes } = report("external", "a/web", "80", ...asked, ...from("2001:db8::/32"));
+    expect(prefixes).toEqual([{ prefix: "2001:db8::/32", verdict: "allow" }]);
+  });
+
+  test("families that are judged differently are cases of their own; alike ones are one", () => {
+    const asked = cluster(WEB, API);
+    for (const source of ["a/api", "external"]) {
+      expect(families(report(source, "a/web", "80", ...asked, ...from("0.0.0.0/0")))).toEqual(["IPv4 allow", "IPv6 deny"]);
+      expect(families(report(source, "a/web", "80", ...asked, ...from("::/0")))).toEqual(["IPv4 deny", "IPv6 allow"]);
+      expect(families(report(source, "a/web", "80", ...asked, ...from()))).toEqual(["all deny"]);
+    }
+    expect(explain("a/api", "a/web", "80", ...asked, ...from("::/0")).out).toMatch(/^ {2}over IPv6$/m);
+  });
+
+  test("a change flips every family", () => {
+    const asked = cluster(WEB, API);
+    const textOf = (source: string, policy: readonly string[]) =>
+      report(source, "a/web", "80", ...asked, ...policy).cases.map(({ change }) =>
+        change.objects!.map(({ object }) => object).join("---\n"),
+      );
+    for (const source of ["a/api", "external"])
+      for (const policy of [from("0.0.0.0/0", "::/0"), from()]) {
+        const [before] = families(report(source, "a/web", "80", ...asked, ...policy));
+        for (const text of textOf(source, policy)) {
+          const after = report(source, "a/web", "80", ...asked, "-f", file("families-changed.yaml", text));
+          expect(families(after)).toEqual([
+            before.endsWith("allow") ? "all deny" : expect.stringMatching(/allow$/),
+            ...after.cases.slice(1).map(() => expect.stringMatching(/allow$/)),
+          ]);
+        }
+      }
+  });
 });

@@ -6,8 +6,8 @@ import type { Evaluator, Participant, World } from "../../evaluate/evaluator.ts"
 import { namespaceTruth } from "../../evaluate/expression.ts";
 import type { Packet } from "../../evaluate/judge.ts";
 import type { CniProfile } from "../../evaluate/profile.ts";
-import { formatAddress } from "../../net/address.ts";
-import { parsePrefix, wholeAddress } from "../../net/prefix.ts";
+import { formatAddress, isIPv4 } from "../../net/address.ts";
+import { type Prefix, parsePrefix, wholeAddress } from "../../net/prefix.ts";
 import type { Direction, PeerTerm, PodMatch, Policy, PolicySet, PortMatch } from "../../policy/model.ts";
 import { portMatchOf } from "../dialect.ts";
 import { labelOf, type Workloads } from "../workloads.ts";
@@ -66,7 +66,7 @@ export function selectorFor(pod: Pod, workloads: Workloads): LabelSelector {
 
 /** Returns what the other end of a side is called. */
 export function peerLabel({ peer, isWholeOutside, around: { workloads } }: AskedSide): string {
-  return isWholeOutside && peer.type === "external" ? "every address outside" : labelFor(peer, workloads);
+  return isWholeOutside && peer.type === "external" ? `every IPv${wholeFamily(peer).family} address outside` : labelFor(peer, workloads);
 }
 
 /** Returns what a participant is called. */
@@ -101,7 +101,7 @@ export function peersFor({ peer, around, isWholeOutside }: AskedSide, policy: Po
       return isAdmin ? [...byAddress, { kind: "nodes", selector: selectorOfLabels(Object.entries(peer.node.labels)) }] : byAddress;
     case "external":
       if (isWholeOutside)
-        return isCilium ? [{ kind: "entities", entities: ["world"] }] : [{ kind: "prefix", prefix: EVERY_IPV4, except: [] }];
+        return isCilium ? [{ kind: "entities", entities: ["world"] }] : [{ kind: "prefix", prefix: wholeFamily(peer), except: [] }];
       return isCilium ? [...byAddress, { kind: "entities", entities: ["kube-apiserver"] }] : byAddress;
     case "reserved":
       return isCilium ? [{ kind: "entities", entities: [peer.entity] }] : byAddress;
@@ -111,6 +111,12 @@ export function peersFor({ peer, around, isWholeOutside }: AskedSide, policy: Po
 }
 
 const EVERY_IPV4 = parsePrefix("0.0.0.0/0")!;
+const EVERY_IPV6 = parsePrefix("::/0")!;
+
+/** Returns the prefix of all addresses of a participant's family. */
+export function wholeFamily({ address }: Participant): Prefix {
+  return address === undefined || isIPv4(address) ? EVERY_IPV4 : EVERY_IPV6;
+}
 
 /** Nodes have no labels that Cilium's rules on pods could select: the own one is its host. */
 const NODE_ENTITIES: PeerTerm[] = [
@@ -135,19 +141,19 @@ export function selectsAny({ namespaces, pods, where }: PodMatch, evaluator: Eva
   );
 }
 
-/** Returns the other workloads that a policy selects besides a pod's own. */
+/** Returns the other workloads that a selection holds besides a pod's own. */
 export function alsoSelected(
-  { subject }: Policy,
+  match: PodMatch,
   participant: Participant,
   { world, workloads }: ChangeSurroundings,
   evaluator: Evaluator,
 ): string[] {
   const own = participant.type === "pod" ? workloads.of(participant.pod) : undefined;
-  if (subject.where !== undefined) return [];
+  if (match.where !== undefined) return [];
   const others = new Set<string>();
   for (const pod of world.pods) {
-    if (pod.hostNetwork || !selects(subject.pods, pod.labels)) continue;
-    if (namespaceTruth(subject.namespaces, evaluator.namespace(pod.namespace)) === false) continue;
+    if (pod.hostNetwork || !selects(match.pods, pod.labels)) continue;
+    if (namespaceTruth(match.namespaces, evaluator.namespace(pod.namespace)) === false) continue;
     const workload = workloads.of(pod);
     if (workload !== undefined && workload !== own) others.add(labelOf(workload));
   }

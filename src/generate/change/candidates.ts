@@ -2,9 +2,9 @@ import type { Requirement } from "../../cluster/selector.ts";
 import { holdsNumber, matchPeers } from "../../evaluate/cell.ts";
 import { describePorts } from "../../evaluate/ruleFaults.ts";
 import { rangeContains } from "../../net/portRange.ts";
-import { wholeAddress } from "../../net/prefix.ts";
-import { type Action, type Peer, type Policy, type PortMatch, portNameOf, type Rule } from "../../policy/model.ts";
-import { type AskedSide, peerLabel, peersFor, portsFor, selectorFor } from "./asked.ts";
+import { formatPrefix, wholeAddress } from "../../net/prefix.ts";
+import { type Action, type Peer, type PeerTerm, type Policy, type PortMatch, portNameOf, type Rule } from "../../policy/model.ts";
+import { type AskedSide, alsoSelected, peerLabel, peersFor, portsFor, selectorFor, wholeFamily } from "./asked.ts";
 import { type PolicyEdit, replaceRule, rulesIn } from "./policyEdit.ts";
 
 /** An edit that may do, and how large it is: what opens or closes less comes first. */
@@ -19,7 +19,7 @@ export const EVERY_PORT = "this opens every port to it";
 export function outsideNotes({ isWholeOutside, peer, around: { profile } }: AskedSide, { tier }: Policy): string[] {
   const holdsPods = tier.kind !== "cilium" && profile.blocksMatchPods;
   return isWholeOutside && peer.type === "external" && holdsPods
-    ? ["0.0.0.0/0 holds the cluster's own addresses too: except its ranges"]
+    ? [`${formatPrefix(wholeFamily(peer))} holds the cluster's own addresses too: except its ranges`]
     : [];
 }
 
@@ -28,9 +28,18 @@ const LISTED = 3;
 
 /** Says which other workloads an edit is for. */
 export function othersNote(others: readonly string[]): string[] {
-  if (others.length === 0) return [];
+  return others.length === 0 ? [] : [`the policy also selects ${shownOf(others)}`];
+}
+
+function shownOf(others: readonly string[]): string {
   const shown = others.slice(0, LISTED).join(", ");
-  return [`the policy also selects ${shown}${others.length > LISTED ? ` and ${others.length - LISTED} more` : ""}`];
+  return `${shown}${others.length > LISTED ? ` and ${others.length - LISTED} more` : ""}`;
+}
+
+/** Says for which other workloads a peer opens: those that share the labels by which it names the other end. */
+export function alsoOpensNote({ peer, around, evaluator }: AskedSide, term: PeerTerm): string[] {
+  const others = term.kind === "pods" ? alsoSelected(term.match, peer, around, evaluator) : [];
+  return others.length === 0 ? [] : [`this also opens for ${shownOf(others)}, which the same labels select`];
 }
 
 /** Returns the rule that a side's decision names first, with its policy. */
@@ -51,7 +60,8 @@ export function newRule(side: AskedSide, policy: Policy, action: Action): { rule
   return peersFor(side, policy).map((term) => ({
     rule: { action, peers: [{ ...term, ref: { path: "" } }], ports, ref: { path: "" } },
     what: `${verb} ${who}${ports === "any" ? "" : ` ${describePorts(ports)}`}`,
-    notes: action === "allow" ? [...(ports === "any" ? [EVERY_PORT] : []), ...outsideNotes(side, policy)] : [],
+    notes:
+      action === "allow" ? [...(ports === "any" ? [EVERY_PORT] : []), ...outsideNotes(side, policy), ...alsoOpensNote(side, term)] : [],
   }));
 }
 

@@ -1,7 +1,7 @@
 import type { Policy, PolicyTier, RuleList } from "../../policy/model.ts";
 import { type Dialect, makePolicy, type PolicyType } from "../dialect.ts";
-import { type AskedSide, labelFor, selectorFor } from "./asked.ts";
-import { type Candidate, newRule } from "./candidates.ts";
+import { type AskedSide, alsoSelected, labelFor, selectorFor } from "./asked.ts";
+import { type Candidate, newRule, othersNote } from "./candidates.ts";
 
 /** Names of objects are cut so that a number fits behind them (RFC 1123 label). */
 const MOST_CHARACTERS = 58;
@@ -55,7 +55,12 @@ function fresh(side: AskedSide, type: PolicyType, action: "allow" | "deny", list
   const { direction } = side;
   return newRule(side, empty, action).map(({ rule, what, notes }, i) => ({
     cost: i * 0.01,
-    edit: { before: undefined, after: { ...empty, [direction]: list([rule]) }, what: `a new policy that ${what}`, notes },
+    edit: {
+      before: undefined,
+      after: { ...empty, [direction]: list([rule]) },
+      what: `a new policy that ${what}`,
+      notes: [...notes, ...othersNote(alsoSelected(empty.subject, side.subject, side.around, side.evaluator))],
+    },
   }));
 }
 

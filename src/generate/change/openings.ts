@@ -6,7 +6,7 @@ import { isNear, nearlySelecting, selectorField } from "../../evaluate/nearlySel
 import { describePorts } from "../../evaluate/ruleFaults.ts";
 import type { Peer, PodMatch, Policy, PortMatch, Rule } from "../../policy/model.ts";
 import { type AskedSide, alsoSelected, peerLabel, peersFor, portsFor, selectsAny } from "./asked.ts";
-import { type Candidate, decidingRule, EVERY_PORT, narrowings, newRule, othersNote, outsideNotes } from "./candidates.ts";
+import { alsoOpensNote, type Candidate, decidingRule, EVERY_PORT, narrowings, newRule, othersNote, outsideNotes } from "./candidates.ts";
 import { newAllowances } from "./newPolicies.ts";
 import { replaceRule, rulesIn, withRules } from "./policyEdit.ts";
 
@@ -91,7 +91,7 @@ function additions(side: AskedSide): Candidate[] {
     .filter(({ policy }) => ["networkpolicy", "cilium", "calico"].includes(policy.tier.kind))
     .flatMap((compiled, i) => {
       const { policy } = compiled;
-      const others = alsoSelected(policy, subject, around, evaluator);
+      const others = alsoSelected(policy.subject, subject, around, evaluator);
       const isClosing = side.decision.isolatedBy.includes(policy);
       const isForAll = policy.subject.pods.requirements.length === 0 && policy.subject.where === undefined;
       const extra = (others.length === 0 ? 0 : isForAll ? FOR_ALL : FOR_OTHERS) + (isClosing ? 0 : 0.3) + i * 0.001;
@@ -160,6 +160,7 @@ function peersMore(side: AskedSide, policy: Policy, rule: Rule): Candidate[] {
         notes: [
           ...(ports === "any" ? [EVERY_PORT] : ports.length > 1 ? [`this opens ${describePorts(ports)} to it`] : []),
           ...outsideNotes(side, policy),
+          ...alsoOpensNote(side, term),
         ],
       },
     };

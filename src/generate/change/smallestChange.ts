@@ -2,6 +2,7 @@ import type { Decision } from "../../evaluate/decision.ts";
 import { Evaluator, type Participant, type World } from "../../evaluate/evaluator.ts";
 import { type Judgement, judgeEnds } from "../../evaluate/judge.ts";
 import { nearlySelecting } from "../../evaluate/nearlySelecting.ts";
+import { isIPv4 } from "../../net/address.ts";
 import type { Direction, Policy, PolicyRef, PolicySet } from "../../policy/model.ts";
 import { identityOf } from "../../policy/readPolicies.ts";
 import type { AskedConnection, AskedPort, AskedSide, ChangeSurroundings } from "./asked.ts";
@@ -73,23 +74,34 @@ const TRIED = 32;
 const FOLLOWED = 6;
 
 /**
- * Finds the smallest change of policies that flips the verdict of connections which are judged alike; the first of them is what edits
- * are thought out from. Every edit is printed, read back and judged, so that what is proposed does what it says.
+ * Finds the smallest change of policies that flips the verdict of connections which are judged alike; the first of them that does not
+ * say what is wanted is what edits are thought out from. Every edit is printed, read back and judged, so that what is proposed does what
+ * it says. `along`: connections with the same verdict for other reasons, which it must flip too, and which are not counted.
  */
-export function findSmallestChange(connections: readonly AskedConnection[], around: ChangeSurroundings): Change | NoChange {
-  const tried = connections.slice(0, TRIED);
+export function findSmallestChange(
+  connections: readonly AskedConnection[],
+  around: ChangeSurroundings,
+  along: readonly AskedConnection[] = [],
+): Change | NoChange {
+  const tried = [...onePerFamily(connections).slice(0, TRIED), ...onePerFamily(along).slice(0, TRIED)];
   const together = findFor(tried, connections, around);
-  if (isChange(together) || tried.length < 2) return together;
+  if (isChange(together) || along.length > 0 || tried.length < 2) return together;
   // No one change is for all of them: that for the first is said to be so.
   const alone = findFor(tried.slice(0, 1), connections, around);
   return isChange(alone) ? alone : together;
+}
+
+/** Puts one connection of each address family first: they are tried, however many there are. */
+function onePerFamily(connections: readonly AskedConnection[]): AskedConnection[] {
+  const firsts = new Set([...Map.groupBy(connections, ({ ends }) => isIPv4(ends.destinationAddress)).values()].map(([first]) => first));
+  return [...firsts, ...connections.filter((each) => !firsts.has(each))];
 }
 
 function isChange(found: Change | NoChange): found is Change {
   return "objects" in found;
 }
 
-/** Finds the smallest change that flips all of `tried`; `all` are counted. */
+/** Finds the smallest change that flips all of `tried`; of `all` it is counted how many it flips. */
 function findFor(tried: readonly AskedConnection[], all: readonly AskedConnection[], around: ChangeSurroundings): Change | NoChange {
   const trial = new Trial(tried, around, relevantPolicies(tried, around), worldOf(tried, around));
   const [judgement] = trial.judgements;
@@ -100,9 +112,9 @@ function findFor(tried: readonly AskedConnection[], all: readonly AskedConnectio
   if (found === undefined) return noWords(trial);
   // What was tried on a few policies and pods must hold among all.
   const evaluator = new Evaluator(found.set(around.set), around.world, around.profile);
-  const verdicts = all.map(({ ends, packet }) => judgeEnds(evaluator, ends, packet).verdict);
-  if (verdicts.slice(0, tried.length).some((verdict) => verdict !== wanted)) return noWords(trial);
-  return { verdict: wanted, objects: found.objects, flipped: verdicts.filter((verdict) => verdict === wanted).length };
+  const isFlipped = ({ ends, packet }: AskedConnection) => judgeEnds(evaluator, ends, packet).verdict === wanted;
+  if (!tried.every(isFlipped)) return noWords(trial);
+  return { verdict: wanted, objects: found.objects, flipped: all.filter(isFlipped).length };
 }
 
 /** Why nothing that was tried did it. */
@@ -206,9 +218,18 @@ class Trial {
     return { ...whole, policies };
   }
 
-  side(direction: Direction): AskedSide {
+  /** Returns the place of the first connection of which a side does not say what is wanted; 0 where all of them do. */
+  nextFor(direction: Direction, wanted: "allow" | "deny"): number {
+    return Math.max(
+      this.judgements.findIndex((judgement) => judgement[direction].verdict !== wanted),
+      0,
+    );
+  }
+
+  /** Returns one side of the connection at a place. */
+  side(direction: Direction, place: number): AskedSide {
     const connections = this.#connections;
-    const { ends, packet, isWholeOutside = false } = connections[0];
+    const { ends, packet, isWholeOutside = false } = connections[place];
     const [target] = ends.targets;
     const source = direction === "ingress" && ends.arrivesFrom !== undefined ? ends.arrivesFrom[ends.arrivesFrom.length - 1] : ends.source;
     const destination = target.participant;
@@ -217,7 +238,7 @@ class Trial {
       set: this.#policies,
       evaluator: this.#evaluator,
       direction,
-      decision: this.judgements[0][direction],
+      decision: this.judgements[place][direction],
       subject: direction === "egress" ? source : destination,
       peer: direction === "egress" ? destination : source,
       destination,
@@ -303,13 +324,14 @@ function search(
   candidatesOf: (side: AskedSide) => Candidate[],
   depth: number,
 ): Trial | undefined {
-  const before = trial.judgements[0][direction];
+  const place = trial.nextFor(direction, wanted);
+  const before = trial.judgements[place][direction];
   const partial: Trial[] = [];
-  for (const { edit } of candidatesOf(trial.side(direction))) {
+  for (const { edit } of candidatesOf(trial.side(direction, place))) {
     const next = trial.with(edit);
     if (next === undefined) continue;
     if (next.says(direction, wanted)) return next;
-    if (partial.length < FOLLOWED && isOther(before, next.judgements[0][direction])) partial.push(next);
+    if (partial.length < FOLLOWED && isOther(before, next.judgements[place][direction])) partial.push(next);
   }
   if (depth <= 1) return undefined;
   // One that came further is enough where rules go one by one; to open, other ways are tried too.
