@@ -1,5 +1,14 @@
 import { Command, Flags } from "@oclif/core";
-import { clusterFlags, liveOf, outputFlags, policyFlags, trafficFlags, trafficOf } from "../src/cli/flags.ts";
+import {
+  clusterFlags,
+  everyNamespaceFlags,
+  liveOf,
+  outputFlags,
+  policiesOf,
+  policyFlags,
+  trafficFlags,
+  trafficOf,
+} from "../src/cli/flags.ts";
 
 export default class Coverage extends Command {
   static override summary = "Tell which rules observed traffic used, and which could go or be tighter.";
@@ -25,11 +34,7 @@ export default class Coverage extends Command {
   static override flags = {
     ...trafficFlags,
     ...clusterFlags,
-    "all-namespaces": Flags.boolean({
-      char: "A",
-      helpGroup: "CLUSTER",
-      summary: "Accepted as by kubectl: traffic and policies of every namespace are looked at in any case.",
-    }),
+    ...everyNamespaceFlags,
     ...policyFlags,
     min: Flags.string({
       helpValue: "PERCENT",
@@ -42,18 +47,16 @@ export default class Coverage extends Command {
   async run(): Promise<void> {
     const { flags } = await this.parse(Coverage);
     // The parsing of --help must not wait for the engine.
-    const { COVERAGE_REPORTS, deliverCoverage } = await import("../src/cli/deliverCoverage.ts");
-    const { parseReports } = await import("../src/cli/deliver.ts");
+    const { deliverCoverage } = await import("../src/cli/deliverCoverage.ts");
+    const { FINDING_FORMATS, parseReports } = await import("../src/cli/deliver.ts");
     const { coverage } = await import("../src/cli/coverage.ts");
-    const { snapshot = [], filename = [], report = [] } = flags;
-    parseReports(report, COVERAGE_REPORTS);
+    const { report = [] } = flags;
+    parseReports(report, FINDING_FORMATS);
     const result = await coverage({
       ...flags,
       ...liveOf(flags),
+      ...policiesOf(flags),
       ...trafficOf(flags),
-      snapshot,
-      filename,
-      policyMode: flags["policy-mode"] as "overlay" | "replace",
     });
     process.exitCode = await deliverCoverage(result, { ...flags, report, exitZero: flags["exit-zero"] });
   }

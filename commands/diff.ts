@@ -1,5 +1,5 @@
 import { Args, Command, Flags } from "@oclif/core";
-import { clusterFlags, liveOf, outputFlags, policyFlags, trafficFlags, trafficOf } from "../src/cli/flags.ts";
+import { clusterFlags, liveOf, outputFlags, policiesOf, policyFlags, trafficFlags, trafficOf } from "../src/cli/flags.ts";
 
 const { filename: _, ...setFlags } = policyFlags;
 
@@ -64,17 +64,19 @@ export default class Diff extends Command {
 
   async run(): Promise<void> {
     const { args, flags } = await this.parse(Diff);
+    // The parsing of --help must not wait for the engine.
+    const { FINDING_FORMATS, parseReports } = await import("../src/cli/deliver.ts");
+    const { report = [] } = flags;
+    parseReports(report, FINDING_FORMATS);
     const [{ diff }, { deliverDiff }] = await Promise.all([import("../src/cli/diff.ts"), import("../src/cli/deliverDiff.ts")]);
-    const { snapshot = [], report = [] } = flags;
     const result = await diff({
       ...flags,
       ...liveOf(flags),
+      ...policiesOf(flags),
       ...trafficOf(flags),
       old: args.new === undefined ? "cluster" : args.old,
       new: args.new ?? args.old,
-      snapshot,
       oldSnapshot: flags["old-snapshot"] ?? [],
-      policyMode: flags["policy-mode"] as "overlay" | "replace",
     });
     process.exitCode = await deliverDiff(result, { ...flags, report, exitZero: flags["exit-zero"] });
   }

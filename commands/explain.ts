@@ -1,5 +1,5 @@
 import { Args, Command, Flags } from "@oclif/core";
-import { clusterOnlyFlags, liveOf, outputFlags, policyFlags } from "../src/cli/flags.ts";
+import { clusterOnlyFlags, liveOf, outputFlags, policiesOf, policyFlags } from "../src/cli/flags.ts";
 
 export default class Explain extends Command {
   static override summary = "Tell which policies and rules decide one connection, and what would change it.";
@@ -48,21 +48,19 @@ export default class Explain extends Command {
     const { args, flags } = await this.parse(Explain);
     // The parsing of --help must not wait for the engine.
     const { explain } = await import("../src/cli/explain.ts");
-    const { deliverExplanation, EXPLANATION_REPORTS } = await import("../src/cli/deliverExplanation.ts");
-    const { parseReports } = await import("../src/cli/deliver.ts");
-    const { snapshot = [], filename = [], report = [] } = flags;
+    const { deliverExplanation } = await import("../src/cli/deliverExplanation.ts");
+    const { FINDING_FORMATS, parseReports } = await import("../src/cli/deliver.ts");
+    const { report = [] } = flags;
     // A misspelt report is refused before a cluster is asked.
-    parseReports(report, EXPLANATION_REPORTS);
+    parseReports(report, FINDING_FORMATS);
     const result = await explain({
       ...flags,
       ...liveOf(flags),
+      ...policiesOf(flags),
       source: args.source,
       destination: args.destination,
       port: args.port,
-      snapshot,
-      filename,
       dns: flags.dns,
-      policyMode: flags["policy-mode"] as "overlay" | "replace",
     });
     process.exitCode = await deliverExplanation(result, {
       ...flags,

@@ -1,5 +1,5 @@
 import { Command, Flags } from "@oclif/core";
-import { clusterFlags, ignoredFlags, liveOf, outputFlags, policyFlags, trafficFlags } from "../src/cli/flags.ts";
+import { clusterFlags, ignoredFlags, liveOf, outputFlags, policiesOf, policyFlags, trafficFlags } from "../src/cli/flags.ts";
 
 export default class Matrix extends Command {
   static override summary = "Tell all connectivity that policies allow, between workloads and with the outside.";
@@ -40,14 +40,15 @@ export default class Matrix extends Command {
 
   async run(): Promise<void> {
     const { flags } = await this.parse(Matrix);
+    // The parsing of --help must not wait for the engine.
+    const { FINDING_FORMATS, parseReports } = await import("../src/cli/deliver.ts");
+    const { report = [] } = flags;
+    parseReports(report, FINDING_FORMATS);
     const [{ matrix }, { deliverMatrix }] = await Promise.all([import("../src/cli/matrix.ts"), import("../src/cli/deliverMatrix.ts")]);
-    const { snapshot = [], filename = [], report = [] } = flags;
     const result = await matrix({
       ...flags,
       ...liveOf(flags),
-      snapshot,
-      filename,
-      policyMode: flags["policy-mode"] as "overlay" | "replace",
+      ...policiesOf(flags),
     });
     process.exitCode = await deliverMatrix(result, { ...flags, report });
   }

@@ -1,5 +1,14 @@
 import { Command, Flags } from "@oclif/core";
-import { clusterFlags, liveOf, outputFlags, policyFlags, trafficFlags, trafficOf } from "../src/cli/flags.ts";
+import {
+  clusterFlags,
+  everyNamespaceFlags,
+  liveOf,
+  outputFlags,
+  policiesOf,
+  policyFlags,
+  trafficFlags,
+  trafficOf,
+} from "../src/cli/flags.ts";
 
 export default class Simulate extends Command {
   static override summary = "Tell which observed connections policies would drop, and why.";
@@ -34,11 +43,7 @@ export default class Simulate extends Command {
   static override flags = {
     ...trafficFlags,
     ...clusterFlags,
-    "all-namespaces": Flags.boolean({
-      char: "A",
-      helpGroup: "CLUSTER",
-      summary: "Accepted as by kubectl: traffic and policies of every namespace are looked at in any case.",
-    }),
+    ...everyNamespaceFlags,
     ...policyFlags,
     ignore: Flags.string({
       helpValue: "FILE",
@@ -62,17 +67,15 @@ export default class Simulate extends Command {
   async run(): Promise<void> {
     const { flags } = await this.parse(Simulate);
     // The parsing of --help must not wait for the engine.
-    const { deliverSimulation, SIMULATION_REPORTS } = await import("../src/cli/deliverSimulation.ts");
-    const { isTable, parseReports } = await import("../src/cli/deliver.ts");
-    const { snapshot = [], filename = [], report = [] } = flags;
-    parseReports(report, SIMULATION_REPORTS);
+    const { deliverSimulation } = await import("../src/cli/deliverSimulation.ts");
+    const { FINDING_FORMATS, isTable, parseReports } = await import("../src/cli/deliver.ts");
+    const { report = [] } = flags;
+    parseReports(report, FINDING_FORMATS);
     const given = {
       ...flags,
       ...liveOf(flags),
+      ...policiesOf(flags),
       ...trafficOf(flags),
-      snapshot,
-      filename,
-      policyMode: flags["policy-mode"] as "overlay" | "replace",
     };
     const result = flags.follow
       ? await (await import("../src/cli/follow.ts")).followSimulation(given, (line) => {

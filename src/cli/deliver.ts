@@ -1,8 +1,10 @@
 import { resolve } from "node:path";
 import type { InputSummary } from "../capture/observation.ts";
+import type { FindingReport } from "../report/findings.ts";
 import { tellDamage, tellWarnings } from "./damage.ts";
 import { FOUND, UsageError } from "./errors.ts";
 import { type Pieces, writeFilePieces, writePieces } from "./output.ts";
+import { reportOrigin } from "./reportOrigin.ts";
 
 /** Makes one form of a result when it is asked for: what is not asked for is neither made nor, where this imports it, loaded. */
 export type Renderer = () => Pieces | Promise<Pieces>;
@@ -37,8 +39,11 @@ export interface ReportRequest {
   readonly file: string;
 }
 
+/** Formats that commands with findings write: for scripts, people, code review and CI. */
+export const FINDING_FORMATS = ["json", "markdown", "sarif", "junit"] as const;
+
 /** Formats that the command contract names. */
-const FORMATS = ["json", "markdown", "sarif", "junit", "html"];
+const FORMATS: readonly string[] = [...FINDING_FORMATS, "html"];
 
 /**
  * Delivers a result: tells of damaged inputs and of what else there is to know, writes the reports, prints the output. Returns the
@@ -57,6 +62,14 @@ export async function deliver(deliverable: Deliverable, flags: DeliverFlags): Pr
   process.exitCode = exitCode;
   await writePieces(process.stdout, await outputs[flags.output]());
   return exitCode;
+}
+
+/** Returns the reports for CI systems of what was found, which is made when either is asked for. */
+export function findingReports(findings: () => Promise<FindingReport>): Readonly<Record<"sarif" | "junit", Renderer>> {
+  return {
+    sarif: async () => (await import("../report/sarif.ts")).sarif(await findings(), reportOrigin()),
+    junit: async () => (await import("../report/junit.ts")).junit(await findings(), reportOrigin()),
+  };
 }
 
 /** Reports whether an output is read by people, line by line: it then shows warnings itself. */

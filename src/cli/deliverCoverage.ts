@@ -1,20 +1,16 @@
 import { type CoverageResult, isBelowMinimum, percentageOf } from "../report/coverageResult.ts";
-import { type DeliverFlags, deliver, type Renderer } from "./deliver.ts";
+import { type DeliverFlags, deliver, type FINDING_FORMATS, findingReports, type Renderer } from "./deliver.ts";
 import { terminalStyle } from "./output.ts";
-import { reportOrigin } from "./reportOrigin.ts";
-
-export const COVERAGE_REPORTS = ["json", "markdown", "sarif", "junit"] as const;
 
 /** Prints which rules are used and writes the further reports; returns the exit code. */
 export function deliverCoverage(result: CoverageResult, flags: DeliverFlags): Promise<number> {
   const table = async (wide: boolean) => [(await import("../report/coverageTable.ts")).coverageTable(result, wide, terminalStyle())];
   const json = async () => (await import("../report/coverageJson.ts")).coverageJson(result);
   const findings = async () => (await import("../report/coverageFindings.ts")).coverageFindings(result);
-  const reports: Record<(typeof COVERAGE_REPORTS)[number], Renderer> = {
+  const reports: Record<(typeof FINDING_FORMATS)[number], Renderer> = {
     json,
     markdown: async () => [(await import("../report/coverageMarkdown.ts")).coverageMarkdown(result)],
-    sarif: async () => (await import("../report/sarif.ts")).sarif(await findings(), reportOrigin()),
-    junit: async () => (await import("../report/junit.ts")).junit(await findings(), reportOrigin()),
+    ...findingReports(findings),
   };
   const isFound = isBelowMinimum(result);
   return deliver(

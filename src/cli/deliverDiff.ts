@@ -1,9 +1,8 @@
 import { type DiffResult, isFound } from "../report/diffResult.ts";
 import { objectName } from "../report/labels.ts";
 import { printable } from "../report/text.ts";
-import { type DeliverFlags, deliver } from "./deliver.ts";
+import { type DeliverFlags, deliver, findingReports } from "./deliver.ts";
 import { terminalStyle } from "./output.ts";
-import { reportOrigin } from "./reportOrigin.ts";
 
 /** Prints what differs and writes the further reports; returns the exit code. */
 export function deliverDiff(result: DiffResult, flags: DeliverFlags): Promise<number> {
@@ -22,8 +21,7 @@ export function deliverDiff(result: DiffResult, flags: DeliverFlags): Promise<nu
       reports: {
         json,
         markdown: async () => [(await import("../report/diffMarkdown.ts")).diffMarkdown(result)],
-        sarif: async () => (await import("../report/sarif.ts")).sarif(await findings(), reportOrigin()),
-        junit: async () => (await import("../report/junit.ts")).junit(await findings(), reportOrigin()),
+        ...findingReports(findings),
       },
       inputs: result.inputs,
       warnings: result.warnings,

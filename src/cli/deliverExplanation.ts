@@ -1,9 +1,6 @@
 import { type ExplainResult, verdictOf } from "../report/explanation.ts";
-import { type DeliverFlags, deliver, type Renderer } from "./deliver.ts";
+import { type DeliverFlags, deliver, type FINDING_FORMATS, findingReports, type Renderer } from "./deliver.ts";
 import { terminalStyle } from "./output.ts";
-import { reportOrigin } from "./reportOrigin.ts";
-
-export const EXPLANATION_REPORTS = ["json", "markdown", "sarif", "junit"] as const;
 
 export interface DeliverExplanationFlags extends DeliverFlags {
   readonly failOn: "deny" | "unknown";
@@ -16,11 +13,10 @@ export async function deliverExplanation(result: ExplainResult, flags: DeliverEx
   const table = async (wide: boolean) => [(await import("../report/explanationTable.ts")).explanationTable(result, wide, terminalStyle())];
   const json = async () => [(await import("../report/explanationJson.ts")).explanationJson(result)];
   const findings = async () => (await import("../report/explanationFindings.ts")).explanationFindings(result, flags.failOn);
-  const reports: Record<(typeof EXPLANATION_REPORTS)[number], Renderer> = {
+  const reports: Record<(typeof FINDING_FORMATS)[number], Renderer> = {
     json,
     markdown: async () => [(await import("../report/explanationMarkdown.ts")).explanationMarkdown(result)],
-    sarif: async () => (await import("../report/sarif.ts")).sarif(await findings(), reportOrigin()),
-    junit: async () => (await import("../report/junit.ts")).junit(await findings(), reportOrigin()),
+    ...findingReports(findings),
   };
   const deliverable = {
     outputs: {

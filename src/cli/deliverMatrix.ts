@@ -1,9 +1,8 @@
 import { objectName } from "../report/labels.ts";
 import type { MatrixResult } from "../report/matrixResult.ts";
 import { printable } from "../report/text.ts";
-import { type DeliverFlags, deliver } from "./deliver.ts";
+import { type DeliverFlags, deliver, findingReports } from "./deliver.ts";
 import { terminalStyle } from "./output.ts";
-import { reportOrigin } from "./reportOrigin.ts";
 
 /** Prints all allowed connectivity and writes the further reports; returns the exit code. */
 export function deliverMatrix(result: MatrixResult, flags: DeliverFlags): Promise<number> {
@@ -27,8 +26,7 @@ export function deliverMatrix(result: MatrixResult, flags: DeliverFlags): Promis
       reports: {
         json,
         markdown,
-        sarif: async () => (await import("../report/sarif.ts")).sarif(await findings(), reportOrigin()),
-        junit: async () => (await import("../report/junit.ts")).junit(await findings(), reportOrigin()),
+        ...findingReports(findings),
       },
       warnings: result.warnings,
     },

@@ -1,10 +1,7 @@
 import { grouped } from "../net/number.ts";
 import type { SimulationResult } from "../report/simulationResult.ts";
-import { type DeliverFlags, deliver, type Renderer } from "./deliver.ts";
+import { type DeliverFlags, deliver, type FINDING_FORMATS, findingReports, type Renderer } from "./deliver.ts";
 import { terminalStyle } from "./output.ts";
-import { reportOrigin } from "./reportOrigin.ts";
-
-export const SIMULATION_REPORTS = ["json", "markdown", "sarif", "junit"] as const;
 
 export interface DeliverSimulationFlags extends DeliverFlags {
   readonly failOn: "drop" | "unknown";
@@ -17,11 +14,10 @@ export async function deliverSimulation(result: SimulationResult, flags: Deliver
   const table = async (wide: boolean) => [(await import("../report/simulationTable.ts")).simulationTable(result, wide, terminalStyle())];
   const json = async () => (await import("../report/simulationJson.ts")).simulationJson(result);
   const findings = async () => (await import("../report/simulationFindings.ts")).simulationFindings(result, flags.failOn);
-  const reports: Record<(typeof SIMULATION_REPORTS)[number], Renderer> = {
+  const reports: Record<(typeof FINDING_FORMATS)[number], Renderer> = {
     json,
     markdown: async () => [(await import("../report/simulationMarkdown.ts")).simulationMarkdown(result)],
-    sarif: async () => (await import("../report/sarif.ts")).sarif(await findings(), reportOrigin()),
-    junit: async () => (await import("../report/junit.ts")).junit(await findings(), reportOrigin()),
+    ...findingReports(findings),
   };
   const deliverable = {
     outputs: {

@@ -1,5 +1,6 @@
 import type { Node, Pod, Service } from "../cluster/objects.ts";
 import type { Cluster } from "../cluster/snapshot.ts";
+import { livingPods } from "../cluster/workloads.ts";
 import { labelOf } from "../generate/workloads.ts";
 import { type Address, formatAddress, parseAddress } from "../net/address.ts";
 import { nearest } from "../policy/objectReader.ts";
@@ -59,7 +60,7 @@ function findNamed(text: string, namespace: string, kind: string | undefined, na
   const plain = kind === undefined ? undefined : plainKind(kind);
   if (plain !== undefined && NODES.has(plain)) return findNode(text, name, cluster.nodes);
   if (plain !== undefined && SERVICES.has(plain)) return findService(text, namespace, name, cluster.services);
-  const own = livingOf([...cluster.pods, ...cluster.templatePods]).filter((pod) => pod.namespace === namespace);
+  const own = livingPods([...cluster.pods, ...cluster.templatePods]).filter((pod) => pod.namespace === namespace);
   const isPodWord = plain === undefined || PODS.has(plain);
   const pods = isPodWord ? own.filter((pod) => pod.name === name) : [];
   const wanted = kind === undefined || isPodWord ? undefined : (workloadKind(kind) ?? kind);
@@ -85,13 +86,6 @@ function findNamed(text: string, namespace: string, kind: string | undefined, na
 
 function podsEnd(pods: readonly Pod[], label: string): NamedEnd {
   return { kind: "pods", pods: pods.toSorted((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0)), label };
-}
-
-/** Pods that have ended stand for their workload only where none of it lives: the next run of a Job. */
-function livingOf(pods: readonly Pod[]): Pod[] {
-  const keyOf = ({ namespace, workload }: Pod) => `${namespace}/${workload.kind}/${workload.name}`;
-  const living = new Set(pods.filter(({ endSeconds }) => endSeconds === null).map(keyOf));
-  return pods.filter((pod) => pod.endSeconds === null || !living.has(keyOf(pod)));
 }
 
 function findNode(text: string, name: string, nodes: readonly Node[]): NamedEnd {

@@ -119,6 +119,12 @@ export function trafficOf(flags: Readonly<Record<string, unknown>>) {
   };
 }
 
+/** Which policies a command was given, and which snapshots, by the names that the library has for them. */
+export function policiesOf(flags: Readonly<Record<string, unknown>>) {
+  const texts = (name: string) => (flags[name] as readonly string[] | undefined) ?? [];
+  return { snapshot: texts("snapshot"), filename: texts("filename"), policyMode: flags["policy-mode"] as "overlay" | "replace" };
+}
+
 const snapshotFlags = {
   snapshot: Flags.string({
     ...repeated,
@@ -171,6 +177,15 @@ export const policyFlags = {
     default: "auto",
     helpGroup: "POLICIES",
     summary: "Network plugin whose enforcement is imitated; auto infers it from the snapshot.",
+  }),
+};
+
+/** Of commands that look at every namespace in any case. */
+export const everyNamespaceFlags = {
+  "all-namespaces": Flags.boolean({
+    char: "A",
+    helpGroup: "CLUSTER",
+    summary: "Accepted as by kubectl: traffic and policies of every namespace are looked at in any case.",
   }),
 };
 

@@ -104,7 +104,7 @@ function linksAbout(connectivity: Connectivity, isFocus: (pod: Pod | undefined) 
   const within = (set: EndSet, isIn: boolean): EndSet | undefined => {
     if (set.kind !== "pods") return isIn ? undefined : set;
     const classes = set.classes.copy();
-    return isNone(isIn ? classes.retainAll(focus) : classes.removeAll(focus)) ? undefined : { kind: "pods", classes };
+    return (isIn ? classes.retainAll(focus) : classes.removeAll(focus)).isEmpty ? undefined : { kind: "pods", classes };
   };
   return connectivity.allowed().flatMap((link) => {
     const [from, others, to] = [within(link.sources, true), within(link.sources, false), within(link.destinations, true)];
@@ -113,8 +113,4 @@ function linksAbout(connectivity: Connectivity, isFocus: (pod: Pod | undefined) 
       ...(others === undefined || to === undefined ? [] : [{ ...link, sources: others, destinations: to }]),
     ];
   });
-}
-
-function isNone(classes: BitSet): boolean {
-  return classes.words.every((word) => word === 0);
 }

@@ -1,4 +1,5 @@
 import { type Address, isIPv4, isPrivate } from "../net/address.ts";
+import { compare } from "../net/order.ts";
 import { makePrefix, type Prefix } from "../net/prefix.ts";
 import { formatRfc3339 } from "../net/time.ts";
 import type { Labels, Node, Owner, Pod, Service } from "./objects.ts";
@@ -159,10 +160,6 @@ function podsByAddress(pods: readonly Pod[]): ReadonlyMap<Address, readonly Pod[
 function byStart(a: Pod, b: Pod): number {
   const start = compare(a.startSeconds ?? -Infinity, b.startSeconds ?? -Infinity);
   return start !== 0 ? start : compare(a.endSeconds ?? Infinity, b.endSeconds ?? Infinity);
-}
-
-function compare(a: number, b: number): number {
-  return a < b ? -1 : a > b ? 1 : 0;
 }
 
 /**

@@ -16,6 +16,10 @@ export class BitSet {
     this.words[i >>> 5] |= 1 << (i & 31);
   }
 
+  get isEmpty(): boolean {
+    return this.words.every((word) => word === 0);
+  }
+
   /** Makes this the set of all integers below `size`. */
   fill(): this {
     this.words.fill(0xffffffff);

@@ -152,7 +152,7 @@ interface Progress {
 }
 
 /** Reports whether the plugin lets a port through whatever policies say. */
-export function alwaysPasses({ profile }: Rules, sample: PortSample): boolean {
+export function alwaysPasses({ profile }: Pick<Rules, "profile">, sample: Pick<PortSample, "protocol" | "port">): boolean {
   return profile.icmpAlwaysPasses.some((match) => holdsNumber(match, sample));
 }
 

@@ -427,7 +427,7 @@ function joinFamilies(
     const key = `${family} ${verdicts.join()}`;
     const known = joined.get(key);
     if (known !== undefined) known.sources.addAll(sources);
-    else if (!isEmpty(sources)) joined.set(key, { sources, verdicts, family });
+    else if (!sources.isEmpty) joined.set(key, { sources, verdicts, family });
   };
   const rest = families.map((_, i) => {
     const withoutOther = lacking(families[1 - i]);
@@ -461,11 +461,11 @@ function joinPeers(
     const withoutOther = lacking(families[1 - i]);
     return links.map((link): PeerLink => {
       const only = link.classes.copy().retainAll(withoutOther);
-      if (!isEmpty(only)) single.push({ ...link, classes: only, family: 0 });
+      if (!only.isEmpty) single.push({ ...link, classes: only, family: 0 });
       return { ...link, classes: link.classes.copy().removeAll(withoutOther) };
     });
   });
-  for (const link of rest.filter(({ classes }) => !isEmpty(classes))) {
+  for (const link of rest.filter(({ classes }) => !classes.isEmpty)) {
     const { peer, classes, verdicts } = link;
     const key = `${kindKey(peer)} ${verdicts.join()} ${classes.words.join()}`;
     const other = joined.get(key);
@@ -490,8 +490,4 @@ function kindKey(peer: EndSet): string {
 function joinedPeer(a: EndSet, b: EndSet): EndSet {
   if (a.kind === "outside" && b.kind === "outside") return { ...a, addresses: [...a.addresses, ...b.addresses] };
   return a.kind === "nodes" && b.kind === "nodes" ? { ...a, nodes: [...a.nodes, ...b.nodes] } : a;
-}
-
-function isEmpty(set: BitSet): boolean {
-  return set.words.every((word) => word === 0);
 }

@@ -1,4 +1,5 @@
 import type { Pod } from "../cluster/objects.ts";
+import { compare } from "../net/order.ts";
 import type { Direction, Policy } from "../policy/model.ts";
 import { workloadKey } from "./compare.ts";
 import type { Evaluator } from "./evaluator.ts";
@@ -66,8 +67,4 @@ function isolationOf(evaluator: Evaluator, pod: Pod, direction: Direction, polic
   const isolating = selecting.filter(({ isolates }) => isolates);
   if (isolating.some(({ subject }) => evaluator.rules.identities.truthOf(subject, identity) === true)) return "yes";
   return isolating.length > 0 ? "unknown" : "no";
-}
-
-function compare(a: string, b: string): number {
-  return a < b ? -1 : a > b ? 1 : 0;
 }

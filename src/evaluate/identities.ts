@@ -90,6 +90,8 @@ export class Identities {
   readonly #byKey = new Map<string, number[]>();
   readonly #numbers = new Map<string, number>();
   readonly #selections: Selection[] = [];
+  /** Classes by the selections that there were. */
+  #classes: { readonly selections: number; readonly classes: Int32Array } | undefined;
   readonly #podSelections = new Map<string, BitSet>();
   readonly #namespaceSelections = new Map<string, Selection>();
 
@@ -218,6 +220,7 @@ export class Identities {
    * What named ports mean is another matter.
    */
   classes(): Int32Array {
+    if (this.#classes?.selections === this.#selections.length) return this.#classes.classes;
     const classes = new Int32Array(this.size);
     let count = 1;
     const split = (members: BitSet) => {
@@ -232,6 +235,7 @@ export class Identities {
       split(must);
       split(may);
     }
+    this.#classes = { selections: this.#selections.length, classes };
     return classes;
   }
 

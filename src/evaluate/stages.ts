@@ -1,4 +1,5 @@
 import { EVERYTHING } from "../cluster/selector.ts";
+import { compare } from "../net/order.ts";
 import { TRANSPORTS } from "../net/protocol.ts";
 import type { Direction, PodMatch, Policy, PolicySet, Rule, RuleList, Tier } from "../policy/model.ts";
 import { honours } from "./honoured.ts";
@@ -113,8 +114,4 @@ function tieText({ ref, tier }: Policy): string {
 /** Compares numbers that may be infinite. */
 function compareOrders(a: number, b: number): number {
   return a === b ? 0 : a - b;
-}
-
-function compare(a: string, b: string): number {
-  return a < b ? -1 : a > b ? 1 : 0;
 }

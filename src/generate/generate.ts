@@ -8,6 +8,7 @@ import type { AddressTable } from "../flow/addressTable.ts";
 import type { Connections } from "../flow/connections.ts";
 import type { L7Hint } from "../flow/hints.ts";
 import type { NameTable } from "../flow/names.ts";
+import { compare } from "../net/order.ts";
 import { type Policy, type PolicySet, policyTitle } from "../policy/model.ts";
 import { identityOf, overlay } from "../policy/readPolicies.ts";
 import { type Dialect, denyAll, refOf } from "./dialect.ts";
@@ -255,10 +256,6 @@ function openable({ policies }: PolicySet, { name }: CniProfile): ReadonlySet<Po
   const isOpenable = ({ tier }: Policy) =>
     tier.kind === "networkpolicy" || tier.kind === "cilium" || (name === "calico" && tier.kind === "calico" && tier.name === "default");
   return new Set(policies.filter(isOpenable));
-}
-
-function compare(a: string, b: string): number {
-  return a < b ? -1 : a > b ? 1 : 0;
 }
 
 /** Existing policies without those whose place written ones may take. */

@@ -1,4 +1,5 @@
 import { grouped, plural } from "../net/number.ts";
+import { compare } from "../net/order.ts";
 import { formatDuration } from "../net/time.ts";
 import { policyTitle } from "../policy/model.ts";
 import { Explainer } from "./causes.ts";
@@ -222,8 +223,4 @@ export function trafficLines({ result, changed }: TrafficChange): TrafficLine[] 
     }
   }
   return [...groups.values()].sort((a, b) => Number(b.after === "deny") - Number(a.after === "deny") || b.seen - a.seen);
-}
-
-function compare(a: string, b: string): number {
-  return a < b ? -1 : a > b ? 1 : 0;
 }

@@ -1,6 +1,7 @@
-import { holdsNumber } from "../evaluate/cell.ts";
+import { alwaysPasses } from "../evaluate/cell.ts";
 import type { Connectivity, EndSet, Link } from "../evaluate/connectivity.ts";
 import type { PortSpan } from "../evaluate/portSpace.ts";
+import { compare } from "../net/order.ts";
 import { EndNames, endText, type ShownEnd } from "./shownEnds.ts";
 import { type PortGroup, portGroups } from "./shownPorts.ts";
 
@@ -187,8 +188,8 @@ function joinSets(sets: readonly EndSet[], keyOf: (set: EndSet) => string): EndS
 
 /** Returns whether the plugin of every set lets a span through whatever policies say. */
 export function alwaysPassing({ evaluators }: Connectivity): (span: PortSpan) => boolean {
-  const [{ profile }] = evaluators;
-  return ({ protocol, first }) => profile.icmpAlwaysPasses.some((match) => holdsNumber(match, { protocol, port: first }));
+  const [{ rules }] = evaluators;
+  return ({ protocol, first }) => alwaysPasses(rules, { protocol, port: first });
 }
 
 /** Prefixes tell their family themselves. */
@@ -199,8 +200,4 @@ function isOutside({ sources, destinations }: Link): boolean {
 /** Pods first, then nodes, then what is outside. */
 function orderOf(end: ShownEnd): string {
   return `${["pod", "node", "external", "unknown"].indexOf(end.type)}${endText(end)}`;
-}
-
-function compare(a: string, b: string): number {
-  return a < b ? -1 : a > b ? 1 : 0;
 }

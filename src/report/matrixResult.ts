@@ -1,4 +1,5 @@
 import type { Connectivity, EndSet, Link } from "../evaluate/connectivity.ts";
+import { compare } from "../net/order.ts";
 import type { Policy } from "../policy/model.ts";
 import { alwaysPassing, type LinkTable } from "./linkTable.ts";
 import type { ShownEnd } from "./shownEnds.ts";
@@ -36,10 +37,9 @@ export function exposuresOf({ links }: MatrixResult): Exposure[] {
       for (const end of names.show(link.destinations)) found.push({ end, to, ports, text });
     }
   }
-  const keyed = new Map(found.map((exposure) => [JSON.stringify([exposure.to, exposure.end, exposure.text]), exposure]));
-  return [...keyed]
-    .sort(([a], [b]) => Number(a.includes('["cluster"')) - Number(b.includes('["cluster"')) || (a < b ? -1 : 1))
-    .map(([, each]) => each);
+  const keyed = new Map(found.map((exposure) => [JSON.stringify([exposure.end, exposure.text, exposure.to]), exposure]));
+  // "outside" comes last in the alphabet, and first here.
+  return [...keyed].sort(([a, one], [b, other]) => compare(other.to, one.to) || compare(a, b)).map(([, exposure]) => exposure);
 }
 
 function exposureOf({ classes }: Connectivity, { sources, destinations }: Link): Exposure["to"] | undefined {

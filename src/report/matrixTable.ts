@@ -1,4 +1,5 @@
 import { grouped, plural } from "../net/number.ts";
+import { compare } from "../net/order.ts";
 import type { LinkRow } from "./linkTable.ts";
 import { type Exposure, exposuresOf, type MatrixResult } from "./matrixResult.ts";
 import { outcomeText } from "./outcomeText.ts";
@@ -77,8 +78,4 @@ function exposureLines(exposures: readonly Exposure[], wide: boolean, style: Sty
     return [`${title}   ${shown.join("; ")}${rest > 0 ? `; and ${grouped(rest)} more (-o wide)` : ""}`, ""];
   };
   return [...section("outside", style.bad("EXPOSED TO OUTSIDE")), ...section("cluster", style.bold("OPEN TO EVERY POD"))];
-}
-
-function compare(a: string, b: string): number {
-  return a < b ? -1 : a > b ? 1 : 0;
 }

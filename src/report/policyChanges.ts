@@ -1,5 +1,6 @@
 import type { ManifestObject } from "../cluster/manifest.ts";
 import { contentKey } from "../evaluate/contentKey.ts";
+import { compare } from "../net/order.ts";
 import type { AddressSet, Policy, PolicyRef, PolicySet, Rule, RuleList, Tier } from "../policy/model.ts";
 import { objectText } from "../policy/policyText.ts";
 import { UnsayableError } from "../policy/printedObject.ts";
@@ -49,10 +50,6 @@ function entriesOf({ policies, tiers, sets }: PolicySet): Map<string, Entry> {
 
 function sortKey({ kind, namespace = "", name }: PolicyRef): string {
   return `${namespace}\u0000${kind}\u0000${name}`;
-}
-
-function compare(a: string, b: string): number {
-  return a < b ? -1 : a > b ? 1 : 0;
 }
 
 /** Returns a text that two objects share exactly when they say the same, whatever their defaults and order. */

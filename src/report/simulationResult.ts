@@ -11,7 +11,7 @@ import { hasPorts, isIcmp, protocolName } from "../net/protocol.ts";
 import type { Policy } from "../policy/model.ts";
 import type { Confidence } from "./confidence.ts";
 import { endpointLabel, placeLabel, policyLabel } from "./labels.ts";
-import { printable } from "./text.ts";
+import { listed, printable } from "./text.ts";
 
 /** The first and last moment of what was observed; undefined where no record had a time. */
 export interface Window {
@@ -205,11 +205,12 @@ function sentence(decision: Decision, direction: "egress" | "ingress", subject: 
   }
 }
 
-function policiesOf({ isolatedBy }: Decision): string {
-  return listed(isolatedBy.map((policy) => policyLabel(policy)));
-}
+/** Policies that a sentence names. */
+const NAMED_POLICIES = 3;
 
-function listed(names: readonly string[]): string {
-  if (names.length <= 3) return names.join(", ");
-  return `${names.slice(0, 3).join(", ")} and ${names.length - 3} more`;
+function policiesOf({ isolatedBy }: Decision): string {
+  return listed(
+    isolatedBy.map((policy) => policyLabel(policy)),
+    NAMED_POLICIES,
+  );
 }

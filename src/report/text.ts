@@ -80,6 +80,6 @@ export function formatBytes(bytes: number): string {
 const LISTED = 5;
 
 /** Returns the first few of many names, and how many more there are. */
-export function listed(texts: readonly string[]): string {
-  return texts.length <= LISTED ? texts.join(", ") : `${texts.slice(0, LISTED).join(", ")} and ${texts.length - LISTED} more`;
+export function listed(texts: readonly string[], most = LISTED): string {
+  return texts.length <= most ? texts.join(", ") : `${texts.slice(0, most).join(", ")} and ${texts.length - most} more`;
 }
