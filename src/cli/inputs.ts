@@ -240,9 +240,9 @@ export interface LoadedPolicies extends Omit<PolicyReading, "problems" | "ignore
   readonly warnings: readonly string[];
 }
 
-/** Reads the candidate policies of `--filename`; none without it. */
-export async function loadCandidates(flags: PolicyFlags, cluster: Cluster): Promise<LoadedPolicies> {
-  const files = flags.filename.length === 0 ? { objects: [], warnings: [] } : await readManifests(flags.filename, flags.recursive);
+/** Reads the candidate policies of `--filename`; none without it. `read`: what its files hold, where that is known already. */
+export async function loadCandidates(flags: PolicyFlags, cluster: Cluster, read?: ManifestFiles): Promise<LoadedPolicies> {
+  const files = read ?? (await readManifests(flags.filename, flags.recursive));
   const { ignored, ...loaded } = await policiesIn(files, flags.namespace, cluster);
   if (flags.filename.length > 0 && !hasPolicies(loaded)) {
     const found = [...ignored].map(([kind, count]) => `${count} ${kind}`).join(", ");

@@ -1,3 +1,4 @@
+import type { ManifestFiles } from "../cluster/manifest.ts";
 import type { Pod } from "../cluster/objects.ts";
 import type { Cluster } from "../cluster/snapshot.ts";
 import { shortWorkload } from "../cluster/workloads.ts";
@@ -12,8 +13,8 @@ import { LinkTable } from "../report/linkTable.ts";
 import type { MatrixResult } from "../report/matrixResult.ts";
 import { chooseProfile } from "./chooseProfile.ts";
 import { UsageError } from "./errors.ts";
-import { existingPolicies, loadCandidates, type PolicyFlags, refuseTwoStdins } from "./inputs.ts";
-import { gapsOf, judgedIn, manifestSources, worldOf } from "./openSets.ts";
+import { existingPolicies, loadCandidates, type PolicyFlags, readManifests, refuseTwoStdins } from "./inputs.ts";
+import { clusterOfManifests, gapsOf, judgedIn, sourcesOfManifests, worldOf } from "./openSets.ts";
 import { type ClusterFlags, hasCluster, openCluster, refuseUnreadPolicies, type Sources } from "./sources.ts";
 import { collectAtOnce, expectLongWork, MANY_OBJECTS } from "./tiers.ts";
 
@@ -31,9 +32,11 @@ export async function matrix(flags: MatrixFlags): Promise<MatrixResult> {
   refuseTwoStdins({ "--snapshot": flags.snapshot, "--filename": flags.filename });
   collectAtOnce();
   expectLongWork(false);
-  const sources = await open(flags);
+  // Standard input can be read once: its objects are the workloads too where there is no cluster.
+  const manifests = await readManifests(flags.filename, flags.recursive);
+  const sources = await open(flags, manifests);
   const { cluster, namespace } = sources;
-  const candidates = await loadCandidates({ ...flags, namespace }, cluster);
+  const candidates = await loadCandidates({ ...flags, namespace }, cluster, manifests);
   const existing = await existingPolicies(cluster, namespace);
   const merged = flags.filename.length === 0 ? existing : overlay(existing, candidates, flags.policyMode);
   const set = flags.staged ? promoteStaged(merged) : merged;
@@ -65,9 +68,10 @@ export async function matrix(flags: MatrixFlags): Promise<MatrixResult> {
   };
 }
 
-async function open(flags: MatrixFlags): Promise<Sources> {
+async function open(flags: MatrixFlags, { objects, warnings }: ManifestFiles): Promise<Sources> {
   // A folder that holds the workloads beside the policies is all that it takes.
-  if (flags.snapshot.length === 0 && flags.filename.length > 0 && !(await hasCluster(flags))) return await manifestSources(flags);
+  if (flags.snapshot.length === 0 && flags.filename.length > 0 && !(await hasCluster(flags)))
+    return sourcesOfManifests(clusterOfManifests(objects, flags.filename.join(", ")), flags.namespace, warnings);
   const sources = await openCluster(flags);
   if (flags.policyMode === "overlay" || flags.filename.length === 0) {
     refuseUnreadPolicies(sources, ", and --snapshot FILE may hold them");

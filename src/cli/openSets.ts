@@ -8,7 +8,6 @@ import { isIPv4 } from "../net/address.ts";
 import type { AddressRange } from "../net/mergePrefixes.ts";
 import type { PolicySet } from "../policy/model.ts";
 import { UsageError } from "./errors.ts";
-import { readManifests } from "./inputs.ts";
 import { type Sources, withoutPodWarning } from "./sources.ts";
 
 /** Returns what policies select from, for questions on all that there may be: pods of workloads that have none running are among it. */
@@ -54,16 +53,6 @@ export function clusterOfManifests(objects: readonly ManifestObject[], where: st
       `${where}: no workload and no Pod in it, so there is nobody that policies could select; give --snapshot FILE, or a cluster by --kubeconfig`,
     );
   return withoutPodWarning(cluster);
-}
-
-/** Opens manifests of `--filename` that hold the workloads beside the policies. */
-export async function manifestSources(flags: {
-  filename: readonly string[];
-  recursive: boolean;
-  namespace?: string | undefined;
-}): Promise<Sources> {
-  const { objects, warnings } = await readManifests(flags.filename, flags.recursive);
-  return sourcesOfManifests(clusterOfManifests(objects, flags.filename.join(", ")), flags.namespace, warnings);
 }
 
 /** Returns sources of a cluster that manifests describe; their policies are the ones given, none is in force before. */

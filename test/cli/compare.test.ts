@@ -232,6 +232,14 @@ describe("which sets are compared", () => {
     expect(run(["matrix", "-f", before]).out).toMatch(/^a\/deploy\/web +a\/deploy\/api +8080\/TCP$/m);
   });
 
+  test("standard input may hold the workloads beside the policies", () => {
+    const objects = [...OBJECTS, allow(80)];
+    const [given, piped] = [run(["matrix", "-f", folderOf(...objects)]), run(["matrix", "-f", "-"], Buffer.from(objects.join("---\n")))];
+    expect([given.code, piped.code, piped.err]).toEqual([0, 0, given.err]);
+    expect(given.out).toMatch(/80\/TCP/);
+    expect(piped.out).toBe(given.out);
+  });
+
   test.each<[string, readonly string[], RegExp]>([
     ["no cluster and no workload", ["diff", folderOf(allow(80)), folderOf(allow(81))], /^error: .*: no workload and no Pod in it/],
     ["no cluster for one argument", ["diff", folderOf(allow(80))], /^error: no --snapshot, and no cluster to ask/],
