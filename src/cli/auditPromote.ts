@@ -16,9 +16,9 @@ import { printPolicy } from "../policy/printPolicies.ts";
 import { readPolicies } from "../policy/readPolicies.ts";
 import { listed, printable, safeJson } from "../report/text.ts";
 import { tellWarnings } from "./damage.ts";
-import { UsageError } from "./errors.ts";
-import { problemText, refuseErrors, refuseTwoStdins } from "./inputs.ts";
+import { refuseTwoStdins, UsageError } from "./errors.ts";
 import { writePieces } from "./output.ts";
+import { problemText, refuseErrors } from "./policies.ts";
 import { type LiveFlags, openLive, readSnapshot, SNAPSHOT_HINT } from "./sources.ts";
 import { writeAllFiles } from "./writeFiles.ts";
 

@@ -7,7 +7,9 @@ import { terminalStyle } from "./output.ts";
 /** Prints what differs and writes the further reports; returns the exit code. */
 export function deliverDiff(result: DiffResult, flags: DeliverFlags): Promise<number> {
   const table = async (wide: boolean) => [(await import("../report/diffTable.ts")).diffTable(result, wide, terminalStyle())];
-  const json = async () => (await import("../report/diffJson.ts")).diffJson(result);
+  const connections = async () =>
+    result.traffic === undefined ? [] : (await import("../report/trafficChange.ts")).changedConnections(result.traffic);
+  const json = async () => (await import("../report/diffJson.ts")).diffJson(result, await connections());
   const findings = async () => (await import("../report/diffFindings.ts")).diffFindings(result);
   return deliver(
     {
@@ -15,7 +17,7 @@ export function deliverDiff(result: DiffResult, flags: DeliverFlags): Promise<nu
         table: () => table(false),
         wide: () => table(true),
         json,
-        yaml: async () => (await import("../report/diffJson.ts")).diffYaml(result),
+        yaml: async () => (await import("../report/diffJson.ts")).diffYaml(result, await connections()),
         name: () => [names(result)],
       },
       reports: {

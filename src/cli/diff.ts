@@ -1,37 +1,23 @@
-import type { ManifestObject } from "../cluster/manifest.ts";
+import type { KnownTexts, ManifestObject } from "../cluster/manifest.ts";
 import type { Pod } from "../cluster/objects.ts";
 import { type Cluster, readCluster } from "../cluster/snapshot.ts";
 import { cautionsOf } from "../evaluate/cautions.ts";
 import { compileConnectivity, podKey, workloadKey } from "../evaluate/compare.ts";
-import { Evaluator } from "../evaluate/evaluator.ts";
-import { looksAtRequests } from "../evaluate/honoured.ts";
-import type { CniProfile } from "../evaluate/profile.ts";
-import { Simulation } from "../evaluate/simulation.ts";
 import type { PolicyRef, PolicySet } from "../policy/model.ts";
 import { identityOf, overlay, promoteStaged } from "../policy/readPolicies.ts";
-import type { DiffResult, TrafficChange } from "../report/diffResult.ts";
-import { trafficChange } from "../report/diffResult.ts";
+import type { DiffResult } from "../report/diffResult.ts";
 import { LinkTable } from "../report/linkTable.ts";
 import { policyChanges } from "../report/policyChanges.ts";
-import { summarizeSimulation } from "../report/summarizeSimulation.ts";
 import { type ChosenProfile, chooseProfile } from "./chooseProfile.ts";
-import { UsageError } from "./errors.ts";
-import {
-  existingPolicies,
-  hasPolicies,
-  type LoadedPolicies,
-  policiesIn,
-  readManifests,
-  refuseTwoStdins,
-  type TrafficFlags,
-} from "./inputs.ts";
-import { observe } from "./observe.ts";
+import { refuseTwoStdins, UsageError } from "./errors.ts";
+import type { TrafficFlags } from "./inputs.ts";
 import { clusterOfManifests, gapsOf, judgedIn, sourcesOfManifests, worldOf } from "./openSets.ts";
+import { existingPolicies, hasPolicies, type LoadedPolicies, policiesIn, readManifests } from "./policies.ts";
 import {
   hasCluster,
-  isUnread,
   openCluster,
   openSources,
+  refusePartialPolicies,
   refuseUnreadPolicies,
   type SourceFlags,
   type Sources,
@@ -77,7 +63,8 @@ export async function diff(flags: DiffFlags): Promise<DiffResult> {
   refuseTwoStdins({ OLD: [flags.old], NEW: [flags.new], "--snapshot": flags.snapshot, "--pcap": flags.pcap, "--flows": flags.flows });
   collectAtOnce();
   expectLongWork(false);
-  const [before, after] = [await readGiven(flags.old, flags), await readGiven(flags.new, flags)];
+  const known: KnownTexts = new Map();
+  const [before, after] = [await readGiven(flags.old, flags, known), await readGiven(flags.new, flags, known)];
   const places = await openPlaces(flags, before, after);
   const { sources, earlier } = places;
   const existing = await existingPolicies(sources.cluster, sources.namespace);
@@ -98,7 +85,9 @@ export async function diff(flags: DiffFlags): Promise<DiffResult> {
     judgedIn(newSet, world, sources.cluster, chosen.profile),
   ]);
   const links = new LinkTable(connectivity, connectivity.differences(), ([a, b]) => a !== b);
-  const traffic = places.hasTraffic ? await observedChange(flags, sources, [oldSet, newSet], chosen) : undefined;
+  const traffic = places.hasTraffic
+    ? await (await import("./observedChange.ts")).observedChange(flags, sources, [oldSet, newSet], chosen)
+    : undefined;
   const [, evaluator] = connectivity.evaluators;
   const isAlone = before.objects === undefined && after.objects === undefined && earlier === sources.cluster;
   return {
@@ -126,9 +115,9 @@ export async function diff(flags: DiffFlags): Promise<DiffResult> {
   };
 }
 
-async function readGiven(name: string, { recursive }: DiffFlags): Promise<Given> {
+async function readGiven(name: string, { recursive }: DiffFlags, known: KnownTexts): Promise<Given> {
   if (name === CLUSTER) return { name, objects: undefined, warnings: [] };
-  const { objects, warnings } = await readManifests([name], recursive);
+  const { objects, warnings } = await readManifests([name], recursive, known);
   return { name, objects, warnings };
 }
 
@@ -163,10 +152,7 @@ function earlierOfManifests(before: readonly ManifestObject[], after: readonly M
 async function withEarlier(flags: DiffFlags, sources: Sources, hasTraffic: boolean): Promise<Places> {
   if (flags.policyMode === "overlay" || flags.old === CLUSTER || flags.new === CLUSTER)
     refuseUnreadPolicies(sources, ", --snapshot FILE may hold them, and --policy-mode=replace compares the given policies alone");
-  if (sources.policiesOnlyOf !== undefined)
-    throw new UsageError(
-      `only policies of namespace ${sources.policiesOnlyOf} can be read, so what the others deny is not known; docs/cluster-role.yaml has the rights that it takes, and --snapshot FILE may hold them`,
-    );
+  refusePartialPolicies(sources);
   const earlier = flags.oldSnapshot.length === 0 ? sources.cluster : await snapshotCluster(flags.oldSnapshot, true);
   return { sources, earlier, hasTraffic };
 }
@@ -232,39 +218,4 @@ function workloadChanges(before: Cluster, after: Cluster): DiffResult["workloads
     return [...new Set(fresh.map(({ workload }) => workloadKey(workload)))].sort();
   };
   return { added: only(fresh, old), removed: only(old, fresh) };
-}
-
-/** Judges observed traffic by both sets, in the later cluster. */
-async function observedChange(
-  flags: DiffFlags,
-  sources: Sources,
-  [before, after]: readonly [PolicySet, PolicySet],
-  { profile, because }: { profile: CniProfile; because: string },
-): Promise<TrafficChange> {
-  const everyRequest = [...before.policies, ...after.policies].some(looksAtRequests);
-  const { traffic, connections, resolver, world, requestsOf, warnings } = await observe(flags, sources, everyRequest);
-  const simulation = new Simulation(
-    connections,
-    traffic.table.addresses,
-    resolver,
-    new Evaluator(after, world, profile),
-    new Evaluator(before, world, profile),
-    requestsOf,
-    undefined,
-    isUnread(sources),
-  );
-  return trafficChange(
-    summarizeSimulation({
-      simulation,
-      inputs: traffic.inputs,
-      cni: { name: profile.name, because, caveats: profile.caveats },
-      warnings,
-      hints: traffic.hints,
-      candidates: after.policies,
-      selectNothing: [],
-      pods: sources.cluster.pods,
-      accepted: [],
-      now: Date.now(),
-    }),
-  );
 }

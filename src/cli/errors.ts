@@ -19,6 +19,13 @@ export class UsageError extends Error {
   }
 }
 
+/** Standard input can be one input only. */
+export function refuseTwoStdins(inputs: Readonly<Record<string, readonly string[]>>): void {
+  const users = Object.entries(inputs).flatMap(([flag, paths]) => paths.filter((path) => path === "-").map(() => flag));
+  if (users.length > 1)
+    throw new UsageError(`\`-\` (standard input) is given ${users.length} times (${users.join(", ")}): it can be read once`);
+}
+
 /** Further mistakes that are listed: who has a hundred mends the first ones first. */
 const LISTED = 20;
 

@@ -7,15 +7,15 @@ import { NameTable } from "../flow/names.ts";
 import { LoggedParties } from "../flow/parties.ts";
 import { Workloads } from "../generate/workloads.ts";
 import type { PolicySet } from "../policy/model.ts";
-import { overlay, promoteStaged } from "../policy/readPolicies.ts";
 import { loadRegexEngine } from "../policy/regex.ts";
 import type { ExplainResult } from "../report/explanation.ts";
 import { chooseProfile } from "./chooseProfile.ts";
 import { findEndpoint, type NamedEnd } from "./endpointText.ts";
-import { UsageError } from "./errors.ts";
+import { refuseTwoStdins, UsageError } from "./errors.ts";
 import { casesOf, otherPortsOf, prefixesOf } from "./explainedCases.ts";
 import { connectionsOf, type Setting } from "./explainedConnections.ts";
-import { existingPolicies, loadCandidates, type PolicyFlags, readNames, refuseTwoStdins } from "./inputs.ts";
+import { readNames } from "./names.ts";
+import { type PolicyFlags, policiesInForce } from "./policies.ts";
 import { parsePort } from "./portText.ts";
 import { type ClusterFlags, isUnread, openCluster, refuseUnreadPolicies } from "./sources.ts";
 
@@ -58,11 +58,7 @@ async function prepare(flags: ExplainFlags) {
   const { cluster, namespace } = sources;
   if (flags.policyMode === "overlay" || flags.filename.length === 0)
     refuseUnreadPolicies(sources, ", --snapshot FILE may hold them, and with -f --policy-mode=replace judges the given policies alone");
-  const candidates = await loadCandidates({ ...flags, namespace }, cluster);
-  const existing = await existingPolicies(cluster, namespace);
-  const merged = flags.filename.length === 0 ? existing : overlay(existing, candidates, flags.policyMode);
-  const set = flags.staged ? promoteStaged(merged) : merged;
-  const unevaluated = [...existing.unevaluated, ...candidates.unevaluated];
+  const { candidates, existing, merged, judged: set, unevaluated } = await policiesInForce(flags, sources);
   const { profile, because, warnings } = chooseProfile(flags.cni, { guess: cluster.cni, formats: [] }, merged, unevaluated);
   // Changes may be policies of the plugin's own kinds.
   if (profile.name === "cilium" || profile.name === "calico") await loadRegexEngine();

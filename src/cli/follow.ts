@@ -11,7 +11,8 @@ import { type Cause, findCauses } from "../report/causes.ts";
 import type { SimulationResult } from "../report/simulationResult.ts";
 import { printable } from "../report/text.ts";
 import { UsageError } from "./errors.ts";
-import { logOptionsOf, readNames, refuseUnusable, type Traffic } from "./inputs.ts";
+import { logOptionsOf, refuseUnusable, type Traffic } from "./inputs.ts";
+import { readNames } from "./names.ts";
 import { observationOf } from "./observe.ts";
 import { judgeTraffic, type Preparation, prepare, type SimulateFlags } from "./simulate.ts";
 

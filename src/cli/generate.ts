@@ -21,9 +21,11 @@ import type { GenerationResult } from "../report/generationReport.ts";
 import { listed } from "../report/text.ts";
 import { chooseProfile } from "./chooseProfile.ts";
 import { checkWorkloadFlags, chooseWorkloads, type WorkloadFlags } from "./chooseWorkloads.ts";
-import { UsageError } from "./errors.ts";
-import { existingPolicies, loadCandidates, readText, refuseTwoStdins, type TrafficFlags } from "./inputs.ts";
+import { refuseTwoStdins, UsageError } from "./errors.ts";
+import type { TrafficFlags } from "./inputs.ts";
+import { readText } from "./names.ts";
 import { type Observation, observe } from "./observe.ts";
+import { existingPolicies, loadCandidates } from "./policies.ts";
 import { openSources, refuseUnreadPolicies, type SourceFlags, type Sources } from "./sources.ts";
 import { collectAtOnce, expectLongWork, growSlowly } from "./tiers.ts";
 

@@ -8,14 +8,13 @@ import { compileConnectivity } from "../evaluate/compare.ts";
 import type { Connectivity, EndSet, Link } from "../evaluate/connectivity.ts";
 import { DENY } from "../evaluate/portVerdicts.ts";
 import { nearest } from "../policy/objectReader.ts";
-import { overlay, promoteStaged } from "../policy/readPolicies.ts";
 import { LinkTable } from "../report/linkTable.ts";
 import type { MatrixResult } from "../report/matrixResult.ts";
 import { chooseProfile } from "./chooseProfile.ts";
-import { UsageError } from "./errors.ts";
-import { existingPolicies, loadCandidates, type PolicyFlags, readManifests, refuseTwoStdins } from "./inputs.ts";
+import { refuseTwoStdins, UsageError } from "./errors.ts";
 import { clusterOfManifests, gapsOf, judgedIn, sourcesOfManifests, worldOf } from "./openSets.ts";
-import { type ClusterFlags, hasCluster, openCluster, refuseUnreadPolicies, type Sources } from "./sources.ts";
+import { type PolicyFlags, policiesInForce, readManifests } from "./policies.ts";
+import { type ClusterFlags, hasCluster, openCluster, refusePartialPolicies, refuseUnreadPolicies, type Sources } from "./sources.ts";
 import { collectAtOnce, expectLongWork, MANY_OBJECTS } from "./tiers.ts";
 
 export interface MatrixFlags extends ClusterFlags, Omit<PolicyFlags, "namespace"> {
@@ -36,11 +35,7 @@ export async function matrix(flags: MatrixFlags): Promise<MatrixResult> {
   const manifests = await readManifests(flags.filename, flags.recursive);
   const sources = await open(flags, manifests);
   const { cluster, namespace } = sources;
-  const candidates = await loadCandidates({ ...flags, namespace }, cluster, manifests);
-  const existing = await existingPolicies(cluster, namespace);
-  const merged = flags.filename.length === 0 ? existing : overlay(existing, candidates, flags.policyMode);
-  const set = flags.staged ? promoteStaged(merged) : merged;
-  const unevaluated = [...existing.unevaluated, ...candidates.unevaluated];
+  const { candidates, existing, judged: set, unevaluated } = await policiesInForce(flags, sources, manifests);
   const { profile, because, warnings } = chooseProfile(flags.cni, { guess: cluster.cni, formats: [] }, set, unevaluated);
   const world = worldOf(cluster);
   const focused = flags.focus === undefined ? undefined : podsOf(flags.focus, cluster, namespace);
@@ -75,10 +70,7 @@ async function open(flags: MatrixFlags, { objects, warnings }: ManifestFiles): P
   const sources = await openCluster(flags);
   if (flags.policyMode === "overlay" || flags.filename.length === 0) {
     refuseUnreadPolicies(sources, ", and --snapshot FILE may hold them");
-    if (sources.policiesOnlyOf !== undefined)
-      throw new UsageError(
-        `only policies of namespace ${sources.policiesOnlyOf} can be read, so what the others deny is not known; docs/cluster-role.yaml has the rights that it takes, and --snapshot FILE may hold them`,
-      );
+    refusePartialPolicies(sources);
   }
   return sources;
 }

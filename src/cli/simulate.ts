@@ -3,24 +3,17 @@ import { cautionsOf } from "../evaluate/cautions.ts";
 import { Evaluator } from "../evaluate/evaluator.ts";
 import { looksAtRequests } from "../evaluate/honoured.ts";
 import { Simulation } from "../evaluate/simulation.ts";
-import type { Policy, PolicySet } from "../policy/model.ts";
-import { overlay, promoteStaged } from "../policy/readPolicies.ts";
+import type { Policy } from "../policy/model.ts";
 import { type AcceptedFinding, readAcceptedFinding } from "../report/accepted.ts";
 import { placeLabel, policyLabel } from "../report/labels.ts";
 import type { SimulationResult } from "../report/simulationResult.ts";
 import { summarizeSimulation } from "../report/summarizeSimulation.ts";
 import { chooseProfile } from "./chooseProfile.ts";
-import { UsageError } from "./errors.ts";
-import {
-  existingPolicies,
-  type LoadedPolicies,
-  loadCandidates,
-  type PolicyFlags,
-  readText,
-  refuseTwoStdins,
-  type TrafficFlags,
-} from "./inputs.ts";
+import { refuseTwoStdins, UsageError } from "./errors.ts";
+import type { TrafficFlags } from "./inputs.ts";
+import { readText } from "./names.ts";
 import { type Observation, observe } from "./observe.ts";
+import { type PoliciesInForce, type PolicyFlags, policiesInForce } from "./policies.ts";
 import { Progress } from "./progress.ts";
 import { isUnread, openSources, refuseUnreadPolicies, type SourceFlags, type Sources } from "./sources.ts";
 import { collectAtOnce, expectLongWork } from "./tiers.ts";
@@ -33,16 +26,10 @@ export interface SimulateFlags extends TrafficFlags, SourceFlags, Omit<PolicyFla
 }
 
 /** What a simulation is made with, before any traffic is read. */
-export interface Preparation {
+export interface Preparation extends PoliciesInForce {
   readonly flags: SimulateFlags;
   readonly sources: Sources;
   readonly accepted: readonly AcceptedFinding[];
-  readonly candidates: LoadedPolicies;
-  readonly existing: LoadedPolicies;
-  /** The candidates over the existing policies. */
-  readonly merged: PolicySet;
-  /** What is judged: with staged policies as if they were promoted where that is asked for. */
-  readonly judged: PolicySet;
   readonly everyRequest: boolean;
 }
 
@@ -59,24 +46,19 @@ export async function prepare(flags: SimulateFlags): Promise<Preparation> {
   expectLongWork(false);
   const accepted = flags.ignore === undefined ? [] : readIgnoreFile(flags.ignore);
   const sources = await openSources(flags);
-  const { cluster, namespace } = sources;
   if (flags.policyMode === "overlay" || flags.filename.length === 0)
     refuseUnreadPolicies(sources, ", --snapshot FILE may hold them, and with -f --policy-mode=replace judges the given policies alone");
-  const candidates = await loadCandidates({ ...flags, namespace }, cluster);
-  const existing = await existingPolicies(cluster, namespace);
-  const merged = flags.filename.length === 0 ? existing : overlay(existing, candidates, flags.policyMode);
-  const judged = flags.staged ? promoteStaged(merged) : merged;
-  const everyRequest = [...existing.policies, ...judged.policies].some(looksAtRequests);
-  return { flags, sources, accepted, candidates, existing, merged, judged, everyRequest };
+  const policies = await policiesInForce(flags, sources);
+  const everyRequest = [...policies.existing.policies, ...policies.judged.policies].some(looksAtRequests);
+  return { flags, sources, accepted, ...policies, everyRequest };
 }
 
 /** Judges what was observed. */
 export function judgeTraffic(prepared: Preparation, observation: Observation): SimulationResult {
-  const { flags, sources, accepted, candidates, existing, merged, judged } = prepared;
+  const { flags, sources, accepted, candidates, existing, merged, judged, unevaluated } = prepared;
   const { cluster } = sources;
   const { traffic, connections, resolver, world } = observation;
   const evidence = { guess: cluster.cni, formats: traffic.inputs.map(({ format }) => format) };
-  const unevaluated = [...existing.unevaluated, ...candidates.unevaluated];
   const { profile, because, warnings: cniWarnings } = chooseProfile(flags.cni, evidence, merged, unevaluated);
   const baseline = new Evaluator(existing, world, profile);
   const evaluator = judged === existing ? baseline : new Evaluator(judged, world, profile);

@@ -7,7 +7,7 @@ import type { IsUnread } from "../evaluate/judge.ts";
 import type { Live } from "../live/live.ts";
 import { parseDuration } from "../net/time.ts";
 import { printable } from "../report/text.ts";
-import { askBroker, type BrokerAnswers } from "./broker.ts";
+import type { BrokerAnswers } from "./broker.ts";
 import { UsageError } from "./errors.ts";
 
 /** Says of which namespaces policies are missing, for evaluators that have those in force. */
@@ -115,6 +115,14 @@ function fileSources({ namespace = DEFAULT_NAMESPACE }: ClusterFlags, cluster: C
   return { cluster, namespace, broker: undefined, live: undefined, unreadPolicies: [], policiesOnlyOf: undefined, hasNoCluster };
 }
 
+/** Refuses to compare all connectivity beside policies of one namespace alone. */
+export function refusePartialPolicies({ policiesOnlyOf }: Sources): void {
+  if (policiesOnlyOf !== undefined)
+    throw new UsageError(
+      `only policies of namespace ${policiesOnlyOf} can be read, so what the others deny is not known; docs/cluster-role.yaml has the rights that it takes, and --snapshot FILE may hold them`,
+    );
+}
+
 export async function hasCluster(flags: LiveFlags & { readonly offline?: boolean | undefined }): Promise<boolean> {
   if (flags.offline === true) return false;
   const { hasClusterConfiguration } = await import("../live/live.ts");
@@ -132,7 +140,10 @@ async function openLiveSources(flags: SourceFlags, wantsBroker: boolean, brokerU
   const reading = fromSnapshot ? readSnapshot(flags.snapshot) : live === undefined ? undefined : live.readCluster(namespace);
   const objectsThere = async () => (await reading)?.objects ?? [];
   const asking = wantsBroker
-    ? openBroker(flags, brokerUrl, live).then((client) => askBroker(client, async () => podNames(await objectsThere())))
+    ? openBroker(flags, brokerUrl, live).then(async (client) => {
+        const { askBroker } = await import("./broker.ts");
+        return await askBroker(client, async () => podNames(await objectsThere()));
+      })
     : undefined;
   // Whichever fails first is told; the other must not become an unhandled rejection.
   const [read, broker] = await Promise.all([reading, asking]);
@@ -144,9 +155,7 @@ async function openLiveSources(flags: SourceFlags, wantsBroker: boolean, brokerU
     warnings.push(
       "there is no cluster and no --snapshot: who owns which address is what the broker recorded, and labels of namespaces, named ports, nodes and the policies in force are unknown",
     );
-  const { brokerOnlyObjects } = await import("../live/brokerObjects.ts");
-  const further = broker === undefined ? [] : brokerOnlyObjects(broker.pods, broker.services, broker.traffic, objects, Date.now() / 1000);
-  const joined = readCluster([...objects, ...further]);
+  const joined = readCluster([...objects, ...(broker === undefined ? [] : await onlyOfBroker(broker, objects))]);
   const cluster = withWarnings(isSnapshot ? joined : inWordsOfCluster(joined), warnings);
   const unreadPolicies = read !== undefined && "unreadPolicies" in read ? read.unreadPolicies : [];
   const policiesOnlyOf = read !== undefined && "policiesOnlyOf" in read ? read.policiesOnlyOf : undefined;
@@ -163,6 +172,12 @@ function refuseWithoutCluster(flags: SourceFlags, fromSnapshot: boolean, brokerU
   throw new UsageError(
     `no --snapshot, and no cluster to ask (no $KUBECONFIG, no ~/.kube/config): who owns which address is read from cluster objects; make a snapshot where the cluster is with ${SNAPSHOT_HINT}`,
   );
+}
+
+/** Returns pods and Services that only the broker still knows. */
+async function onlyOfBroker({ pods, services, traffic }: BrokerAnswers, objects: readonly ManifestObject[]) {
+  const { brokerOnlyObjects } = await import("../live/brokerObjects.ts");
+  return brokerOnlyObjects(pods, services, traffic, objects, Date.now() / 1000);
 }
 
 function podNames(objects: readonly ManifestObject[]): readonly string[] {

@@ -25,9 +25,16 @@ export function servedObject(value: Record<string, unknown>, origin: string): Ma
   return { value, file: origin, isServed: true, positionOf: () => ({ line: 0, column: 0 }) };
 }
 
-/** Returns where an object begins; nothing for one that stands in no file. */
-export function placeOf(object: ManifestObject): { readonly file?: string; readonly line?: number } {
-  return object.isServed ? {} : { file: object.file, line: object.positionOf([]).line };
+/** Returns what has a name, with where its object begins. The line is looked up when it is asked for: that costs, and few are ever shown. */
+export function withPlace<T extends object>(object: ManifestObject, named: T): T & { readonly file?: string; readonly line?: number } {
+  if (object.isServed) return named;
+  return {
+    ...named,
+    file: object.file,
+    get line() {
+      return object.positionOf([]).line;
+    },
+  };
 }
 
 /** What was read from files, in the order of their names. */
@@ -36,6 +43,9 @@ export interface ManifestFiles {
   readonly files: { name: string; objects: number }[];
   readonly warnings: string[];
 }
+
+/** What texts hold that were read already: two versions of a folder have most files in common. */
+export type KnownTexts = Map<string, readonly ManifestObject[]>;
 
 const MAX_BYTES = 2 ** 30;
 /** How deep lists of lists are unwrapped; kubectl makes none. */
@@ -168,11 +178,11 @@ function looksLikeUtf16(text: string): boolean {
 
 /**
  * Returns the objects of files, directories (their *.yaml, *.yml and *.json files, as `kubectl apply -f` takes them) and `-`,
- * the standard input. Gzip and Zstandard are recognised by content. Throws a ManifestError for whatever cannot be read.
+ * the standard input. Gzip and Zstandard are recognised by content. `known` texts are not read again, and gain these. Throws a ManifestError for whatever cannot be read.
  */
 export async function readManifestFiles(
   paths: readonly string[],
-  options: { recursive: boolean; stdin?: () => Promise<string> },
+  options: { recursive: boolean; stdin?: () => Promise<string>; known?: KnownTexts | undefined },
 ): Promise<ManifestFiles> {
   const result: ManifestFiles = { objects: [], files: [], warnings: [] };
   const seen = new Set<string>();
@@ -186,7 +196,10 @@ export async function readManifestFiles(
       }
       seen.add(identity);
       const shown = name === "-" ? "<stdin>" : name;
-      const objects = readManifest(name === "-" ? await stdinText(options.stdin, shown) : textOf(await bytesOf(name), shown), shown);
+      const text = name === "-" ? await stdinText(options.stdin, shown) : textOf(await bytesOf(name), shown);
+      const known = options.known?.get(text);
+      const objects = known === undefined ? readManifest(text, shown) : known.map((object) => ({ ...object, file: shown }));
+      if (known === undefined) options.known?.set(text, objects);
       for (const object of objects) result.objects.push(object);
       result.files.push({ name: shown, objects: objects.length });
       if (objects.length === 0) result.warnings.push(`\`${shown}\` holds no Kubernetes object`);

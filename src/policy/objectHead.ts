@@ -1,4 +1,4 @@
-import { type ManifestObject, placeOf } from "../cluster/manifest.ts";
+import { type ManifestObject, withPlace } from "../cluster/manifest.ts";
 import { OBJECT_FIELDS, readMetadata } from "./metadata.ts";
 import type { PolicyRef } from "./model.ts";
 import { type Fields, type ObjectReader, quote } from "./objectReader.ts";
@@ -25,11 +25,5 @@ export function readRef(reader: ObjectReader, object: ManifestObject, metadata: 
   const isNamespaced = defaultNamespace !== undefined;
   if (!isNamespaced && ((metadata as Fields | null | undefined)?.namespace ?? "") !== "")
     reader.error(["metadata", "namespace"], `${quote(kind)} is cluster-scoped: leave the namespace out`);
-  return {
-    apiVersion: String(object.value.apiVersion),
-    kind,
-    ...(isNamespaced ? { namespace } : {}),
-    name,
-    ...placeOf(object),
-  };
+  return withPlace(object, { apiVersion: String(object.value.apiVersion), kind, ...(isNamespaced ? { namespace } : {}), name });
 }

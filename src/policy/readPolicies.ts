@@ -1,4 +1,4 @@
-import { type ManifestObject, placeOf } from "../cluster/manifest.ts";
+import { type ManifestObject, withPlace } from "../cluster/manifest.ts";
 import { apiGroup, type Namespace } from "../cluster/objects.ts";
 import { readAdminNetworkPolicy, readBaselineAdminNetworkPolicy } from "./admin/adminNetworkPolicy.ts";
 import { readClusterNetworkPolicy } from "./admin/clusterNetworkPolicy.ts";
@@ -178,13 +178,7 @@ function refOf(object: ManifestObject, apiVersion: string, kind: string, default
   const fields = typeof metadata === "object" && metadata !== null ? (metadata as Record<string, unknown>) : {};
   const name = typeof fields.name === "string" ? fields.name : "(no name)";
   const namespace = typeof fields.namespace === "string" ? fields.namespace : defaultNamespace;
-  return {
-    apiVersion,
-    kind,
-    ...(kind.startsWith("Cluster") ? {} : { namespace }),
-    name,
-    ...placeOf(object),
-  };
+  return withPlace(object, { apiVersion, kind, ...(kind.startsWith("Cluster") ? {} : { namespace }), name });
 }
 
 /** Returns the API group that policies are known by: Calico stores its own in a group of CRDs (Calico: API server). */

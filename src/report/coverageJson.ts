@@ -2,7 +2,7 @@ import { shortWorkload } from "../cluster/workloads.ts";
 import type { WrittenRule } from "../evaluate/coverageRules.ts";
 import type { PolicyRef, RuleRef } from "../policy/model.ts";
 import { type CoverageResult, type CoveredRule, percentageOf, rulesWith } from "./coverageResult.ts";
-import { lines, yamlList } from "./diffJson.ts";
+import { lines, yamlList } from "./jsonList.ts";
 import { safeYaml } from "./safeYaml.ts";
 import { safeJson } from "./text.ts";
 

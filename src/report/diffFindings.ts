@@ -1,7 +1,7 @@
 import type { EndSet } from "../evaluate/connectivity.ts";
 import { type Direction, type Policy, type PolicyRef, policyTitle } from "../policy/model.ts";
 import { identityOf } from "../policy/readPolicies.ts";
-import { type DiffResult, isDropped } from "./diffResult.ts";
+import type { DiffResult } from "./diffResult.ts";
 import { type ConnectivityLine, connectivityLines, type TrafficLine, trafficLines } from "./diffTable.ts";
 import {
   caseOfPolicy,
@@ -12,6 +12,7 @@ import {
   type FindingRule,
   placeOfPolicy,
 } from "./findings.ts";
+import { isDropped } from "./trafficChange.ts";
 
 const LOST: FindingRule = {
   id: "connectivity-lost",

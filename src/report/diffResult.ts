@@ -1,8 +1,8 @@
 import type { Connectivity } from "../evaluate/connectivity.ts";
-import { OUTCOME_NAMES, VERDICTS } from "../evaluate/simulation.ts";
 import type { LinkTable } from "./linkTable.ts";
 import type { PolicyChange } from "./policyChanges.ts";
 import type { SimulationResult } from "./simulationResult.ts";
+import type { TrafficChange } from "./trafficChange.ts";
 
 /** What a change of policies changes. */
 export interface DiffResult {
@@ -19,13 +19,6 @@ export interface DiffResult {
   readonly warnings: readonly string[];
 }
 
-/** Observed connections whose verdict changes; the simulation judges by the later set, its baseline is the earlier one. */
-export interface TrafficChange {
-  readonly result: SimulationResult;
-  /** Numbers of connections, the most often seen first. */
-  readonly changed: readonly number[];
-}
-
 /** Reports whether anything differs. */
 export function isFound({ policies, links, traffic, workloads }: DiffResult): boolean {
   return (
@@ -34,23 +27,6 @@ export function isFound({ policies, links, traffic, workloads }: DiffResult): bo
     (traffic?.changed.length ?? 0) > 0 ||
     workloads.added.length + workloads.removed.length > 0
   );
-}
-
-/** Finds the connections whose verdict changes. */
-export function trafficChange(result: SimulationResult): TrafficChange {
-  const { simulation, order } = result;
-  const changed = order.filter((i) => simulation.verdicts[i] !== simulation.baselines[i]);
-  return { result, changed: changed.sort((a, b) => simulation.connections.count[b] - simulation.connections.count[a]) };
-}
-
-/** Returns the verdict of a connection under the earlier and the later set. */
-export function verdictsOf({ simulation }: SimulationResult, i: number): [before: string, after: string] {
-  return [VERDICTS[simulation.baselines[i]], VERDICTS[simulation.verdicts[i]]];
-}
-
-/** Reports whether a connection that was seen to work, or may have, is denied now and was not. */
-export function isDropped({ simulation }: SimulationResult, i: number): boolean {
-  return OUTCOME_NAMES[simulation.outcomes[i]] === "would-drop" && VERDICTS[simulation.baselines[i]] !== "deny";
 }
 
 /** How much more is let through: `+` more, `-` less, `~` otherwise. */

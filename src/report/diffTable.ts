@@ -3,7 +3,7 @@ import { compare } from "../net/order.ts";
 import { formatDuration } from "../net/time.ts";
 import { policyTitle } from "../policy/model.ts";
 import { Explainer } from "./causes.ts";
-import { countsOf, type DiffResult, isDropped, signOf, type TrafficChange, verdictsOf } from "./diffResult.ts";
+import { countsOf, type DiffResult, signOf } from "./diffResult.ts";
 import { endpointLabel } from "./labels.ts";
 import type { LinkRow } from "./linkTable.ts";
 import { outcomeText } from "./outcomeText.ts";
@@ -12,6 +12,7 @@ import { portLabel } from "./simulationResult.ts";
 import { windowText } from "./simulationTable.ts";
 import { type Column, PLAIN_STYLE, printable, type Style, tableLines } from "./text.ts";
 import { styledDiff } from "./textDiff.ts";
+import { isDropped, type TrafficChange, verdictsOf } from "./trafficChange.ts";
 
 /** Lines of a section, and of one object's difference, that a screen holds; `-o wide` shows all. */
 const ROWS = 25;

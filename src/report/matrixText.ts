@@ -1,4 +1,5 @@
-import { lines, pairsJson, yamlList } from "./diffJson.ts";
+import { lines, yamlList } from "./jsonList.ts";
+import { pairsJson } from "./linkJson.ts";
 import type { LinkGroup, LinkPair, LinkTable } from "./linkTable.ts";
 import { markdownTable, markdownText } from "./markdown.ts";
 import { exposuresOf, type MatrixResult } from "./matrixResult.ts";

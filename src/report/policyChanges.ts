@@ -35,7 +35,8 @@ export function policyChanges(before: PolicySource, after: PolicySource): Policy
   for (const [key, entry] of old) {
     const now = fresh.get(key);
     if (now === undefined) changes.push({ ref: entry.ref, change: "removed", diff: textDiff(textOf(entry, before), undefined) });
-    else if (meaningOf(entry) === meaningOf(now)) changes.push({ ref: now.ref, change: "unchanged", diff: [] });
+    else if (writingOf(entry) === writingOf(now) || meaningOf(entry) === meaningOf(now))
+      changes.push({ ref: now.ref, change: "unchanged", diff: [] });
     else changes.push({ ref: now.ref, change: "changed", diff: textDiff(textOf(entry, before), textOf(now, after)) });
   }
   for (const [key, entry] of fresh)
@@ -50,6 +51,11 @@ function entriesOf({ policies, tiers, sets }: PolicySet): Map<string, Entry> {
 
 function sortKey({ kind, namespace = "", name }: PolicyRef): string {
   return `${namespace}\u0000${kind}\u0000${name}`;
+}
+
+/** Returns a text that two objects share when they are written alike: most are, and their meaning takes longer to tell. */
+function writingOf({ parts }: Entry): string {
+  return contentKey(parts);
 }
 
 /** Returns a text that two objects share exactly when they say the same, whatever their defaults and order. */

@@ -1,4 +1,4 @@
-import { isMapping, type ManifestObject, placeOf } from "../../cluster/manifest.ts";
+import { isMapping, type ManifestObject, withPlace } from "../../cluster/manifest.ts";
 import { OBJECT_FIELDS, readMetadata } from "../metadata.ts";
 import type { PolicyRef } from "../model.ts";
 import { type Fields, type ObjectReader, quote } from "../objectReader.ts";
@@ -32,13 +32,12 @@ export function readCalicoObject(
   const apiVersion = String(object.value.apiVersion);
   const kept = apiVersion.startsWith("crd.") ? readKeptMetadata(reader, metadata) : undefined;
   return {
-    ref: {
+    ref: withPlace(object, {
       apiVersion,
       kind: String(object.value.kind),
       ...(isNamespaced ? { namespace } : {}),
       name: kept?.name || name,
-      ...placeOf(object),
-    },
+    }),
     labels: textsOf(kept ? kept.labels : metadata.labels),
     spec: fields.spec,
   };
