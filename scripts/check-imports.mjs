@@ -15,10 +15,33 @@ const BELOW = {
   "src/policy": ["src/cluster", "src/net"],
   "src/evaluate": ["src/policy", "src/cluster", "src/flow", "src/net"],
   "src/generate": ["src/evaluate", "src/policy", "src/cluster", "src/flow", "src/net"],
+  "src/synth": ["src/generate", "src/evaluate", "src/policy", "src/capture", "src/cluster", "src/flow", "src/net"],
   "src/live": ["src/policy", "src/cluster", "src/flow", "src/net"],
-  "src/report": ["src/generate", "src/evaluate", "src/policy", "src/capture", "src/cluster", "src/flow", "src/net"],
-  "src/cli": ["src/report", "src/live", "src/generate", "src/evaluate", "src/policy", "src/capture", "src/cluster", "src/flow", "src/net"],
-  commands: ["src/cli", "src/report", "src/generate", "src/evaluate", "src/policy", "src/capture", "src/cluster", "src/flow", "src/net"],
+  "src/report": ["src/synth", "src/generate", "src/evaluate", "src/policy", "src/capture", "src/cluster", "src/flow", "src/net"],
+  "src/cli": [
+    "src/report",
+    "src/live",
+    "src/synth",
+    "src/generate",
+    "src/evaluate",
+    "src/policy",
+    "src/capture",
+    "src/cluster",
+    "src/flow",
+    "src/net",
+  ],
+  commands: [
+    "src/cli",
+    "src/report",
+    "src/synth",
+    "src/generate",
+    "src/evaluate",
+    "src/policy",
+    "src/capture",
+    "src/cluster",
+    "src/flow",
+    "src/net",
+  ],
   bin: ["commands", "src/cli"],
 };
 
@@ -28,7 +51,7 @@ const PACKAGES = {
   diff: ["src/report"],
   hyparquet: ["src/capture"],
   "ipaddr.js": ["src/net"],
-  "js-yaml": ["src/cluster", "src/policy", "src/report", "src/cli"],
+  "js-yaml": ["src/cluster", "src/policy", "src/synth", "src/report", "src/cli"],
   re2js: ["src/policy"],
   picocolors: ["src/cli"],
   "cli-progress": ["src/cli"],
@@ -36,7 +59,7 @@ const PACKAGES = {
 };
 
 /** Folders that touch no file, network or process: they get and give data. */
-const PURE = ["src/net", "src/flow", "src/policy", "src/evaluate", "src/generate", "src/report"];
+const PURE = ["src/net", "src/flow", "src/policy", "src/evaluate", "src/generate", "src/synth", "src/report"];
 const INPUT_OUTPUT = /^node:(fs|net|http|https|child_process|dns|stream|process)/;
 
 function* sourcesIn(folder) {
