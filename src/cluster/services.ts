@@ -309,3 +309,15 @@ function unique(backends: readonly Backend[]): readonly Backend[] {
   }
   return [...seen.values()];
 }
+
+const DNS_PORT = 53;
+
+/** Reports whether a Service is the cluster's DNS: by its label, or as OpenShift names it. */
+export function isClusterDns({ namespace, name, labels, selector, ports }: Service): boolean {
+  if (selector === undefined || !ports.some(({ port }) => port === DNS_PORT)) return false;
+  return (
+    labels["k8s-app"] === "kube-dns" ||
+    (namespace === "kube-system" && name === "kube-dns") ||
+    (namespace === "openshift-dns" && name === "dns-default")
+  );
+}

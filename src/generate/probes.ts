@@ -149,7 +149,8 @@ function oddRequest({ rule: { l7 = [] } }: PlannedRule): Request | undefined {
   return l7.some((match) => match.kind === "dns" && match.names.text !== "*") ? { dns: { query: "kguardian-probe.invalid" } } : undefined;
 }
 
-function differing(value: string): string {
+/** Returns another label value, as long as it may be. */
+export function differing(value: string): string {
   return value.length < 60 ? `${value}-x` : `${value.slice(0, -1)}${value.endsWith("x") ? "y" : "x"}`;
 }
 

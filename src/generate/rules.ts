@@ -1,5 +1,6 @@
 import type { Pod } from "../cluster/objects.ts";
 import { type Requirement, selectorOfLabels } from "../cluster/selector.ts";
+import { isClusterDns } from "../cluster/services.ts";
 import type { Cluster } from "../cluster/snapshot.ts";
 import { NODE_LOCAL_DNS } from "../evaluate/endpoints.ts";
 import type { CniProfile } from "../evaluate/profile.ts";
@@ -54,7 +55,6 @@ export interface RuleSurroundings {
 
 /** More prefixes than this in one rule are hard to read: the report says how to have fewer. */
 const MANY_PREFIXES = 20;
-const DNS_PORT = 53;
 const WIDER_BITS = [8, 16, 24, 32];
 /** Prefixes whose names are listed above a rule. */
 const LISTED_NAMES = 20;
@@ -389,16 +389,6 @@ function isInPodRange({ podPrefixes }: Cluster["nodes"][number], address: Addres
 export const NO_RESOLVER =
   "toFQDNs works only with a rule that lets DNS through Cilium's proxy, and no DNS was seen and the snapshot has no Service for it: add one";
 
-/** Reports whether a Service is the cluster's DNS: by its label, or as OpenShift names it. */
-function isResolver({ namespace, name, labels, selector, ports }: Cluster["services"][number]): boolean {
-  if (selector === undefined || !ports.some(({ port }) => port === DNS_PORT)) return false;
-  return (
-    labels["k8s-app"] === "kube-dns" ||
-    (namespace === "kube-system" && name === "kube-dns") ||
-    (namespace === "openshift-dns" && name === "dns-default")
-  );
-}
-
 /**
  * Makes sure that DNS is seen by Cilium's proxy where rules are by name: it learns addresses from the answers that pass through it
  * (Cilium documentation: DNS based).
@@ -411,7 +401,7 @@ function ensureDns(planned: PlannedRule[], around: RuleSurroundings): void {
     isSeen = true;
   }
   if (isSeen) return;
-  const resolver = around.cluster.services.find(isResolver);
+  const resolver = around.cluster.services.find(isClusterDns);
   if (resolver?.selector === undefined) {
     const first = planned.findIndex(({ specs }) => specs.some(({ kind }) => kind === "names"));
     planned[first] = { ...planned[first], remarks: [...planned[first].remarks, NO_RESOLVER] };
