@@ -1,4 +1,4 @@
-import type { ManifestObject } from "../cluster/manifest.ts";
+import type { ManifestFiles, ManifestObject } from "../cluster/manifest.ts";
 import { type Cluster, readCluster } from "../cluster/snapshot.ts";
 import { livingPods } from "../cluster/workloads.ts";
 import type { Judged } from "../evaluate/compare.ts";
@@ -7,8 +7,46 @@ import type { CniProfile } from "../evaluate/profile.ts";
 import { isIPv4 } from "../net/address.ts";
 import type { AddressRange } from "../net/mergePrefixes.ts";
 import type { PolicySet } from "../policy/model.ts";
-import { UsageError } from "./errors.ts";
-import { type Sources, withoutPodWarning } from "./sources.ts";
+import { refuseTwoStdins, UsageError } from "./errors.ts";
+import { type PoliciesInForce, type PolicyFlags, policiesInForce, readManifests } from "./policies.ts";
+import {
+  type ClusterFlags,
+  hasCluster,
+  openCluster,
+  refusePartialPolicies,
+  refuseUnreadPolicies,
+  type Sources,
+  withoutPodWarning,
+} from "./sources.ts";
+
+/** The flags of a question about all that a policy set allows. */
+export interface SetFlags extends ClusterFlags, Omit<PolicyFlags, "namespace"> {
+  readonly policyMode: "overlay" | "replace";
+  readonly cni: string;
+  readonly staged: boolean;
+  readonly offline?: boolean | undefined;
+}
+
+/** Opens the cluster, or what the manifests themselves say of one, and reads the policies that are in force there. */
+export async function openPolicies(flags: SetFlags): Promise<{ readonly sources: Sources; readonly policies: PoliciesInForce }> {
+  refuseTwoStdins({ "--snapshot": flags.snapshot, "--filename": flags.filename });
+  // Standard input can be read once: its objects are the workloads too where there is no cluster.
+  const manifests = await readManifests(flags.filename, flags.recursive);
+  const sources = await open(flags, manifests);
+  return { sources, policies: await policiesInForce(flags, sources, manifests) };
+}
+
+async function open(flags: SetFlags, { objects, warnings }: ManifestFiles): Promise<Sources> {
+  // A folder that holds the workloads beside the policies is all that it takes.
+  if (flags.snapshot.length === 0 && flags.filename.length > 0 && !(await hasCluster(flags)))
+    return sourcesOfManifests(clusterOfManifests(objects, flags.filename.join(", ")), flags.namespace, warnings);
+  const sources = await openCluster(flags);
+  if (flags.policyMode === "overlay" || flags.filename.length === 0) {
+    refuseUnreadPolicies(sources, ", and --snapshot FILE may hold them");
+    refusePartialPolicies(sources);
+  }
+  return sources;
+}
 
 /** Returns what policies select from, for questions on all that there may be: pods of workloads that have none running are among it. */
 export function worldOf(cluster: Cluster): World {

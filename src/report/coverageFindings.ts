@@ -28,7 +28,7 @@ const USE_UNKNOWN: FindingRule = {
   level: "note",
 };
 
-const REDUNDANT: FindingRule = {
+export const REDUNDANT: FindingRule = {
   id: "redundant-rule",
   summary: "Without a rule the same connections would be allowed",
   description:
@@ -61,7 +61,7 @@ const BELOW: FindingRule = {
   level: "error",
 };
 
-const NOT_ISOLATED: FindingRule = {
+export const NOT_ISOLATED: FindingRule = {
   id: "workload-not-isolated",
   summary: "No policy isolates a workload in a direction",
   description: "Whatever comes to the workload, or goes from it, is allowed at its end.",

@@ -15,13 +15,13 @@ import {
   someOf,
 } from "./coverageResult.ts";
 import { objectName, placeLabel, policyLabel } from "./labels.ts";
+import { section } from "./section.ts";
 import { header } from "./simulationTable.ts";
 import { PLAIN_STYLE, printable, type Style, tableLines } from "./text.ts";
 import { styledDiff } from "./textDiff.ts";
 
-/** Rows of the list of rules, and of a section, that a screen holds; `-o wide` shows all. */
+/** Rows of the list of rules that a screen holds; `-o wide` shows all. */
 const ROWS = 30;
-const SECTION_ROWS = 15;
 /** Lines of the tighter policies' text. */
 const DIFF_LINES = 40;
 
@@ -117,29 +117,6 @@ function rowsOf(rules: readonly CoveredRule[], textOf: (covered: CoveredRule) =>
   return rules.map((covered) => [ruleLabel(covered.rule), rulePlace(covered.rule), textOf(covered)]);
 }
 
-function section(
-  lines: string[],
-  title: string,
-  text: string,
-  rows: readonly SectionRow[],
-  wide: boolean,
-  columns: readonly string[] = ["RULE", "PLACE", "WHY"],
-): void {
-  if (rows.length === 0) return;
-  const shown = wide ? rows : rows.slice(0, SECTION_ROWS);
-  const rest = rows.length - shown.length;
-  lines.push(`${title}   ${rows.length}: ${text}`);
-  lines.push(
-    ...tableLines(
-      columns.map((column) => ({ title: column })),
-      shown,
-      "  ",
-    ),
-  );
-  if (rest > 0) lines.push(`  … and ${rest} more: -o wide shows all`);
-  lines.push("");
-}
-
 /** Returns how far "no hit" is evidence. */
 export function deadTitle({ simulation: { summary } }: CoverageResult): string {
   const { window, confidence } = summary;
@@ -213,7 +190,9 @@ function diffLines(title: string, diff: readonly string[], wide: boolean, style:
 }
 
 /** Returns the workloads that no policy isolates, by direction; those on the host network apart. */
-export function openWorkloads({ workloads }: CoverageResult): readonly { readonly title: string; readonly names: readonly string[] }[] {
+export function openWorkloads({
+  workloads,
+}: Pick<CoverageResult, "workloads">): readonly { readonly title: string; readonly names: readonly string[] }[] {
   const own = workloads.filter(({ hostNetwork }) => !hostNetwork);
   const open = (direction: "ingress" | "egress", isolation: string) =>
     own.filter(({ isolated }) => isolated[direction] === isolation).map(workloadLabel);

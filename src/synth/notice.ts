@@ -1,9 +1,9 @@
 import type { Pod } from "../cluster/objects.ts";
-import { BitSet } from "../evaluate/bitSet.ts";
 import { combine } from "../evaluate/decision.ts";
 import type { Evaluator } from "../evaluate/evaluator.ts";
 import type { Judgement } from "../evaluate/judge.ts";
-import type { Policy, PolicySet } from "../policy/model.ts";
+import type { PolicySet } from "../policy/model.ts";
+import { type Batch, Batches, mutatedSet } from "./batches.ts";
 import type { Mutation } from "./mutations.ts";
 
 /** Connections that a policy set is asked about: observed ones, or probes. */
@@ -15,21 +15,18 @@ export interface AskedTraffic {
   judge(i: number, evaluator: Evaluator): Judgement;
 }
 
-const DIRECTIONS = ["ingress", "egress"] as const;
-
 /**
- * Says for each mutation which connection is the first whose verdict it changes; -1: none is. Mutations whose policies govern different
- * pods are compiled into one set: what the policies on a pod say is one mutation's doing there.
+ * Says for each mutation of a connection whose verdict it changes. Mutations whose policies govern different pods are compiled together.
  */
 export class Notice {
   readonly #set: PolicySet;
   readonly #traffic: AskedTraffic;
   readonly #compile: (set: PolicySet) => Evaluator;
   readonly #base: readonly Judgement[];
-  readonly #pods: readonly Pod[];
+  /** By pod: the connections that it is an end of. */
   readonly #asked: readonly (readonly number[])[];
   readonly #numbers: ReadonlyMap<Pod, number>;
-  readonly #selected: ReadonlyMap<Policy, BitSet>;
+  readonly #batches: Batches;
 
   constructor(set: PolicySet, traffic: AskedTraffic, compile: (set: PolicySet) => Evaluator) {
     this.#set = set;
@@ -48,18 +45,7 @@ export class Notice {
       }
     this.#numbers = numbers;
     this.#asked = asked;
-    this.#pods = [...numbers.keys()];
-    const selected = new Map<Policy, BitSet>();
-    this.#pods.forEach((pod, number) => {
-      const participant = evaluator.classify({ type: "pod", pod, address: pod.addresses[0] });
-      for (const direction of DIRECTIONS)
-        for (const { policy } of evaluator.policiesOf(participant, direction)) {
-          let of = selected.get(policy);
-          if (of === undefined) selected.set(policy, (of = new BitSet(numbers.size)));
-          of.add(number);
-        }
-    });
-    this.#selected = selected;
+    this.#batches = new Batches(evaluator, [...numbers.keys()]);
   }
 
   /** Returns what the policies say of connection `i`. */
@@ -67,56 +53,23 @@ export class Notice {
     return this.#base[i];
   }
 
-  /** `progress`: how many mutations are done with. */
-  firstBy(mutations: readonly Mutation[], progress: (done: number) => void = () => {}): Int32Array {
+  /** Returns by mutation the number of a connection; -1: none notices it. `progress`: how many mutations are done with. */
+  noticedBy(mutations: readonly Mutation[], progress: (done: number) => void = () => {}): Int32Array {
     const found = new Int32Array(mutations.length).fill(-1);
     let done = 0;
-    for (const batch of this.#batches(mutations)) {
+    for (const batch of this.#batches.of(mutations)) {
       this.#ask(batch, mutations, found);
       progress((done += batch.members.length));
     }
     return found;
   }
 
-  /** The pods that a mutation may concern: those that its policy selects, or may select once it is made. */
-  #reach({ policy, after }: Mutation): BitSet {
-    if (after === undefined || after.subject === policy.subject) return this.#selected.get(policy) ?? new BitSet(this.#pods.length);
-    const reach = new BitSet(this.#pods.length);
-    const { namespaces } = after.subject;
-    this.#pods.forEach((pod, number) => {
-      if (!("name" in namespaces) || namespaces.name === pod.namespace) reach.add(number);
-    });
-    return reach;
-  }
-
-  #batches(mutations: readonly Mutation[]): Batch[] {
-    const batches: Batch[] = [];
-    const next = new Map<Policy, number>();
-    mutations.forEach((mutation, m) => {
-      const reach = this.#reach(mutation);
-      if (reach.isEmpty) return;
-      // Those of one policy never share a batch.
-      let at = next.get(mutation.policy) ?? 0;
-      while (at < batches.length && meet(batches[at].reach, reach)) at++;
-      next.set(mutation.policy, at + 1);
-      if (at === batches.length) batches.push({ reach: reach.copy(), members: [m], reaches: [reach] });
-      else {
-        batches[at].reach.addAll(reach);
-        batches[at].members.push(m);
-        batches[at].reaches.push(reach);
-      }
-    });
-    return batches;
-  }
-
   #ask({ reach, members, reaches }: Batch, mutations: readonly Mutation[], found: Int32Array): void {
-    const changed = new Map(members.map((m) => [mutations[m].policy, mutations[m].after]));
-    const policies = this.#set.policies.flatMap((policy) => {
-      if (!changed.has(policy)) return [policy];
-      const after = changed.get(policy);
-      return after === undefined ? [] : [after];
-    });
-    const evaluator = this.#compile({ ...this.#set, policies });
+    const changed = mutatedSet(
+      this.#set,
+      members.map((m) => mutations[m]),
+    );
+    const evaluator = this.#compile(changed);
     /** By pod: the mutation that concerns it. */
     const owners = new Map<number, number>();
     members.forEach((m, i) => reaches[i].forEach((number) => owners.set(number, m)));
@@ -148,18 +101,7 @@ export class Notice {
   }
 }
 
-/** Mutations that are compiled together; by member the pods that it concerns. */
-interface Batch {
-  readonly reach: BitSet;
-  readonly members: number[];
-  readonly reaches: BitSet[];
-}
-
 function podsOf(traffic: AskedTraffic, i: number): readonly Pod[] {
   const source = traffic.sourceOf(i);
   return source === undefined ? traffic.destinationsOf(i) : [source, ...traffic.destinationsOf(i)];
-}
-
-function meet(a: BitSet, b: BitSet): boolean {
-  return a.words.some((word, i) => (word & b.words[i]) !== 0);
 }

@@ -337,7 +337,7 @@ export class ProbeMaker {
     put(other, portNamed(destination, ports.name, protocol) ?? 80);
   }
 
-  /** A port name is what the destination calls it: on a pod that names it otherwise, or that has the name on another port. */
+  /** A port name is what the destination calls it: a pod that names it otherwise is not meant. */
   #namedPortEdges(
     name: string,
     protocol: number,
@@ -353,8 +353,6 @@ export class ProbeMaker {
     const own = number ?? 80;
     const beside = own < LAST_PORT ? own + 1 : own - 1;
     put(protocol, beside);
-    const moved = podParticipant(this.#world.pod(pod, { ports: [{ name, port: beside, protocol }] }));
-    put(protocol, beside, { destination: moved, what: `port ${portText(protocol, beside)} of a pod that calls it ${name}` });
     const renamed = podParticipant(this.#world.pod(pod, { ports: [{ name: `${name.slice(0, 13)}-x`, port: own, protocol }] }));
     put(protocol, own, { destination: renamed, what: `port ${portText(protocol, own)} of a pod that does not call it ${name}` });
   }

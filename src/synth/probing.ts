@@ -1,9 +1,9 @@
-import { compileConnectivity, type Judged } from "../evaluate/compare.ts";
+import type { Judged } from "../evaluate/compare.ts";
 import { Evaluator } from "../evaluate/evaluator.ts";
 import type { Judgement } from "../evaluate/judge.ts";
-import { outsideNames } from "../evaluate/otherEnds.ts";
 import type { Direction, Policy, PolicySet, RuleRef } from "../policy/model.ts";
-import { differenceOf } from "./differences.ts";
+import { Batches } from "./batches.ts";
+import { Comparison } from "./comparison.ts";
 import { type Mutation, mutationsOf } from "./mutations.ts";
 import { Notice } from "./notice.ts";
 import { type Probe, ProbeWorld, probeTraffic } from "./probe.ts";
@@ -47,28 +47,24 @@ export function probePolicies(set: PolicySet, judgedOf: (set: PolicySet) => Judg
   const policies = policiesInForce(plain);
   for (const policy of policies) maker.addPolicy(policy);
   const mutations = policies.flatMap(mutationsOf);
-  const noticed = noticeBy(maker, set, world, profile).notice.firstBy(mutations);
-  const equivalent = new Set<number>();
+  const noticed = noticeBy(maker, set, world, profile).notice.noticedBy(mutations);
   const unnoticed = mutations.flatMap((_, m) => (noticed[m] < 0 ? [m] : []));
-  unnoticed.forEach((m, done) => {
-    progress(done, unnoticed.length);
-    const mutation = mutations[m];
-    const changed = mutatedSet(set, mutation);
-    const connectivity = compileConnectivity([judged, judgedOf(changed)]);
-    const differences = connectivity.differences();
-    if (differences.length === 0) equivalent.add(m);
-    const difference = differenceOf(connectivity, differences, outsideNames([...set.policies, ...changed.policies]), world);
-    if (difference !== undefined)
+  const comparison = new Comparison(set, judgedOf, world, new Batches(plain, judged.world.pods));
+  const differences = comparison.differences(mutations, unnoticed, (done) => progress(done, unnoticed.length));
+  for (const m of unnoticed) {
+    const difference = differences.get(m);
+    const { policy, rule, what } = mutations[m];
+    if (difference?.example !== undefined)
       maker.add({
-        ...difference,
-        policy: mutation.policy,
-        rule: mutation.rule ?? WHOLE,
-        direction: directionOf(mutation),
-        what: `${mutation.what} would change it`,
+        ...difference.example,
+        policy,
+        rule: rule ?? WHOLE,
+        direction: directionOf(mutations[m]),
+        what: `${what} would change it`,
       });
-  });
+  }
   const { evaluator, compile, probes, notice } = noticeBy(maker, set, world, profile);
-  const last = notice.firstBy(mutations);
+  const last = notice.noticedBy(mutations);
   return {
     evaluator,
     compile,
@@ -77,7 +73,7 @@ export function probePolicies(set: PolicySet, judgedOf: (set: PolicySet) => Judg
     judgements: probes.map((_, i) => notice.judgement(i)),
     mutations,
     fates: mutations.map((_, m) =>
-      last[m] >= 0 ? { kind: "noticed", by: last[m] } : { kind: equivalent.has(m) ? "equivalent" : "missed" },
+      last[m] >= 0 ? { kind: "noticed", by: last[m] } : { kind: differences.has(m) ? "missed" : "equivalent" },
     ),
   };
 }
@@ -88,11 +84,6 @@ const WHOLE: RuleRef = { path: "" };
 /** Returns the policies that the plugin enforces, stage by stage. */
 export function policiesInForce({ rules }: Evaluator): Policy[] {
   return rules.stages.flatMap(({ policies }) => policies);
-}
-
-/** Returns a set with a mutation made. */
-export function mutatedSet(set: PolicySet, { policy, after }: Mutation): PolicySet {
-  return { ...set, policies: set.policies.flatMap((each) => (each !== policy ? [each] : after === undefined ? [] : [after])) };
 }
 
 function directionOf({ rule, policy }: Mutation): Direction {

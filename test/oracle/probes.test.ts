@@ -6,8 +6,9 @@ import { profileOf } from "../../src/evaluate/profile.ts";
 import { parseAddress } from "../../src/net/address.ts";
 import type { PolicySet } from "../../src/policy/model.ts";
 import { loadRegexEngine } from "../../src/policy/regex.ts";
+import { mutatedSet } from "../../src/synth/batches.ts";
 import { judgeProbe } from "../../src/synth/probe.ts";
-import { mutatedSet, probePolicies } from "../../src/synth/probing.ts";
+import { probePolicies } from "../../src/synth/probing.ts";
 import { clusterOf, policySetOf, snapshotText } from "./compiled.ts";
 import { dialectWorlds } from "./dialectWorlds.ts";
 
@@ -33,7 +34,7 @@ describe.each(["generic", "cilium", "calico"] as const)("probes under %s", (cni)
         const context = (what: string) => `${what} in ${JSON.stringify({ resources, policies: objects })}`;
         probing.mutations.forEach((mutation, m) => {
           const fate = probing.fates[m];
-          const connectivity = compileConnectivity([judgedOf(set), judgedOf(mutatedSet(set, mutation))]);
+          const connectivity = compileConnectivity([judgedOf(set), judgedOf(mutatedSet(set, [mutation]))]);
           const differences = connectivity.differences();
           mutations++;
           if (differences.length > 0) changing++;
@@ -52,7 +53,7 @@ describe.each(["generic", "cilium", "calico"] as const)("probes under %s", (cni)
           // The same question by itself, without what shares its compilation.
           const probe = probing.probes[fate.by];
           const before = judgeProbe(probe, probing.evaluator).verdict;
-          const after = judgeProbe(probe, probing.compile(mutatedSet(set, mutation))).verdict;
+          const after = judgeProbe(probe, probing.compile(mutatedSet(set, [mutation]))).verdict;
           if (before === after) throw new Error(context(`nothing noticed: ${mutation.policy.ref.name} ${mutation.kind} ${mutation.what}`));
         });
       }),

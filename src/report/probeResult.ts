@@ -1,0 +1,110 @@
+import type { Decision } from "../evaluate/decision.ts";
+import type { Participant } from "../evaluate/evaluator.ts";
+import { describeLabels } from "../evaluate/ruleFaults.ts";
+import { formatAddress } from "../net/address.ts";
+import { hasPorts, isIcmp, protocolName } from "../net/protocol.ts";
+import type { Policy, RuleRef } from "../policy/model.ts";
+import { type BlindSpots, type FailedExpectation, holds } from "../synth/blindSpots.ts";
+import type { Mutation } from "../synth/mutations.ts";
+import type { Probe } from "../synth/probe.ts";
+import type { Probing } from "../synth/probing.ts";
+import { someOf } from "./coverageResult.ts";
+import { placeLabel, policyLabel } from "./labels.ts";
+
+/** What `synth --probe` found. */
+export interface ProbeResult {
+  readonly probing: Probing;
+  readonly blindSpots: BlindSpots;
+  readonly cni: { readonly name: string; readonly because: string; readonly caveats: readonly string[] };
+  readonly warnings: readonly string[];
+}
+
+/** How many expectations hold, fail, and hang on what is not known. */
+export function countsOf({ probing: { probes, judgements, policies, mutations, fates } }: ProbeResult) {
+  const answers = probes.map((probe, i) => holds(probe, judgements[i]));
+  const expectations = probes.filter(({ expected }) => expected !== undefined).length;
+  const held = answers.filter((answer) => answer === true).length;
+  const failed = answers.filter((answer) => answer === false).length;
+  const rules = policies.reduce((sum, { ingress, egress }) => sum + (ingress?.rules.length ?? 0) + (egress?.rules.length ?? 0), 0);
+  const fate = (kind: (typeof fates)[number]["kind"]) => fates.filter((each) => each.kind === kind).length;
+  return {
+    policies: policies.length,
+    rules,
+    probes: probes.length,
+    expectations,
+    held,
+    failed,
+    unknown: expectations - held - failed,
+    mutations: mutations.length,
+    noticed: fate("noticed"),
+    equivalent: fate("equivalent"),
+    missed: fate("missed"),
+  };
+}
+
+/** Names a rule with its policy: `shop/orders ingress[0]`. */
+export function ruleText(policy: Policy, rule: RuleRef | undefined): string {
+  return rule === undefined || rule.path === "" ? policyLabel(policy) : `${policyLabel(policy)} ${rule.path}`;
+}
+
+/** Returns where a rule, or the policy, is written. */
+export function rulePlaceText(policy: Policy, rule: RuleRef | undefined): string {
+  return placeLabel(rule === undefined || rule.path === "" ? policy.ref : rule);
+}
+
+/** Names one end of a probe; pods that were made up with the labels that tell them apart. */
+export function endLabel(participant: Participant): string {
+  switch (participant.type) {
+    case "pod": {
+      const { namespace, name, labels } = participant.pod;
+      const keys = Object.keys(labels).map((key) => ({ key, operator: "Exists" as const, values: [] }));
+      if (!name.startsWith("probe-")) return `${namespace}/${name}`;
+      return `a pod of ${namespace} with ${keys.length === 0 ? "no labels" : someOf(keys.map((key) => describeLabels([key], labels)))}`;
+    }
+    case "node":
+      return participant.node.name === "" ? "a node" : `node ${participant.node.name}`;
+    case "reserved":
+      return participant.entity;
+    case "external":
+    case "unknown":
+      return participant.address === undefined ? "outside" : formatAddress(participant.address);
+  }
+}
+
+/** Returns a probe's port for people: `8080/TCP`, `ICMP type 8 code 0`. */
+export function probePort({ protocol, port }: Probe): string {
+  if (hasPorts(protocol)) return `${port}/${protocolName(protocol)}`;
+  return isIcmp(protocol) ? `${protocolName(protocol)} type ${port >> 8} code ${port & 0xff}` : `protocol ${protocolName(protocol)}`;
+}
+
+/** Says what decided: rules, or the policies that isolate. */
+export function decidedBy({ reason, matched, isolatedBy }: Decision): string {
+  const place = (text: string) => (text === "" ? "" : ` (${text})`);
+  if (matched.length > 0)
+    return someOf([...new Set(matched.map(({ policy, rule }) => `${policyLabel(policy)} ${rule.path}${place(placeLabel(rule))}`))]);
+  if (isolatedBy.length > 0)
+    return someOf([...new Set(isolatedBy.map((policy) => `${policyLabel(policy)}${place(placeLabel(policy.ref))}`))]);
+  return { "own-node": "the plugin: its own node", self: "a pod reaches itself" }[reason as string] ?? reason;
+}
+
+/** Says in a sentence what failed. */
+export function failureText({ probing: { probes } }: ProbeResult, { kind, direction, probes: numbers, by }: FailedExpectation): string {
+  const other = direction === "egress" ? "ingress" : "egress";
+  const what = someOf(
+    numbers.map((i) => probes[i].what),
+    2,
+  );
+  switch (kind) {
+    case "blocked":
+      return `what it allows (${what}) is denied at the other end, ${other} of ${decidedBy(by)}`;
+    case "overruled":
+      return `what it allows (${what}) is denied by ${decidedBy(by)}`;
+    case "hole":
+      return `what is outside of it (${what}) is allowed by ${decidedBy(by)}`;
+  }
+}
+
+/** Names a mutation: `shop/orders ingress[0] removed`. */
+export function mutationText({ policy, what }: Mutation): string {
+  return `${policyLabel(policy)}: ${what}`;
+}
