@@ -105,7 +105,7 @@ function sideObject({ verdict, reason, matched, isolatedBy }: Decision): Record<
 }
 
 /** Returns one end; of a pod with its labels, since probes are made of pods that are nowhere. */
-function endObject(participant: Participant): Record<string, unknown> {
+export function endObject(participant: Participant): Record<string, unknown> {
   const ip = participant.address === undefined ? {} : { ip: formatAddress(participant.address) };
   switch (participant.type) {
     case "pod": {

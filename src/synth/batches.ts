@@ -45,10 +45,11 @@ export class Batches {
       const mutation = mutations[m];
       const reach = this.#reachOf(mutation);
       if (reach.isEmpty) continue;
-      // Those of one policy never share a batch.
-      let at = next.get(mutation.policy) ?? 0;
+      // Those of one policy never share a batch; one that changes whom it selects reaches further than the others, and says nothing of them.
+      const isUsual = reach === this.#selected.get(mutation.policy);
+      let at = (isUsual ? next.get(mutation.policy) : undefined) ?? 0;
       while (at < batches.length && meet(batches[at].reach, reach)) at++;
-      next.set(mutation.policy, at + 1);
+      if (isUsual) next.set(mutation.policy, at + 1);
       if (at === batches.length) batches.push({ reach: reach.copy(), members: [m], reaches: [reach] });
       else {
         batches[at].reach.addAll(reach);

@@ -49,7 +49,9 @@ const OPPOSITE = { ingress: "egress", egress: "ingress" } as const;
 export function mutationsOf(policy: Policy): Mutation[] {
   const found: Mutation[] = [{ kind: "drop-policy", policy, after: undefined, rule: undefined, what: "the policy removed" }];
   for (const { kind, value, what } of podMatchVariants(policy.subject))
-    found.push({ kind, policy, after: { ...policy, subject: value }, rule: undefined, what: `podSelector ${what}` });
+    // An object selects pods of its own namespace, whatever it says.
+    if (kind !== "any-namespace")
+      found.push({ kind, policy, after: { ...policy, subject: value }, rule: undefined, what: `what it selects ${what}` });
   for (const direction of ["ingress", "egress"] as const)
     for (const rule of rulesIn(policy, direction)) {
       if (rule.action === "log") continue;
