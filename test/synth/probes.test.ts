@@ -114,7 +114,7 @@ describe("blind spots", () => {
     // The other end denies what it allows, whoever comes.
     expect(spots.redundant.map(({ policy: own, rule }) => `${own.ref.name} ${rule?.path}`)).toEqual(["web egress[0]"]);
     expect(spots.open.map(({ namespace, workload }) => `${namespace}/${workload}`).sort()).toEqual([
-      "kube-system/Pods/dns",
+      "kube-system/Pods/kube-dns",
       "other/Pods/job",
       "shop/Pods/db",
       "shop/Pods/web",
