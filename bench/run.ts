@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, statSync } from "node:fs";
+import { existsSync, mkdirSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { buildSync } from "esbuild";
@@ -256,13 +256,15 @@ function benchCompare(rounds: number): void {
 function benchSynth(rounds: number): void {
   const program = bundled("writeCapture.ts");
   if (program === undefined) return;
-  const command = (mode: string) => [...OWN_NODE, program, join(build, "synth.pcapng"), "1000", mode];
+  const path = join(build, "synth.pcapng");
+  const command = (mode: string) => [...OWN_NODE, program, path, "1000", mode];
   const contestants: Contestant[] = [
     { name: "plain write", command: command("plain"), tells: true },
     { name: "ours", command: command("capture"), wallTarget: 5, peakTarget: 200, tells: true, ours: true },
     { name: "ours, measure 200,000 alone", command: command("measure"), tells: true, ours: true },
   ];
   compare("synth, 1 GB of mixed conversations (goal: 200 MB/s)", contestants, rounds, contestants[0].name);
+  rmSync(path, { force: true });
 }
 
 function answers(contestant: Contestant): boolean {

@@ -105,6 +105,17 @@ describe("a capture of conversations", () => {
     for (const length of chunks.slice(0, -1)) expect(length >= 1 << 20 && length < (1 << 20) + 2048).toBe(true);
   });
 
+  test("packets are written as soon as no earlier one can come", () => {
+    const writer = new CaptureWriter(() => {});
+    const first: Conversation = { ...PLAIN, exchanges: [{ kind: "bytes", request: 5000, response: 50_000 }] };
+    const { packets, end } = measure(first);
+    writer.add(first);
+    writer.add({ ...PLAIN, start: end - 1, client: address("10.0.0.2") });
+    expect(writer.packets).toBe(packets - 1);
+    writer.add({ ...PLAIN, start: end, client: address("10.0.0.3") });
+    expect(writer.packets).toBe(packets + 1);
+  });
+
   test("a conversation that starts before the one added last is a fault of the caller", () => {
     const writer = new CaptureWriter(() => {});
     writer.add(PLAIN);
