@@ -210,6 +210,10 @@ describe("payloads", () => {
     const get = { kind: "http2", method: "POST", path: "/p", host: "h", request: 40_000, status: 200, response: 16_384 } as const;
     const { client, server } = said([get, { ...get, request: 0, response: 0 }]);
     expect(client.slice(0, 24)).toBe("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+    // Both open the windows of streams (SETTINGS_INITIAL_WINDOW_SIZE) and of the connection to 2^31 - 1.
+    for (const opening of [client, server]) {
+      expect(opening).toContain("\x00\x04\x7f\xff\xff\xff\x00\x00\x04\x08\x00\x00\x00\x00\x00\x7f\xff\x00\x00");
+    }
     const frames = (text: string) => {
       const found: string[] = [];
       for (let at = 0; at < text.length; ) {
