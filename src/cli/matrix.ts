@@ -1,4 +1,3 @@
-import type { ManifestFiles } from "../cluster/manifest.ts";
 import type { Pod } from "../cluster/objects.ts";
 import type { Cluster } from "../cluster/snapshot.ts";
 import { shortWorkload } from "../cluster/workloads.ts";
@@ -10,20 +9,13 @@ import { DENY } from "../evaluate/portVerdicts.ts";
 import { nearest } from "../policy/objectReader.ts";
 import { LinkTable } from "../report/linkTable.ts";
 import type { MatrixResult } from "../report/matrixResult.ts";
-import { chooseProfile } from "./chooseProfile.ts";
 import { refuseTwoStdins, UsageError } from "./errors.ts";
-import { clusterOfManifests, gapsOf, judgedIn, sourcesOfManifests, worldOf } from "./openSets.ts";
-import { type PolicyFlags, policiesInForce, readManifests } from "./policies.ts";
-import { type ClusterFlags, hasCluster, openCluster, refusePartialPolicies, refuseUnreadPolicies, type Sources } from "./sources.ts";
+import { gapsOf, openSet, type SetFlags } from "./openSets.ts";
 import { collectAtOnce, expectLongWork, MANY_OBJECTS } from "./tiers.ts";
 
-export interface MatrixFlags extends ClusterFlags, Omit<PolicyFlags, "namespace"> {
-  readonly policyMode: "overlay" | "replace";
-  readonly cni: string;
-  readonly staged: boolean;
+export interface MatrixFlags extends SetFlags {
   /** A workload whose connectivity alone is told. */
   readonly focus?: string | undefined;
-  readonly offline?: boolean | undefined;
 }
 
 /** A policy set over a cluster, or plain manifests -> all connectivity that it allows, ready to be reported. */
@@ -31,48 +23,28 @@ export async function matrix(flags: MatrixFlags): Promise<MatrixResult> {
   refuseTwoStdins({ "--snapshot": flags.snapshot, "--filename": flags.filename });
   collectAtOnce();
   expectLongWork(false);
-  // Standard input can be read once: its objects are the workloads too where there is no cluster.
-  const manifests = await readManifests(flags.filename, flags.recursive);
-  const sources = await open(flags, manifests);
-  const { cluster, namespace } = sources;
-  const { candidates, existing, judged: set, unevaluated } = await policiesInForce(flags, sources, manifests);
-  const { profile, because, warnings } = chooseProfile(flags.cni, { guess: cluster.cni, formats: [] }, set, unevaluated);
-  const world = worldOf(cluster);
+  const { cluster, namespace, judged, cni, warnings } = await openSet(flags);
+  const { set, world } = judged;
   const focused = flags.focus === undefined ? undefined : podsOf(flags.focus, cluster, namespace);
   const isFocus = (pod: Pod | undefined) => pod !== undefined && focused?.has(pod) === true;
   expectLongWork(world.pods.length + set.policies.length > MANY_OBJECTS);
-  const connectivity = compileConnectivity([judgedIn(set, world, cluster, profile)], ([pod]) => isFocus(pod));
+  const connectivity = compileConnectivity([judged], { lookOf: ([pod]) => (isFocus(pod) ? "focus" : "") });
   const links = focused === undefined ? connectivity.allowed() : linksAbout(connectivity, isFocus);
   const [evaluator] = connectivity.evaluators;
   return {
     links: new LinkTable(connectivity, links, ([outcome]) => outcome !== DENY),
     policies: set.policies,
     focus: flags.focus,
-    cni: { name: profile.name, because, caveats: profile.caveats },
+    cni,
     warnings: [
       ...new Set([
-        ...cluster.warnings,
         ...warnings,
-        ...existing.warnings,
-        ...candidates.warnings,
         ...cautionsOf(set, evaluator, world),
         ...gapsOf(cluster, false),
         ...(set.policies.length === 0 ? ["no policy is in force: everything is allowed"] : []),
       ]),
     ],
   };
-}
-
-async function open(flags: MatrixFlags, { objects, warnings }: ManifestFiles): Promise<Sources> {
-  // A folder that holds the workloads beside the policies is all that it takes.
-  if (flags.snapshot.length === 0 && flags.filename.length > 0 && !(await hasCluster(flags)))
-    return sourcesOfManifests(clusterOfManifests(objects, flags.filename.join(", ")), flags.namespace, warnings);
-  const sources = await openCluster(flags);
-  if (flags.policyMode === "overlay" || flags.filename.length === 0) {
-    refuseUnreadPolicies(sources, ", and --snapshot FILE may hold them");
-    refusePartialPolicies(sources);
-  }
-  return sources;
 }
 
 /** Returns the pods of a workload as people write it: `shop/deploy/web`, or `deploy/web` and `web` with the namespace given. */

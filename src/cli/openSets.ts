@@ -1,4 +1,4 @@
-import type { ManifestObject } from "../cluster/manifest.ts";
+import type { ManifestFiles, ManifestObject } from "../cluster/manifest.ts";
 import { type Cluster, readCluster } from "../cluster/snapshot.ts";
 import { livingPods } from "../cluster/workloads.ts";
 import type { Judged } from "../evaluate/compare.ts";
@@ -7,8 +7,66 @@ import type { CniProfile } from "../evaluate/profile.ts";
 import { isIPv4 } from "../net/address.ts";
 import type { AddressRange } from "../net/mergePrefixes.ts";
 import type { PolicySet } from "../policy/model.ts";
+import { chooseProfile } from "./chooseProfile.ts";
 import { UsageError } from "./errors.ts";
-import { type Sources, withoutPodWarning } from "./sources.ts";
+import { type PolicyFlags, policiesInForce, readManifests } from "./policies.ts";
+import {
+  type ClusterFlags,
+  hasCluster,
+  openCluster,
+  refusePartialPolicies,
+  refuseUnreadPolicies,
+  type Sources,
+  withoutPodWarning,
+} from "./sources.ts";
+
+/** Which policy set is meant, in which cluster. */
+export interface SetFlags extends ClusterFlags, Omit<PolicyFlags, "namespace"> {
+  readonly policyMode: "overlay" | "replace";
+  readonly cni: string;
+  readonly staged: boolean;
+  readonly offline?: boolean | undefined;
+}
+
+/** One policy set and what it is judged in. */
+export interface OpenedSet {
+  readonly cluster: Cluster;
+  /** Where objects belong that name no namespace. */
+  readonly namespace: string;
+  readonly judged: Judged;
+  readonly cni: { readonly name: string; readonly because: string; readonly caveats: readonly string[] };
+  /** What was said while all of it was read. */
+  readonly warnings: readonly string[];
+}
+
+/** Reads a policy set over a cluster, or plain manifests: Deployments without running pods will do. */
+export async function openSet(flags: SetFlags): Promise<OpenedSet> {
+  // Standard input can be read once: its objects are the workloads too where there is no cluster.
+  const manifests = await readManifests(flags.filename, flags.recursive);
+  const sources = await openSources(flags, manifests);
+  const { cluster, namespace } = sources;
+  const { candidates, existing, judged: set, unevaluated } = await policiesInForce(flags, sources, manifests);
+  const { profile, because, warnings } = chooseProfile(flags.cni, { guess: cluster.cni, formats: [] }, set, unevaluated);
+  return {
+    cluster,
+    namespace,
+    judged: judgedIn(set, worldOf(cluster), cluster, profile),
+    cni: { name: profile.name, because, caveats: profile.caveats },
+    warnings: [...cluster.warnings, ...warnings, ...existing.warnings, ...candidates.warnings],
+  };
+}
+
+async function openSources(flags: SetFlags, { objects, warnings }: ManifestFiles): Promise<Sources> {
+  // A folder that holds the workloads beside the policies is all that it takes.
+  if (flags.snapshot.length === 0 && flags.filename.length > 0 && !(await hasCluster(flags)))
+    return sourcesOfManifests(clusterOfManifests(objects, flags.filename.join(", ")), flags.namespace, warnings);
+  const sources = await openCluster(flags);
+  if (flags.policyMode === "overlay" || flags.filename.length === 0) {
+    refuseUnreadPolicies(sources, ", and --snapshot FILE may hold them");
+    refusePartialPolicies(sources);
+  }
+  return sources;
+}
 
 /** Returns what policies select from, for questions on all that there may be: pods of workloads that have none running are among it. */
 export function worldOf(cluster: Cluster): World {
