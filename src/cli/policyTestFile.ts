@@ -73,7 +73,8 @@ export function readPolicyTest(object: ManifestObject): { test?: PolicyTestText;
     return { problems: reader.problems };
   }
   const fields = reader.mapping(object.value, [], OBJECT_FIELDS) ?? {};
-  const { name, namespace } = readMetadata(reader, fields.metadata, "");
+  const { name, namespace } = readMetadata(reader, fields.metadata, "default");
+  const hasNamespace = typeof (fields.metadata as { namespace?: unknown } | undefined)?.namespace === "string";
   const spec = reader.mapping(fields.spec, ["spec"], ["snapshot", "policies", "cni", "policyMode", "staged", "expectations"]) ?? {};
   const list = reader.list(spec.expectations, ["spec", "expectations"]) ?? [];
   if (list.length === 0 && Array.isArray(spec.expectations ?? []))
@@ -81,7 +82,7 @@ export function readPolicyTest(object: ManifestObject): { test?: PolicyTestText;
   const test: PolicyTestText = {
     object,
     name,
-    namespace: namespace === "" ? undefined : namespace,
+    namespace: hasNamespace ? namespace : undefined,
     snapshot: readPaths(reader, spec.snapshot, ["spec", "snapshot"]),
     policies: readPaths(reader, spec.policies, ["spec", "policies"]),
     cni: readWord(reader, spec.cni, ["spec", "cni"], ["auto", ...CNI_NAMES], "network plugin"),
