@@ -3,7 +3,12 @@ import { describe, expect, test } from "vitest";
 import { judgeTest } from "../../src/cli/policyTest.ts";
 import { readPolicyTest } from "../../src/cli/policyTestFile.ts";
 import { readManifest } from "../../src/cluster/manifest.ts";
+import { BitSet } from "../../src/evaluate/bitSet.ts";
 import { holdsNumber } from "../../src/evaluate/cell.ts";
+import { type EndSet, endOf, type OneEnd } from "../../src/evaluate/connectivity.ts";
+import { combine } from "../../src/evaluate/decision.ts";
+import { familiesOf } from "../../src/evaluate/expectation.ts";
+import { decideByRequests } from "../../src/evaluate/l7.ts";
 import { type CniName, profileOf } from "../../src/evaluate/profile.ts";
 import { type Address, formatAddress, parseAddress } from "../../src/net/address.ts";
 import { type Prefix, parsePrefix, prefixContains } from "../../src/net/prefix.ts";
@@ -172,11 +177,84 @@ describe.each(["generic", "cilium", "calico"] as const)("expectations under %s",
         if (real.found.length === 0 && certain.length > 0) throw new Error(`it fails, and everything agrees\n${say()}`);
         expect(countsOf({ tests: [result], warnings: [] }).failed).toBe(examples.length > 0 ? 1 : 0);
       }),
-      { numRuns: Math.ceil(100 * factor), seed, endOnFailure: true },
+      { numRuns: Math.ceil(60 * factor), seed, endOnFailure: true },
     );
     expect(Math.min(seen.held, seen.failed)).toBeGreaterThan(5);
   });
 });
+
+describe.each(["generic", "cilium", "calico"] as const)("decisions on one pair under %s", (cni) => {
+  test("are what is listed of all traffic, and all traffic is listed once", () => {
+    let asked = 0;
+    fc.assert(
+      fc.property(dialectWorlds(cni, 2), (world) => {
+        const { connectivity, ends } = prepare(world, [policySetOf(world.policies)], cni);
+        const { verdicts, classes, families } = connectivity;
+        const links = connectivity.everything();
+        const listed = new Set<string>();
+        for (const link of links) {
+          const [number] = link.verdicts;
+          for (const source of oneEnds(link.sources))
+            for (const destination of oneEnds(link.destinations))
+              for (const family of familiesOf(connectivity, { ...link, sources: source.set, destinations: destination.set })) {
+                const key = `${family} ${source.key} > ${destination.key}`;
+                if (listed.has(key)) throw new Error(`${key} is listed twice in ${JSON.stringify(world)}`);
+                listed.add(key);
+                verdicts.space.spans.forEach((_, span) => {
+                  if (!verdicts.space.isOf(span, family)) return;
+                  const decided = connectivity.decide(source.end, destination.end, family, span);
+                  const [egress, ingress] = [decided.egress, decided.ingress].map((side) => decideByRequests(side, []).verdict);
+                  const { verdict } = verdicts.meaningOf(verdicts.outcomeAt(number, span));
+                  asked++;
+                  if (combine(egress, ingress) !== verdict)
+                    throw new Error(`${key}: ${egress}, ${ingress}, listed ${verdict} in ${JSON.stringify(world)}`);
+                });
+              }
+        }
+        // Every pair of pods with addresses of one family, in each that both have.
+        for (const family of families)
+          classes.forEach((from, s) => {
+            classes.forEach((to, d) => {
+              const isPair = endOf(from, 0, family) !== undefined && endOf(to, 0, family) !== undefined;
+              if (listed.has(`${family} p${s} > p${d}`) !== isPair) throw new Error(`${family} p${s} > p${d} in ${JSON.stringify(world)}`);
+            });
+          });
+        expect(ends.length).toBeGreaterThan(0);
+      }),
+      { numRuns: Math.ceil(30 * factor), seed, endOnFailure: true },
+    );
+    expect(asked).toBeGreaterThan(1000);
+  });
+});
+
+/** Parts a set into single ends. */
+function oneEnds(set: EndSet): { key: string; end: OneEnd; set: EndSet }[] {
+  switch (set.kind) {
+    case "pods": {
+      const numbers: number[] = [];
+      set.classes.forEach((number) => numbers.push(number));
+      return numbers.map((number) => {
+        const classes = new BitSet(set.classes.size);
+        classes.add(number);
+        return { key: `p${number}`, end: { kind: "pods", number }, set: { kind: "pods", classes } };
+      });
+    }
+    case "nodes":
+      return set.nodes.map((node) => ({
+        key: `n${node.names} ${node.relation} ${node.family} ${JSON.stringify(node.parties)}`,
+        end: { kind: "nodes", parties: node.parties },
+        set: { kind: "nodes", nodes: [node] },
+      }));
+    case "entity":
+      return [{ key: set.entity.entity, end: { kind: "entity", parties: set.entity.parties }, set }];
+    case "outside":
+      return set.addresses.map((address) => ({
+        key: `o${address.family} ${address.classes} ${JSON.stringify(set.role)}`,
+        end: { kind: "outside", role: set.role, address },
+        set: { ...set, addresses: [address] },
+      }));
+  }
+}
 
 test("addresses of random worlds are those that the tests name", () => {
   expect(PREFIXES.map((text) => parsePrefix(text) !== undefined && parseAddress(text.split("/")[0]) !== undefined)).not.toContain(false);
