@@ -1,4 +1,4 @@
-import type { Pod, Service, ServicePort } from "../cluster/objects.ts";
+import type { ContainerPort, Service, ServicePort } from "../cluster/objects.ts";
 import { selectorOfLabels, selects } from "../cluster/selector.ts";
 import type { Cluster } from "../cluster/snapshot.ts";
 import type { EndpointResolver } from "../evaluate/endpoints.ts";
@@ -27,7 +27,7 @@ import type { ExplainedPort } from "../report/explanation.ts";
 import { listed } from "../report/text.ts";
 import type { NamedEnd } from "./endpointText.ts";
 import { UsageError } from "./errors.ts";
-import type { PortText } from "./portText.ts";
+import type { PortsText, PortText } from "./portText.ts";
 
 /** What every question on the connections hangs on. */
 export interface Setting {
@@ -229,14 +229,16 @@ export function rangesOf(samples: Evaluator["ports"]["samples"], protocol: numbe
     .filter(({ first, last }) => first <= last);
 }
 
-function declaredBy(pods: readonly Pod[]): string[] {
-  const ports = pods.flatMap((pod) => pod.ports);
+/** Returns the ports that pods or Services have, as people write them. */
+export function declaredBy(ends: readonly { readonly ports: readonly (ContainerPort | ServicePort)[] }[]): string[] {
+  const ports = ends.flatMap((end) => end.ports);
   return [
     ...new Set(ports.map(({ name, port, protocol }) => `${name === undefined ? "" : `${name} = `}${port}/${protocolName(protocol)}`)),
   ];
 }
 
-function noSuchPort(port: PortText, label: string, known: readonly string[]): string {
+/** Says that an end lacks a port. `known`: those that it has. */
+export function noSuchPort(port: PortText | PortsText, label: string, known: readonly string[]): string {
   const wanted = port.kind === "name" ? `port named \`${port.name}\`` : "such port";
   return `${label} has no ${wanted}${known.length === 0 ? ": it declares none" : ` (it has ${listed(known)})`}`;
 }
@@ -310,8 +312,7 @@ function servicePorts(ports: readonly ServicePort[], port: PortText | undefined,
     return port.kind === "number" && each.port === port.port && each.protocol === port.protocol;
   });
   if (found.length > 0) return found;
-  const known = ports.map((each) => `${each.name === undefined ? "" : `${each.name} = `}${each.port}/${protocolName(each.protocol)}`);
-  throw new UsageError(noSuchPort(port, label, known));
+  throw new UsageError(noSuchPort(port, label, declaredBy([{ ports }])));
 }
 
 /** A node's address and a port of it on which a Service is reached: its backends see the connection, the node does not. */

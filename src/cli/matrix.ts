@@ -9,9 +9,8 @@ import { DENY } from "../evaluate/portVerdicts.ts";
 import { nearest } from "../policy/objectReader.ts";
 import { LinkTable } from "../report/linkTable.ts";
 import type { MatrixResult } from "../report/matrixResult.ts";
-import { chooseProfile } from "./chooseProfile.ts";
-import { UsageError } from "./errors.ts";
-import { gapsOf, judgedIn, openPolicies, type SetFlags, worldOf } from "./openSets.ts";
+import { refuseTwoStdins, UsageError } from "./errors.ts";
+import { gapsOf, openSet, type SetFlags } from "./openSets.ts";
 import { collectAtOnce, expectLongWork, MANY_OBJECTS } from "./tiers.ts";
 
 export interface MatrixFlags extends SetFlags {
@@ -21,30 +20,25 @@ export interface MatrixFlags extends SetFlags {
 
 /** A policy set over a cluster, or plain manifests -> all connectivity that it allows, ready to be reported. */
 export async function matrix(flags: MatrixFlags): Promise<MatrixResult> {
+  refuseTwoStdins({ "--snapshot": flags.snapshot, "--filename": flags.filename });
   collectAtOnce();
   expectLongWork(false);
-  const { sources, policies } = await openPolicies(flags);
-  const { cluster, namespace } = sources;
-  const { candidates, existing, judged: set, unevaluated } = policies;
-  const { profile, because, warnings } = chooseProfile(flags.cni, { guess: cluster.cni, formats: [] }, set, unevaluated);
-  const world = worldOf(cluster);
+  const { cluster, namespace, judged, cni, warnings } = await openSet(flags);
+  const { set, world } = judged;
   const focused = flags.focus === undefined ? undefined : podsOf(flags.focus, cluster, namespace);
   const isFocus = (pod: Pod | undefined) => pod !== undefined && focused?.has(pod) === true;
   expectLongWork(world.pods.length + set.policies.length > MANY_OBJECTS);
-  const connectivity = compileConnectivity([judgedIn(set, world, cluster, profile)], ([pod]) => isFocus(pod));
+  const connectivity = compileConnectivity([judged], { lookOf: ([pod]) => (isFocus(pod) ? "focus" : "") });
   const links = focused === undefined ? connectivity.allowed() : linksAbout(connectivity, isFocus);
   const [evaluator] = connectivity.evaluators;
   return {
     links: new LinkTable(connectivity, links, ([outcome]) => outcome !== DENY),
     policies: set.policies,
     focus: flags.focus,
-    cni: { name: profile.name, because, caveats: profile.caveats },
+    cni,
     warnings: [
       ...new Set([
-        ...cluster.warnings,
         ...warnings,
-        ...existing.warnings,
-        ...candidates.warnings,
         ...cautionsOf(set, evaluator, world),
         ...gapsOf(cluster, false),
         ...(set.policies.length === 0 ? ["no policy is in force: everything is allowed"] : []),

@@ -7,8 +7,9 @@ import type { CniProfile } from "../evaluate/profile.ts";
 import { isIPv4 } from "../net/address.ts";
 import type { AddressRange } from "../net/mergePrefixes.ts";
 import type { PolicySet } from "../policy/model.ts";
-import { refuseTwoStdins, UsageError } from "./errors.ts";
-import { type PoliciesInForce, type PolicyFlags, policiesInForce, readManifests } from "./policies.ts";
+import { chooseProfile } from "./chooseProfile.ts";
+import { UsageError } from "./errors.ts";
+import { type PolicyFlags, policiesInForce, readManifests } from "./policies.ts";
 import {
   type ClusterFlags,
   hasCluster,
@@ -19,7 +20,7 @@ import {
   withoutPodWarning,
 } from "./sources.ts";
 
-/** The flags of a question about all that a policy set allows. */
+/** Which policy set is meant, in which cluster. */
 export interface SetFlags extends ClusterFlags, Omit<PolicyFlags, "namespace"> {
   readonly policyMode: "overlay" | "replace";
   readonly cni: string;
@@ -27,16 +28,35 @@ export interface SetFlags extends ClusterFlags, Omit<PolicyFlags, "namespace"> {
   readonly offline?: boolean | undefined;
 }
 
-/** Opens the cluster, or what the manifests themselves say of one, and reads the policies that are in force there. */
-export async function openPolicies(flags: SetFlags): Promise<{ readonly sources: Sources; readonly policies: PoliciesInForce }> {
-  refuseTwoStdins({ "--snapshot": flags.snapshot, "--filename": flags.filename });
-  // Standard input can be read once: its objects are the workloads too where there is no cluster.
-  const manifests = await readManifests(flags.filename, flags.recursive);
-  const sources = await open(flags, manifests);
-  return { sources, policies: await policiesInForce(flags, sources, manifests) };
+/** One policy set and what it is judged in. */
+export interface OpenedSet {
+  readonly cluster: Cluster;
+  /** Where objects belong that name no namespace. */
+  readonly namespace: string;
+  readonly judged: Judged;
+  readonly cni: { readonly name: string; readonly because: string; readonly caveats: readonly string[] };
+  /** What was said while all of it was read. */
+  readonly warnings: readonly string[];
 }
 
-async function open(flags: SetFlags, { objects, warnings }: ManifestFiles): Promise<Sources> {
+/** Reads a policy set over a cluster, or plain manifests: Deployments without running pods will do. */
+export async function openSet(flags: SetFlags): Promise<OpenedSet> {
+  // Standard input can be read once: its objects are the workloads too where there is no cluster.
+  const manifests = await readManifests(flags.filename, flags.recursive);
+  const sources = await openSources(flags, manifests);
+  const { cluster, namespace } = sources;
+  const { candidates, existing, judged: set, unevaluated } = await policiesInForce(flags, sources, manifests);
+  const { profile, because, warnings } = chooseProfile(flags.cni, { guess: cluster.cni, formats: [] }, set, unevaluated);
+  return {
+    cluster,
+    namespace,
+    judged: judgedIn(set, worldOf(cluster), cluster, profile),
+    cni: { name: profile.name, because, caveats: profile.caveats },
+    warnings: [...cluster.warnings, ...warnings, ...existing.warnings, ...candidates.warnings],
+  };
+}
+
+async function openSources(flags: SetFlags, { objects, warnings }: ManifestFiles): Promise<Sources> {
   // A folder that holds the workloads beside the policies is all that it takes.
   if (flags.snapshot.length === 0 && flags.filename.length > 0 && !(await hasCluster(flags)))
     return sourcesOfManifests(clusterOfManifests(objects, flags.filename.join(", ")), flags.namespace, warnings);

@@ -1,4 +1,4 @@
-import { hasPorts, ICMP, ICMPV6, isIcmp, protocolNumber, TCP } from "../net/protocol.ts";
+import { hasPorts, ICMP, ICMPV6, isIcmp, protocolNumber, TCP, TRANSPORTS } from "../net/protocol.ts";
 import { portNameFault } from "../policy/names.ts";
 import { UsageError } from "./errors.ts";
 
@@ -44,4 +44,33 @@ function icmpNumber(protocol: number, type: string | undefined, code: string | u
     return Number(word);
   };
   return read(type, ECHO[protocol]) * 256 + read(code, 0);
+}
+
+/** What the ports of an expectation say: all of them, those from `first` to `last` (inclusive; ICMP: type * 256 + code), or a name. */
+export type PortsText =
+  | { readonly kind: "any" }
+  | { readonly kind: "range"; readonly protocol: number; readonly first: number; readonly last: number }
+  | { readonly kind: "name"; readonly protocol: number | undefined; readonly name: string };
+
+const LAST_PORT = 65535;
+
+/** Reads what `parsePort` does, and besides ranges (`8000-8100/TCP`), whole protocols (`TCP`) and `any`. */
+export function parsePorts(text: string): PortsText {
+  if (text === "any" || text === "*") return { kind: "any" };
+  const protocol = /^\d+$/.test(text) ? undefined : protocolNumber(text);
+  if (protocol !== undefined && TRANSPORTS.includes(protocol)) return { kind: "range", protocol, first: 0, last: LAST_PORT };
+  const [, first, last, word] = /^(\d{1,5})-(\d{1,5})(?:\/([^/]*))?$/.exec(text) ?? [];
+  if (first !== undefined) {
+    const own = word === undefined ? TCP : protocolNumber(word);
+    if (own === undefined || !TRANSPORTS.includes(own))
+      throw new UsageError(`\`${text}\`: \`${word}\` is no protocol of ports: TCP, UDP or SCTP`);
+    const range = { kind: "range", protocol: own, first: Number(first), last: Number(last) } as const;
+    if (range.first < 1 || range.last > LAST_PORT) throw new UsageError(`\`${text}\`: ports are 1 to ${LAST_PORT}`);
+    if (range.last < range.first) throw new UsageError(`\`${text}\`: the range ends before it begins`);
+    return range;
+  }
+  const port = parsePort(text);
+  if (port.kind === "protocol") throw new UsageError(`\`${text}\` has no ports that policies tell apart; write any for all traffic`);
+  if (port.kind === "name") return port;
+  return { kind: "range", protocol: port.protocol, first: port.port, last: port.port };
 }

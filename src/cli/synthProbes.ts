@@ -1,31 +1,26 @@
 import { cautionsOf } from "../evaluate/cautions.ts";
 import { Evaluator } from "../evaluate/evaluator.ts";
-import { loadRegexEngine } from "../policy/regex.ts";
 import type { ProbeResult } from "../report/probeResult.ts";
 import { findBlindSpots } from "../synth/blindSpots.ts";
 import { probePolicies } from "../synth/probing.ts";
-import { chooseProfile } from "./chooseProfile.ts";
-import { UsageError } from "./errors.ts";
-import { gapsOf, judgedIn, openPolicies, type SetFlags, worldOf } from "./openSets.ts";
+import { refuseTwoStdins, UsageError } from "./errors.ts";
+import { gapsOf, openSet, type SetFlags } from "./openSets.ts";
 import { Progress } from "./progress.ts";
 import { collectAtOnce, expectLongWork } from "./tiers.ts";
 
 /** `synth --probe`: policies -> cases inside and outside of each rule -> verdicts -> blind spots, ready to be reported. */
 export async function synthProbes(flags: SetFlags): Promise<ProbeResult> {
+  refuseTwoStdins({ "--snapshot": flags.snapshot, "--filename": flags.filename });
   collectAtOnce();
   expectLongWork(false);
-  const { sources, policies } = await openPolicies(flags);
-  const { cluster } = sources;
-  const { candidates, existing, judged: set, unevaluated } = policies;
+  const { cluster, judged, cni, warnings } = await openSet(flags);
+  const { set, world, profile } = judged;
   if (set.policies.length === 0) throw new UsageError("no policy is in force, so there are no rules to probe: give some with -f");
-  const { profile, because, warnings } = chooseProfile(flags.cni, { guess: cluster.cni, formats: [] }, set, unevaluated);
-  if (set.policies.some(({ ref }) => ref.apiVersion !== "networking.k8s.io/v1")) await loadRegexEngine();
-  const world = worldOf(cluster);
   expectLongWork(true);
   const progress = new Progress("comparing changed policies", 1);
   const probing = probePolicies(
     set,
-    (each) => judgedIn(each, world, cluster, profile),
+    (each) => ({ ...judged, set: each }),
     (done, of) => progress.update(done / of),
   );
   progress.stop();
@@ -33,16 +28,7 @@ export async function synthProbes(flags: SetFlags): Promise<ProbeResult> {
   return {
     probing,
     blindSpots: findBlindSpots(probing, evaluator, cluster, world.pods),
-    cni: { name: profile.name, because, caveats: profile.caveats },
-    warnings: [
-      ...new Set([
-        ...cluster.warnings,
-        ...warnings,
-        ...existing.warnings,
-        ...candidates.warnings,
-        ...cautionsOf(set, evaluator, world),
-        ...gapsOf(cluster, false),
-      ]),
-    ],
+    cni,
+    warnings: [...new Set([...warnings, ...cautionsOf(set, evaluator, world), ...gapsOf(cluster, false)])],
   };
 }

@@ -2,10 +2,10 @@ import type { Node, Pod, Workload } from "../cluster/objects.ts";
 import { isVolatileLabel } from "../cluster/workloads.ts";
 import type { AddressRange } from "../net/mergePrefixes.ts";
 import type { PolicySet } from "../policy/model.ts";
-import { Connectivity } from "./connectivity.ts";
+import { Connectivity, type Refinement } from "./connectivity.ts";
 import { contentKey } from "./contentKey.ts";
 import { Evaluator, type World } from "./evaluator.ts";
-import { outsideNames } from "./otherEnds.ts";
+import { type OutsideName, outsideNames } from "./otherEnds.ts";
 import type { PodVersions } from "./podClasses.ts";
 import type { CniProfile } from "./profile.ts";
 
@@ -18,9 +18,9 @@ export interface Judged {
   readonly isInside: (range: AddressRange) => boolean;
 }
 
-/** Compiles one policy set, or two over the common refinement of what they tell apart. `isApart`: see Question. */
-export function compileConnectivity(judged: readonly Judged[], isApart?: (versions: PodVersions) => boolean): Connectivity {
-  const names = outsideNames(judged.flatMap(({ set }) => set.policies));
+/** Compiles one policy set, or two over the common refinement of what they, and `apart`, tell apart. */
+export function compileConnectivity(judged: readonly Judged[], apart: Refinement = {}): Connectivity {
+  const names = withNames(outsideNames(judged.flatMap(({ set }) => set.policies)), apart.dnsNames ?? []);
   const evaluators = judged.map(
     ({ set, world, profile }) => new Evaluator(set, { ...world, outsideNames: names.map(({ example }) => example) }, profile),
   );
@@ -37,8 +37,14 @@ export function compileConnectivity(judged: readonly Judged[], isApart?: (versio
     isOneWorld: judged.every(
       ({ world, profile }, i) => world === judged[0].world && profile === judged[0].profile && references[i] === references[0],
     ),
-    ...(isApart === undefined ? {} : { isApart }),
+    apart,
   });
+}
+
+/** Returns names with others that a question is about. */
+function withNames(names: readonly OutsideName[], others: readonly string[]): OutsideName[] {
+  const known = new Set(names.map(({ text }) => text));
+  return [...names, ...others.filter((text) => !known.has(text)).map((text) => ({ text, example: text }))];
 }
 
 /** Without any Node object nodes are there all the same: of one of which nothing is known, two sets must still agree. */

@@ -1,9 +1,11 @@
 import type { Node } from "../cluster/objects.ts";
 import type { AddressRange } from "../net/mergePrefixes.ts";
+import type { Prefix } from "../net/prefix.ts";
 import type { Direction, Policy } from "../policy/model.ts";
 import { BitSet } from "./bitSet.ts";
 import type { CompiledPolicy } from "./clauses.ts";
 import { contentKey } from "./contentKey.ts";
+import type { Decision } from "./decision.ts";
 import type { Evaluator } from "./evaluator.ts";
 import {
   type AddressEnd,
@@ -16,7 +18,8 @@ import {
   outsideRoles,
   type Role,
 } from "./otherEnds.ts";
-import { classifyPods, type Family, type PodClass, type PodVersions } from "./podClasses.ts";
+import { classifyPods, type Family, type PodClass, type PodEnd, type PodVersions } from "./podClasses.ts";
+import type { PortCut } from "./portClasses.ts";
 import { PortSpace } from "./portSpace.ts";
 import { DENY, PortVerdicts } from "./portVerdicts.ts";
 import { Sides, type Subject } from "./sides.ts";
@@ -39,8 +42,19 @@ export interface Question {
   readonly isInside: (range: AddressRange) => boolean;
   /** Whether the evaluators differ in nothing but their policies: ends whose policies say the same are then asked about once. */
   readonly isOneWorld: boolean;
-  /** Pods that are told apart from all others; absent: those alone that policies tell apart. */
-  readonly isApart?: (versions: PodVersions) => boolean;
+  readonly apart: Refinement;
+}
+
+/** What a question tells apart besides what policies do, so that whatever it names is whole classes. */
+export interface Refinement {
+  /** Pods of which it says different things are told apart. */
+  readonly lookOf?: (versions: PodVersions) => string;
+  /** Names of nodes that are told apart from each other and all others. */
+  readonly nodes?: ReadonlySet<string>;
+  readonly prefixes?: readonly Prefix[];
+  readonly ports?: readonly PortCut[];
+  /** Names that outside addresses are told apart by, besides those that policies have. */
+  readonly dnsNames?: readonly string[];
 }
 
 /** Ends that a link holds for alike. */
@@ -61,6 +75,12 @@ export interface Link {
   readonly family: Family;
   readonly verdicts: readonly number[];
 }
+
+/** One class of ends, for questions on a pair. */
+export type OneEnd =
+  | { readonly kind: "pods"; readonly number: number }
+  | { readonly kind: "nodes" | "entity"; readonly parties: readonly (Party | undefined)[] }
+  | { readonly kind: "outside"; readonly role: Role; readonly address: AddressEnd };
 
 /** Which links are asked for. */
 type Wanted = (verdicts: readonly number[], family: Family) => boolean;
@@ -87,17 +107,17 @@ export class Connectivity {
   readonly #policyKeys = new Map<Policy, string>();
   readonly #addressNumbers: ReadonlyMap<AddressEnd, number>;
 
-  constructor({ evaluators, references, isSameWorld, pods, nodes, names, isInside, isOneWorld, isApart }: Question) {
+  constructor({ evaluators, references, isSameWorld, pods, nodes, names, isInside, isOneWorld, apart }: Question) {
     this.#isOneWorld = isOneWorld;
-    this.verdicts = new PortVerdicts(new PortSpace(evaluators), references, isSameWorld);
+    this.verdicts = new PortVerdicts(new PortSpace(evaluators, apart.ports), references, isSameWorld);
     this.#sides = evaluators.map((evaluator, e) => new Sides(evaluator, e, this.verdicts));
-    this.classes = classifyPods(evaluators, pods, isApart);
+    this.classes = classifyPods(evaluators, pods, apart.lookOf);
     const families = new Set(this.classes.flatMap(({ ends }) => ends.flatMap((end) => [...end.keys()])));
     if (families.size > 1) families.delete(0);
     this.families = families.size === 0 ? [0] : [...families].sort();
-    this.nodes = nodeEnds(evaluators, nodes);
+    this.nodes = nodeEnds(evaluators, nodes, apart.nodes);
     this.entities = entityEnds(evaluators);
-    this.addresses = addressEnds(evaluators, this.families, isInside);
+    this.addresses = addressEnds(evaluators, this.families, isInside, apart.prefixes);
     this.#addressNumbers = new Map(this.addresses.map((end, i) => [end, i]));
     this.roles = outsideRoles(evaluators, names);
   }
@@ -105,6 +125,48 @@ export class Connectivity {
   /** Returns all connectivity of the only set that is not wholly denied, merged. */
   allowed(): Link[] {
     return this.#links(([verdict]) => verdict !== DENY);
+  }
+
+  /** Returns what becomes of all traffic that there can be under the only set, merged: what is denied, too. */
+  everything(): Link[] {
+    return this.#links(() => true).flatMap((link) => this.#possible(link));
+  }
+
+  /** Returns the part of a link that is between ends with addresses of one family: any other pair of pods is denied in no policy's name. */
+  #possible(link: Link): Link[] {
+    const { sources, destinations, family } = link;
+    if (this.families.length === 1 || sources.kind !== "pods" || destinations.kind !== "pods") return [link];
+    const rectangle = (from: BitSet, to: BitSet): Link[] =>
+      from.isEmpty || to.isEmpty
+        ? []
+        : [{ ...link, sources: { kind: "pods", classes: from }, destinations: { kind: "pods", classes: to } }];
+    const [from, to] = [sources.classes, destinations.classes];
+    if (family !== 0) {
+      const without = this.#classesWithout(family);
+      return rectangle(from.copy().removeAll(without), to.copy().removeAll(without));
+    }
+    const [noFirst, noSecond] = this.families.map((each) => this.#classesWithout(each));
+    return [
+      ...rectangle(from.copy().retainAll(noFirst), to.copy().removeAll(noSecond)),
+      ...rectangle(from.copy().retainAll(noSecond), to.copy().removeAll(noFirst)),
+      ...rectangle(from.copy().removeAll(noFirst).removeAll(noSecond), to),
+    ];
+  }
+
+  /** Returns both sides' decisions of the only set on one span, with all that they hang on: for telling why. */
+  decide(source: OneEnd, destination: OneEnd, family: Family, span: number): Record<Direction, Decision> {
+    const [from, to] = [this.#sideOf(source, family), this.#sideOf(destination, family)];
+    const [sides] = this.#sides;
+    return {
+      egress: sides.decisionOf(from.egress, "egress", to.party, to.party.identity, span),
+      ingress: sides.decisionOf(to.ingress, "ingress", from.party, to.party.identity, span),
+    };
+  }
+
+  #sideOf(end: OneEnd, family: Family): Pick<PodEnd, "party" | "egress" | "ingress"> {
+    if (end.kind === "pods") return endOf(this.classes[end.number], 0, family)!;
+    const party = end.kind === "outside" ? { identity: end.role.identities[0], addressClass: end.address.classes[0] } : end.parties[0]!;
+    return { party, egress: "not-selectable", ingress: "not-selectable" };
   }
 
   /** Returns all connectivity that the two sets do not agree on, merged; nothing: the sets are equivalent, proven. */

@@ -1,6 +1,7 @@
 import type { Node } from "../cluster/objects.ts";
 import { type Address, isIPv4 } from "../net/address.ts";
 import type { AddressRange } from "../net/mergePrefixes.ts";
+import { type Prefix, prefixContains } from "../net/prefix.ts";
 import type { Entity, NamePattern, Policy } from "../policy/model.ts";
 import { compileRegex, literalOf } from "../policy/regex.ts";
 import type { Evaluator } from "./evaluator.ts";
@@ -41,8 +42,12 @@ export interface Role {
   readonly identities: readonly number[];
 }
 
-/** Returns classes of nodes, one for each address that policies tell apart. */
-export function nodeEnds(evaluators: readonly Evaluator[], nodes: readonly (readonly Node[])[]): NodeEnd[] {
+/** Returns classes of nodes, one for each address that policies tell apart. Nodes in `apart` share a class with no other. */
+export function nodeEnds(
+  evaluators: readonly Evaluator[],
+  nodes: readonly (readonly Node[])[],
+  apart: ReadonlySet<string> = new Set(),
+): NodeEnd[] {
   const classes = evaluators.map((evaluator) => evaluator.rules.identities.classes());
   const byName = nodes.map((list) => new Map(list.map((node) => [node.name, node])));
   const names = [...new Set(nodes.flatMap((list) => list.map(({ name }) => name)))].sort();
@@ -53,7 +58,10 @@ export function nodeEnds(evaluators: readonly Evaluator[], nodes: readonly (read
       const family = address === undefined ? 0 : isIPv4(address) ? 4 : 6;
       for (const relation of ["other", "own"] as const) {
         const parties = evaluators.map((evaluator, e) => nodeParty(evaluator, byName[e].get(name), relation, address));
-        const key = parties.map((party, e) => (party === undefined ? "" : `${classes[e][party.identity]}.${party.addressClass}`)).join("|");
+        const look = parties
+          .map((party, e) => (party === undefined ? "" : `${classes[e][party.identity]}.${party.addressClass}`))
+          .join("|");
+        const key = apart.has(name) ? `${look} ${name}` : look;
         const known = ends.get(`${relation} ${family} ${key}`);
         if (known === undefined) ends.set(`${relation} ${family} ${key}`, { names: [name], relation, family, parties });
         else if (!known.names.includes(name)) known.names.push(name);
@@ -87,13 +95,20 @@ const IPV4_AFTER = 0x1000000000000n;
 const IPV4_FIRST = 0xffff00000000n;
 const END = 1n << 128n;
 
-/** Returns classes of outside addresses of some families; those that `isInside` are the cluster's own, and left out. */
+/**
+ * Returns classes of outside addresses of some families; those that `isInside` are the cluster's own, and left out. Each lies wholly in
+ * each of the `prefixes`, or wholly beside it.
+ */
 export function addressEnds(
   evaluators: readonly Evaluator[],
   families: readonly Family[],
   isInside: (range: AddressRange) => boolean,
+  prefixes: readonly Prefix[] = [],
 ): AddressEnd[] {
   const starts = new Set<Address>([0n, IPV4_FIRST, IPV4_AFTER]);
+  for (const { first, last } of prefixes) starts.add(first).add(last + 1n);
+  // Behind the last address of all nothing begins.
+  starts.delete(END);
   for (const { rules } of evaluators) for (const start of rules.addresses.starts) starts.add(start);
   const sorted = [...starts].sort((a, b) => (a < b ? -1 : 1));
   const ends = new Map<string, { ranges: AddressRange[]; family: 4 | 6; classes: number[] }>();
@@ -102,7 +117,7 @@ export function addressEnds(
     const family = first >= IPV4_FIRST && first < IPV4_AFTER ? 4 : 6;
     if (!(families.includes(family) || families.includes(0)) || isInside(range)) return;
     const classes = evaluators.map(({ rules }) => rules.addresses.classOf(first));
-    const key = `${family} ${classes.join()}`;
+    const key = `${family} ${classes.join()} ${prefixes.map((prefix) => (prefixContains(prefix, first) ? 1 : 0)).join("")}`;
     const known = ends.get(key);
     if (known === undefined) ends.set(key, { ranges: [range], family, classes });
     else known.ranges.push(range);

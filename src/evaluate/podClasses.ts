@@ -27,19 +27,18 @@ export interface PodClass {
 }
 
 /**
- * Sorts pods into classes. Pods on the host network are their node and must not be among them. `isApart`: pods that share no class with
- * others, whatever policies say.
+ * Sorts pods into classes. Pods on the host network are their node and must not be among them. Pods of which `lookOf` says different
+ * things share no class, whatever policies say.
  */
 export function classifyPods(
   evaluators: readonly Evaluator[],
   pods: readonly PodVersions[],
-  isApart: (versions: PodVersions) => boolean = () => false,
+  lookOf: (versions: PodVersions) => string = () => "",
 ): PodClass[] {
   const classifiers = evaluators.map((evaluator) => new Classifier(evaluator));
   const classes = new Map<string, { members: PodVersions[]; ends: ReadonlyMap<Family, PodEnd>[] }>();
   for (const versions of pods) {
-    const key =
-      (isApart(versions) ? "apart " : "") + versions.map((pod, e) => (pod === undefined ? "" : classifiers[e].keyOf(pod))).join("|");
+    const key = `${versions.map((pod, e) => (pod === undefined ? "" : classifiers[e].keyOf(pod))).join("|")} ${lookOf(versions)}`;
     const known = classes.get(key);
     if (known !== undefined) known.members.push(versions);
     else classes.set(key, { members: [versions], ends: versions.map((pod, e) => classifiers[e].endsOf(pod)) });

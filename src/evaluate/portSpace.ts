@@ -1,5 +1,6 @@
 import { hasPorts, ICMP, ICMPV6 } from "../net/protocol.ts";
 import type { Evaluator } from "./evaluator.ts";
+import type { PortCut } from "./portClasses.ts";
 
 /** Stands for every protocol that no policy names. */
 export const OTHER_PROTOCOLS = -1;
@@ -28,13 +29,18 @@ export class PortSpace {
   /** By evaluator and class: its spans, in order. */
   readonly #spansOf: readonly (readonly number[])[][];
 
-  constructor(evaluators: readonly Evaluator[]) {
+  /** Each span lies wholly in each of the `cuts`, or wholly beside it. */
+  constructor(evaluators: readonly Evaluator[], cuts: readonly PortCut[] = []) {
     const samples = evaluators.flatMap(({ ports }) => ports.samples);
     const sourceStarts = ascending(samples.flatMap(({ sourcePort }) => (sourcePort < 0 ? [] : [sourcePort])));
     const numbered = ascending(samples.flatMap(({ protocol, port }) => (port < 0 ? [] : [protocol])));
     const spans: PortSpan[] = [];
     for (const protocol of numbered) {
-      const starts = ascending(samples.flatMap((sample) => (sample.protocol === protocol ? [sample.port] : [])));
+      const bounds = cuts.filter((cut) => cut.protocol === protocol).flatMap(({ first, last }) => [first, last + 1]);
+      const starts = ascending([
+        ...samples.flatMap((sample) => (sample.protocol === protocol ? [sample.port] : [])),
+        ...bounds.filter((start) => start <= LAST_PORT),
+      ]);
       const sources = hasPorts(protocol) && sourceStarts.length > 0 ? sourceStarts : [-1];
       starts.forEach((first, i) => {
         const last = (starts[i + 1] ?? LAST_PORT + 1) - 1;

@@ -1,6 +1,7 @@
 import type { Direction } from "../policy/model.ts";
 import { alwaysPasses, decideCell, matchPorts, mayMatchPeers, type Rules } from "./cell.ts";
 import type { Clause, CompiledPolicy } from "./clauses.ts";
+import { COMMON_DECISIONS, type Decision, DROPPED_BY_PLUGIN, DROPPED_TO_OWN_NODE, NOT_SELECTABLE, OWN_NODE } from "./decision.ts";
 import type { Evaluator } from "./evaluator.ts";
 import { OUTSIDE } from "./identities.ts";
 import type { PortSpace } from "./portSpace.ts";
@@ -86,6 +87,25 @@ export class Sides {
     let verdict = known.get(group);
     if (verdict === undefined) known.set(group, (verdict = this.#decide(state, peer, hasAnyNames ? destination : undefined)));
     return subject.variantCount === 1 || hasAnyNames ? verdict : this.#withNames(state, verdict, group, peer, destination);
+  }
+
+  /** Returns what `verdictOf` says of one span, with the policies and rules that it hangs on. */
+  decisionOf(subject: Subject, direction: Direction, peer: Party, destination: number, span: number): Decision {
+    if (subject === "not-selectable") return COMMON_DECISIONS[NOT_SELECTABLE];
+    const { profile, rules, ports, unselected } = this.evaluator;
+    const portClass = this.#space.classOf(this.#number, span);
+    const isOwnNode = rules.identities.isOwnNode(peer.identity);
+    if (isOwnNode && direction === "egress" && profile.dropsToOwnNode) return COMMON_DECISIONS[DROPPED_TO_OWN_NODE];
+    if (this.evaluator.isDropped(direction, portClass)) return COMMON_DECISIONS[DROPPED_BY_PLUGIN];
+    if (subject === "no-policy") return isOwnNode && direction === "ingress" ? COMMON_DECISIONS[OWN_NODE] : unselected;
+    const named = { identity: destination, addressClass: -1 };
+    return decideCell(rules, subject.policies, {
+      direction,
+      subject: subject.subject,
+      peer,
+      destination: named,
+      sample: ports.samples[portClass],
+    });
   }
 
   #stateOf(row: Row): RowState {

@@ -1,6 +1,7 @@
 import type { Decision } from "../evaluate/decision.ts";
 import type { Endpoint } from "../evaluate/endpoints.ts";
 import type { Ends } from "../evaluate/ends.ts";
+import type { Evaluator } from "../evaluate/evaluator.ts";
 import { type DeniedFlow, findNearMiss } from "../evaluate/nearMiss.ts";
 import { OUTCOME_NAMES, type Outcome } from "../evaluate/simulation.ts";
 import { grouped } from "../net/number.ts";
@@ -197,31 +198,32 @@ export class Explainer {
       };
       this.#known.set(
         key,
-        (explanation = this.#explainFlow(flow, decision, denied === "egress" && ingress.verdict === "deny" ? ingress : undefined)),
+        (explanation = explainDenial(evaluator, flow, decision, denied === "egress" && ingress.verdict === "deny" ? ingress : undefined)),
       );
     }
     return explanation;
   }
+}
 
-  #explainFlow(flow: DeniedFlow, decision: Decision, alsoIngress: Decision | undefined): Explanation {
-    const denying = alsoIngress === undefined ? "" : ` and ${deniedBy(alsoIngress, "ingress")}`;
-    const others = alsoIngress === undefined ? [] : culpritsOf(alsoIngress);
-    if (decision.reason !== "isolated" && decision.reason !== "tier-default")
-      return {
-        deniedBy: deniedBy(decision, flow.direction) + denying,
-        why: whyRuleDenies(decision),
-        culprits: [...culpritsOf(decision), ...others],
-      };
-    const nearest = findNearMiss(this.#result.simulation.evaluator, flow);
-    const block = decision.notes.includes("ipblock-covers-pod") ? "; an ipBlock holds the address, but blocks match no pods here" : "";
-    const policy = shownPolicy(decision.isolatedBy, nearest.policy);
-    const rule = nearest.rule === undefined || policy !== nearest.policy ? {} : { rule: nearest.rule };
+/** Explains a decision that denies a flow, and where the other side denies it too, that. */
+export function explainDenial(evaluator: Evaluator, flow: DeniedFlow, decision: Decision, alsoIngress: Decision | undefined): Explanation {
+  const denying = alsoIngress === undefined ? "" : ` and ${deniedBy(alsoIngress, "ingress")}`;
+  const others = alsoIngress === undefined ? [] : culpritsOf(alsoIngress);
+  if (decision.reason !== "isolated" && decision.reason !== "tier-default")
     return {
-      deniedBy: listPolicies(decision.isolatedBy, flow.direction, policy) + denying,
-      why: nearest.text + block,
-      culprits: [...(policy === undefined ? [] : [{ policy, ...rule }]), ...others],
+      deniedBy: deniedBy(decision, flow.direction) + denying,
+      why: whyRuleDenies(decision),
+      culprits: [...culpritsOf(decision), ...others],
     };
-  }
+  const nearest = findNearMiss(evaluator, flow);
+  const block = decision.notes.includes("ipblock-covers-pod") ? "; an ipBlock holds the address, but blocks match no pods here" : "";
+  const policy = shownPolicy(decision.isolatedBy, nearest.policy);
+  const rule = nearest.rule === undefined || policy !== nearest.policy ? {} : { rule: nearest.rule };
+  return {
+    deniedBy: listPolicies(decision.isolatedBy, flow.direction, policy) + denying,
+    why: nearest.text + block,
+    culprits: [...(policy === undefined ? [] : [{ policy, ...rule }]), ...others],
+  };
 }
 
 function policiesOf({ matched, isolatedBy }: Decision): Policy[] {

@@ -40,8 +40,13 @@ export class LinkTable {
   readonly #rankLists = new Map<EndSet, readonly number[]>();
   readonly #keys = new Map<EndSet, string>();
 
-  /** `isMeant` says of which outcomes the ports are listed. */
-  constructor(connectivity: Connectivity, links: readonly Link[], isMeant: (outcomes: readonly number[]) => boolean) {
+  /** `isMeant` says of which outcomes the ports are listed; `isUntold` which of them people need not read of. */
+  constructor(
+    connectivity: Connectivity,
+    links: readonly Link[],
+    isMeant: (outcomes: readonly number[]) => boolean,
+    isUntold = alwaysPassing(connectivity),
+  ) {
     this.connectivity = connectivity;
     this.names = new EndNames(connectivity);
     const ports = new Map<string, readonly PortGroup[]>();
@@ -51,9 +56,7 @@ export class LinkTable {
       if (groups === undefined)
         ports.set(
           key,
-          (groups = portGroups(connectivity.verdicts, link.verdicts, link.family, alwaysPassing(connectivity)).filter(({ outcomes }) =>
-            isMeant(outcomes),
-          )),
+          (groups = portGroups(connectivity.verdicts, link.verdicts, link.family, isUntold).filter(({ outcomes }) => isMeant(outcomes))),
         );
       return groups.map((group) => ({ link, ports: group }));
     });

@@ -48,8 +48,8 @@ const OPPOSITE = { ingress: "egress", egress: "ingress" } as const;
 /** Returns every small change of a policy: each rule, peer, port, label and prefix by itself. */
 export function mutationsOf(policy: Policy): Mutation[] {
   const found: Mutation[] = [{ kind: "drop-policy", policy, after: undefined, rule: undefined, what: "the policy removed" }];
+  // An object selects pods of its own namespace, whatever it says.
   for (const { kind, value, what } of podMatchVariants(policy.subject))
-    // An object selects pods of its own namespace, whatever it says.
     if (kind !== "any-namespace")
       found.push({ kind, policy, after: { ...policy, subject: value }, rule: undefined, what: `what it selects ${what}` });
   for (const direction of ["ingress", "egress"] as const)
