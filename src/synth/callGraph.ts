@@ -113,11 +113,13 @@ export class CallGraph {
     const here = others.filter(({ namespace }) => namespace === service.namespace);
     const entries = others.filter((each) => each.tier === "entry");
     if (tier === "entry") return { workloads: [], isFromOutside: true };
-    // What everybody uses: names, metrics, the API server.
-    if (tier === "system" || tier === "dns") {
-      const own =
-        service.namespace === "default" ? others.filter((each) => each.tier === "system") : others.filter((each) => each.tier !== "system");
-      return orOutside(own.length > 0 ? own : others);
+    if (tier === "dns") return orOutside(others);
+    if (tier === "system") {
+      const apps = others.filter((each) => each.tier !== "system");
+      const beside = others.filter((each) => each.namespace === service.namespace);
+      // The API server is asked by what runs the cluster; what collects is sent to by all; the rest is asked by its neighbours.
+      const first = service.namespace === "default" ? others.filter((each) => each.tier === "system") : collects(service) ? apps : beside;
+      return orOutside(first.length > 0 ? first : others);
     }
     if (tier === "front" && entries.length > 0) return orOutside(entries);
     for (let rank = RANK[tier] - 1; rank >= RANK.front; rank--) {
@@ -129,6 +131,13 @@ export class CallGraph {
     if (entries.length > 0) return orOutside(entries);
     return orOutside(here.length > 0 ? here : others);
   }
+}
+
+const COLLECTING =
+  /(^|[-_.])(statsd|collector|otel|opentelemetry|jaeger|zipkin|tempo|fluent(d|bit)?|loki|graylog|pushgateway|telegraf)([-_.]|\d|$)/;
+
+function collects({ name, labels, ports }: Service): boolean {
+  return ports.some(({ protocol }) => protocol === UDP) || wordsOf(name, labels).some((word) => COLLECTING.test(word));
 }
 
 function orOutside(workloads: readonly WorkloadPods[]): Callers {

@@ -2,7 +2,8 @@ import type { Cluster } from "../cluster/snapshot.ts";
 import { shortWorkload } from "../cluster/workloads.ts";
 import type { Address } from "../net/address.ts";
 import { compare } from "../net/order.ts";
-import type { Ending } from "./conversation.ts";
+import { UDP } from "../net/protocol.ts";
+import type { Conversation, Ending } from "./conversation.ts";
 import type { Measured } from "./traffic.ts";
 import { SECOND } from "./units.ts";
 
@@ -15,7 +16,14 @@ export interface MadeLink {
   connections: number;
   packets: number;
   bytes: number;
-  readonly ended: Record<Ending, number>;
+  readonly ended: Record<Ended, number>;
+}
+
+/** How a connection ended; datagrams that need no answer are told apart from those that had none. */
+export type Ended = Ending | "oneWay";
+
+function isOneWay({ protocol, exchanges }: Conversation): boolean {
+  return protocol === UDP && exchanges.every((exchange) => exchange.kind === "bytes" && exchange.response === 0);
 }
 
 /** Counts what is made, by workloads. `cluster` is that after the changes of the run. */
@@ -43,13 +51,13 @@ export class TrafficSummary {
     const key = `${source}>${destination}>${protocol}/${serverPort}`;
     let link = this.#links.get(key);
     if (link === undefined) {
-      const ended = { finished: 0, reset: 0, open: 0, refused: 0, unanswered: 0 };
+      const ended = { finished: 0, reset: 0, open: 0, refused: 0, unanswered: 0, oneWay: 0 };
       this.#links.set(key, (link = { source, destination, protocol, port: serverPort, connections: 0, packets: 0, bytes: 0, ended }));
     }
     link.connections++;
     link.packets += measure.packets;
     link.bytes += measure.bytes;
-    link.ended[ending]++;
+    link.ended[ending === "unanswered" && isOneWay(conversation) ? "oneWay" : ending]++;
     this.connections++;
     this.packets += measure.packets;
     this.bytes += measure.bytes;

@@ -103,9 +103,7 @@ describe.skipIf(MISSING.length > 0)(
       expect(fields("_ws.malformed", "frame.number")).toEqual([]);
       expect(new Set(fields(`_ws.expert.severity >= ${WARNING}`, "_ws.expert.message"))).toEqual(new Set(INHERENT));
       const notes = fields(`_ws.expert.severity == ${NOTE}`, "_ws.expert.message").flatMap((line) => line.split(","));
-      expect(notes.filter((note) => !INHERENT_NOTES.some((known) => note.startsWith(known)))).toEqual(
-        [],
-      );
+      expect(notes.filter((note) => !INHERENT_NOTES.some((known) => note.startsWith(known)))).toEqual([]);
     });
 
     test("tshark: every checksum is good; a datagram that an error quotes in part cannot be checked", () => {
