@@ -185,19 +185,28 @@ class TrafficMaker {
     if (preferred !== undefined) {
       const other = preferred === 4 ? 6 : 4;
       for (const family of [preferred, other] as const) {
-        const clients = route.clients.ofFamily(at, family);
-        if (clients.length > 0 && route.targets.ofFamily(at, family).length > 0)
-          return { at, route, client: this.#oneOf(clients), family, retries };
+        const targets = route.targets.ofFamily(at, family);
+        const client = this.#clientOf(route.clients.ofFamily(at, family), targets);
+        if (client !== undefined && targets.length > 0) return { at, route, client, family, retries };
       }
       return undefined;
     }
-    const clients = route.clients.at(at);
-    if (clients.length === 0) return undefined;
-    const client = this.#oneOf(clients);
+    const client = this.#clientOf(route.clients.at(at), route.targets.at(at));
+    if (client === undefined) return undefined;
     const other = client.family === 4 ? 6 : 4;
     const family = route.targets.ofFamily(at, client.family).length > 0 ? client.family : other;
     if (client.addresses[family] === undefined || route.targets.ofFamily(at, family).length === 0) return undefined;
     return { at, route, client, family, retries };
+  }
+
+  /** Returns one of the clients that has somebody else to call. */
+  #clientOf(clients: readonly Party[], targets: readonly Party[]): Party | undefined {
+    if (clients.length === 0) return undefined;
+    for (let draw = 0; draw < DRAWS; draw++) {
+      const client = this.#oneOf(clients);
+      if (targets.length !== 1 || targets[0] !== client) return client;
+    }
+    return undefined;
   }
 
   #oneOf<Item>(items: readonly Item[]): Item {
