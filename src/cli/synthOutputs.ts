@@ -9,7 +9,9 @@ import { writePieces } from "./output.ts";
 
 /** Takes conversations one by one as they are made. */
 export interface TrafficOutput {
-  add(made: Measured, line: () => string): void;
+  /** Whether it takes the record of a conversation: else `line` is empty. */
+  readonly takesLines: boolean;
+  add(made: Measured, line: string): void;
   /** Whether something waits to be written: then `flush` must be called before more is added. */
   readonly isFull: boolean;
   flush(): Promise<void>;
@@ -59,6 +61,7 @@ class Drain {
 
 /** Flow records, a line each. */
 export class RecordsOutput implements TrafficOutput {
+  readonly takesLines = true;
   readonly #out = new TextBytes();
   readonly #drain: Drain;
 
@@ -66,8 +69,8 @@ export class RecordsOutput implements TrafficOutput {
     this.#drain = new Drain(flag, path);
   }
 
-  add(_made: Measured, line: () => string): void {
-    this.#out.add(line());
+  add(_made: Measured, line: string): void {
+    this.#out.add(line);
   }
 
   get isFull(): boolean {
@@ -86,6 +89,7 @@ export class RecordsOutput implements TrafficOutput {
 
 /** A capture. */
 export class CaptureOutput implements TrafficOutput {
+  readonly takesLines = false;
   readonly #drain: Drain;
   readonly #writer: CaptureWriter;
   /** Chunks for the standard output, copied: the writer uses its buffer again. */
@@ -118,19 +122,16 @@ export class CaptureOutput implements TrafficOutput {
   }
 }
 
-/** Hands all conversations to outputs, each record's line made once at most. */
+/** Hands all conversations to outputs, with its record where one of them takes it. */
 export async function pour(
   traffic: Iterable<Measured>,
   outputs: readonly TrafficOutput[],
   records: RecordWriter,
   progress: (made: Measured) => void,
 ): Promise<void> {
+  const takesLines = outputs.some((output) => output.takesLines);
   for (const made of traffic) {
-    let text: string | undefined;
-    const line = () => {
-      text ??= records.line(made.conversation, made.measure);
-      return text;
-    };
+    const line = takesLines ? records.line(made.conversation, made.measure) : "";
     for (const output of outputs) {
       output.add(made, line);
       if (output.isFull) await output.flush();

@@ -187,7 +187,7 @@ function outputsOf(
 }
 
 function counting(summary: TrafficSummary): TrafficOutput {
-  return { add: (made) => summary.add(made), isFull: false, flush: async () => {}, finish: async () => {} };
+  return { takesLines: false, add: (made) => summary.add(made), isFull: false, flush: async () => {}, finish: async () => {} };
 }
 
 /** Makes the traffic and hands it to all outputs; returns how much it was. */
@@ -213,6 +213,7 @@ const MANY_CONVERSATIONS = 20_000;
 
 /** Takes records as `simulate --flows` would read them from a file, and judges them. */
 class Judge implements TrafficOutput {
+  readonly takesLines = true;
   readonly isFull = false;
   readonly #flags: SimulateFlags;
   readonly #sources: Sources;
@@ -238,8 +239,8 @@ class Judge implements TrafficOutput {
     return new Judge(flags, sources, await prepare(flags, sources), name);
   }
 
-  add(_made: Measured, line: () => string): void {
-    addRecord(JSON.parse(line()), this.#sink);
+  add(_made: Measured, line: string): void {
+    addRecord(JSON.parse(line), this.#sink);
   }
 
   async flush(): Promise<void> {}

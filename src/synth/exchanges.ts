@@ -89,7 +89,9 @@ export function compileTalk(spec: ExchangeSpec, kind: Kind, protocol: number, na
   return (random, addressee) => {
     const times = count.draw(random);
     if (times === 1) return { exchanges: [one(random, addressee)], pause: 0 };
-    return { exchanges: Array.from({ length: times }, () => one(random, addressee)), pause: pauses.draw(random) };
+    const exchanges: Exchange[] = [];
+    for (let i = 0; i < times; i++) exchanges.push(one(random, addressee));
+    return { exchanges, pause: pauses.draw(random) };
   };
 }
 

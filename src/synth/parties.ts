@@ -24,8 +24,8 @@ export class Party {
   readonly until: number;
   /** When its addresses are given back: nothing of it may come later. */
   readonly goneAt: number;
-  /** Names that it has looked up. */
-  readonly known = new Set<string>();
+  /** Names that it has looked up, by the family that it asked for. */
+  readonly known: Readonly<Record<Family, Set<string>>> = { 4: new Set(), 6: new Set() };
   readonly ports = new ClientPorts();
   /** Round trips to others, microseconds. */
   readonly roundTrips = new Map<Party, number>();

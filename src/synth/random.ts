@@ -7,6 +7,8 @@ export class Random {
   #b: number;
   #c: number;
   #counter = 1;
+  /** A normal number that is left over; NaN: none. */
+  #spare = Number.NaN;
 
   /** `purpose` parts streams of one seed: what one draws does not move another. */
   constructor(seed: number, purpose: string) {
@@ -46,9 +48,15 @@ export class Random {
     return sigma === 0 ? median : median * Math.exp(sigma * this.#normal());
   }
 
-  /** By Box and Muller's transform of two uniform numbers. */
+  /** By Box and Muller's transform of two uniform numbers, which gives two normal ones. */
   #normal(): number {
-    return Math.sqrt(-2 * Math.log(1 - this.uniform())) * Math.cos(2 * Math.PI * this.uniform());
+    const spare = this.#spare;
+    this.#spare = Number.NaN;
+    if (!Number.isNaN(spare)) return spare;
+    const radius = Math.sqrt(-2 * Math.log(1 - this.uniform()));
+    const angle = 2 * Math.PI * this.uniform();
+    this.#spare = radius * Math.sin(angle);
+    return radius * Math.cos(angle);
   }
 }
 

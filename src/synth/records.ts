@@ -15,6 +15,11 @@ const DNS_PORT = 53;
  */
 export class RecordWriter {
   readonly #texts = new Map<Address, string>();
+  /** JSON of paths and hosts, which are few. */
+  readonly #json = new Map<string, string>();
+  /** The second that was written last, and its text up to the fraction. */
+  #second = Number.NaN;
+  #secondText = "";
   /** What answers told so far, as JSON lists. */
   readonly #names = new Map<Address, { readonly names: string[]; json: string }>();
 
@@ -22,7 +27,16 @@ export class RecordWriter {
   line(conversation: Conversation, { packets, bytes, end }: Measure): string {
     const { start, client, clientPort, server, serverPort, protocol } = conversation;
     const told = this.#names.get(server);
-    return `{"time":"${timeText(start)}","end":"${timeText(end)}","srcIp":"${this.#textOf(client)}","srcPort":${clientPort},"dstIp":"${this.#textOf(server)}","dstPort":${serverPort},"protocol":"${protocolName(protocol)}","packets":${packets},"bytes":${bytes}${answerOf(conversation)}${told === undefined ? "" : `,"dstNames":${told.json}`}${this.#requestOf(conversation)}}\n`;
+    return `{"time":"${this.#timeText(start)}","end":"${this.#timeText(end)}","srcIp":"${this.#textOf(client)}","srcPort":${clientPort},"dstIp":"${this.#textOf(server)}","dstPort":${serverPort},"protocol":"${protocolName(protocol)}","packets":${packets},"bytes":${bytes}${answerOf(conversation)}${told === undefined ? "" : `,"dstNames":${told.json}`}${this.#requestOf(conversation)}}\n`;
+  }
+
+  #timeText(micros: number): string {
+    const second = Math.floor(micros / SECOND);
+    if (second !== this.#second) {
+      this.#second = second;
+      this.#secondText = formatRfc3339(second, 0)!.slice(0, 20);
+    }
+    return `${this.#secondText}${String(SECOND + micros - second * SECOND).slice(1)}Z`;
   }
 
   #textOf(address: Address): string {
@@ -39,18 +53,43 @@ export class RecordWriter {
     const [first] = exchanges;
     switch (first.kind) {
       case "http":
-        return `,"l7":{"http":${requestsText(exchanges)}}`;
+        return `,"l7":{"http":${this.#requestsText(exchanges)}}`;
       case "tls":
-        return `,"l7":{"tls":{"serverName":${JSON.stringify(first.serverName)}}}`;
+        return `,"l7":{"tls":{"serverName":${this.#jsonOf(first.serverName)}}}`;
       case "dns": {
         if (serverPort !== DNS_PORT) return "";
         const isAnswered = ending !== "unanswered" && ending !== "refused";
         const answers = isAnswered ? first.answers.map((address) => this.#learn(address, first.name)) : [];
-        return `,"l7":{"dns":{"query":${JSON.stringify(first.name)}${answers.length === 0 ? "" : `,"answers":[${answers.map((text) => `"${text}"`).join()}]`}}}`;
+        return `,"l7":{"dns":{"query":${this.#jsonOf(first.name)}${answers.length === 0 ? "" : `,"answers":[${answers.map((text) => `"${text}"`).join()}]`}}}`;
       }
       default:
         return "";
     }
+  }
+
+  /** Returns the different requests of a connection: one as an object, several as a list. */
+  #requestsText(exchanges: readonly Exchange[]): string {
+    if (exchanges.length === 1) return this.#requestText(exchanges[0]);
+    const different = exchanges.filter((exchange, i) => {
+      for (let before = 0; before < i; before++) if (isSameRequest(exchange, exchanges[before])) return false;
+      return exchange.kind === "http";
+    });
+    return different.length === 1 ? this.#requestText(different[0]) : `[${different.map((each) => this.#requestText(each)).join()}]`;
+  }
+
+  /** Which other headers there were is not told. */
+  #requestText(exchange: Exchange): string {
+    if (exchange.kind !== "http") return "{}";
+    return `{"method":"${exchange.method}","path":${this.#jsonOf(exchange.path)},"host":${this.#jsonOf(exchange.host)},"headers":null}`;
+  }
+
+  #jsonOf(text: string): string {
+    let json = this.#json.get(text);
+    if (json === undefined) {
+      if (this.#json.size >= KEPT_TEXTS) this.#json.clear();
+      this.#json.set(text, (json = JSON.stringify(text)));
+    }
+    return json;
   }
 
   /** Returns the text of an address that an answer gave, and keeps the name for the records that follow. */
@@ -65,11 +104,6 @@ export class RecordWriter {
   }
 }
 
-function timeText(micros: number): string | undefined {
-  const seconds = Math.floor(micros / SECOND);
-  return formatRfc3339(seconds, (micros - seconds * SECOND) * 1000);
-}
-
 /** How it ended, as a record says it. That a datagram had no answer says nothing: many need none. */
 function answerOf({ protocol, ending, exchanges }: Conversation): string {
   if (ending === "refused") return ',"answer":"refused"';
@@ -81,13 +115,6 @@ function isAnswered(exchange: Exchange): boolean {
   return exchange.kind !== "bytes" || exchange.response > 0;
 }
 
-/** Returns the different requests of a connection: one as an object, several as a list. Which other headers there were is not told. */
-function requestsText(exchanges: readonly Exchange[]): string {
-  const texts: string[] = [];
-  for (const exchange of exchanges) {
-    if (exchange.kind !== "http") continue;
-    const text = `{"method":"${exchange.method}","path":${JSON.stringify(exchange.path)},"host":${JSON.stringify(exchange.host)},"headers":null}`;
-    if (!texts.includes(text)) texts.push(text);
-  }
-  return texts.length === 1 ? texts[0] : `[${texts.join()}]`;
+function isSameRequest(a: Exchange, b: Exchange): boolean {
+  return a.kind === "http" && b.kind === "http" && a.path === b.path && a.method === b.method && a.host === b.host;
 }

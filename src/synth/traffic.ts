@@ -221,7 +221,7 @@ class TrafficMaker {
     if (now >= client.until) return undefined;
     this.#routes.clock.now = now;
     const { name } = route;
-    if (name !== undefined && client.kind === "pod" && this.#lookups && !client.known.has(`${name} ${family}`)) {
+    if (name !== undefined && client.kind === "pod" && this.#lookups && !client.known[family].has(name)) {
       const asked = this.#lookUp(attempt, name, now);
       if (asked !== undefined) return asked;
     }
@@ -256,7 +256,7 @@ class TrafficMaker {
       this.#leave("a name could not be looked up");
       return made;
     }
-    client.known.add(`${name} ${family}`);
+    client.known[family].add(name);
     this.#waiting.add({ ...attempt, at: now + made.conversation.roundTrip + 1 });
     return made;
   }
