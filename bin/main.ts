@@ -16,6 +16,7 @@ export const COMMANDS = {
   matrix: () => import("../commands/matrix.ts"),
   simulate: () => import("../commands/simulate.ts"),
   snapshot: () => import("../commands/snapshot.ts"),
+  synth: () => import("../commands/synth.ts"),
   test: () => import("../commands/test.ts"),
   version: () => import("../commands/version.ts"),
 };

@@ -7,7 +7,6 @@ import {
   HAS_ISN,
   ISN,
   icmpKind,
-  KIND,
   LOOKED,
   ONE_WAY,
   OPENED,
@@ -455,7 +454,9 @@ export class PacketDecoder implements PacketSink {
     this.#table.setState(row, SPOKE << side);
     // Whoever goes on after an error has not ended: the server came back, or the error was no answer to it.
     if ((this.#table.get(row, STATE) & ERRORS) !== 0) this.#table.clearState(row, ERRORS);
-    if (sourcePort === DNS_PORT && at + 8 < this.#end) this.#dns(at + 8);
+    if (at + 8 >= this.#end) return;
+    if (sourcePort === DNS_PORT) this.#dns(at + 8);
+    else if (destinationPort === DNS_PORT && this.#everyRequest) this.#lookAtQuery(row, at + 8);
   }
 
   /** Looks through VXLAN (RFC 7348) or Geneve (RFC 8926). Reports false where the payload is neither. */
@@ -662,12 +663,14 @@ export class PacketDecoder implements PacketSink {
       return;
     }
     if (destinationPort === DNS_PORT) {
-      if (this.#everyRequest) this.#lookAtQuery(row, (this.#table.get(row, KIND) & 255) === TCP ? at + 2 : at);
+      if (this.#everyRequest) this.#lookAtQuery(row, at + 2);
       return;
     }
     const key = Math.imul(this.#source, 0x9e3779b1) ^ Math.imul(this.#destination, 0x85ebca6b) ^ destinationPort ^ this.#family;
     const slot = (key ^ (key >>> 15)) & (HINTED - 1);
-    if (this.#hinted[slot] === key && !this.#everyRequest) return;
+    // At an address that changed hands it is another client or server that is met.
+    const isReused = (this.#table.get(row, STATE) & REUSED_ADDRESS) !== 0;
+    if (this.#hinted[slot] === key && !this.#everyRequest && !isReused) return;
     let hint: L7Hint | undefined;
     if (b[at] === 0x16) {
       const serverName = readServerName(b, at, this.#end);
@@ -689,7 +692,10 @@ export class PacketDecoder implements PacketSink {
 
   #lookAtQuery(row: number, at: number): void {
     const query = readQueryName(this.#buffer, at, this.#end);
-    if (query !== undefined) this.hints.add(row, { dns: { query } });
+    if (query === undefined) return;
+    // Resolvers ask for both families of a name from one socket: that is one connection.
+    if (this.hints.has(row)) this.hints.addFurther(row, { dns: { query } });
+    else this.hints.add(row, { dns: { query } });
   }
 
   #dns(at: number): void {

@@ -28,7 +28,12 @@ export interface Observation {
 export async function observe(flags: TrafficFlags, sources: Sources, everyRequest: boolean): Promise<Observation> {
   const { cluster, broker } = sources;
   expectLongWork(true);
-  const traffic = await loadTraffic(flags, cluster, everyRequest, broker);
+  return observationOfTraffic(flags, sources, await loadTraffic(flags, cluster, everyRequest, broker));
+}
+
+/** Joins traffic into connections and resolves whose they were. */
+export function observationOfTraffic(flags: TrafficFlags, sources: Sources, traffic: Traffic): Observation {
+  const { cluster } = sources;
   expectLongWork(traffic.table.size > MANY_ROWS);
   const connections = connect(traffic.table, surroundingsOf(cluster), traffic.hints, traffic.parties);
   expectLongWork(connections.size > MANY_ROWS);

@@ -39,13 +39,13 @@ export async function simulate(flags: SimulateFlags): Promise<SimulationResult> 
   return judgeTraffic(prepared, await observe(flags, prepared.sources, prepared.everyRequest));
 }
 
-/** Reads all but the traffic. */
-export async function prepare(flags: SimulateFlags): Promise<Preparation> {
+/** Reads all but the traffic. `given`: what to work on, where it was opened already. */
+export async function prepare(flags: SimulateFlags, given?: Sources): Promise<Preparation> {
   refuseTwoStdins({ "--pcap": flags.pcap, "--flows": flags.flows, "--snapshot": flags.snapshot, "--filename": flags.filename });
   collectAtOnce();
   expectLongWork(false);
   const accepted = flags.ignore === undefined ? [] : readIgnoreFile(flags.ignore);
-  const sources = await openSources(flags);
+  const sources = given ?? (await openSources(flags));
   if (flags.policyMode === "overlay" || flags.filename.length === 0)
     refuseUnreadPolicies(sources, ", --snapshot FILE may hold them, and with -f --policy-mode=replace judges the given policies alone");
   const policies = await policiesInForce(flags, sources);

@@ -53,7 +53,7 @@ export async function saveSnapshot(flags: SnapshotFlags): Promise<void> {
     );
   const written = flags.redact ? await redacted(kept) : kept;
   tellWarnings(warnings);
-  const pieces = await piecesOf(written, flags.output);
+  const pieces = await snapshotPieces(written, flags.output);
   if (flags.file === undefined) await writePieces(process.stdout, pieces);
   else await writeFilePieces(flags.file, pieces, "--file");
   process.stderr.write(`${summaryOf(kept, dropped, objects, flags)}\n`);
@@ -87,7 +87,8 @@ async function redacted(objects: readonly Fields[]): Promise<Fields[]> {
   return objects.map((object) => redactor.redact(object));
 }
 
-async function piecesOf(objects: readonly Fields[], output: SnapshotFlags["output"]): Promise<Iterable<string>> {
+/** Returns the text of a snapshot. */
+export async function snapshotPieces(objects: readonly Fields[], output: SnapshotFlags["output"]): Promise<Iterable<string>> {
   if (output === "json") return jsonPieces(objects);
   if (output === "name") return objects.map((object) => `${nameOf(object)}\n`);
   const { dump } = await import("js-yaml");

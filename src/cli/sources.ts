@@ -95,6 +95,39 @@ export async function openCluster(flags: ClusterFlags): Promise<Sources> {
   return await openLiveSources({ ...flags, pcap: [], flows: [] }, false, undefined);
 }
 
+/** Cluster objects, and what they make of the sources of a command; they may have changed meanwhile. */
+export interface OpenedObjects {
+  readonly objects: readonly ManifestObject[];
+  readonly sourcesOf: (objects: readonly ManifestObject[]) => Sources;
+}
+
+/** Opens the objects of `--snapshot`, else of the live cluster, for commands that change them. */
+export async function openObjects(flags: ClusterFlags & { readonly offline?: boolean | undefined }): Promise<OpenedObjects> {
+  if (flags.snapshot.length > 0) {
+    const { objects, warnings } = await readSnapshot(flags.snapshot);
+    return {
+      objects,
+      sourcesOf: (own) => fileSources(flags, checkPods(withWarnings(readCluster(own), warnings), flags.snapshot), false),
+    };
+  }
+  if (!(await hasCluster(flags))) refuseWithoutCluster({ ...flags, pcap: [], flows: [] }, false, undefined);
+  const live = await openLive(flags);
+  const namespace = flags.namespace ?? live.namespace ?? DEFAULT_NAMESPACE;
+  const { objects, warnings, unreadPolicies, policiesOnlyOf } = await live.readCluster(namespace);
+  return {
+    objects,
+    sourcesOf: (own) => ({
+      cluster: inWordsOfCluster(withWarnings(readCluster(own), warnings)),
+      namespace,
+      broker: undefined,
+      live,
+      unreadPolicies,
+      policiesOnlyOf,
+      hasNoCluster: false,
+    }),
+  };
+}
+
 async function snapshotSources(flags: ClusterFlags, takesTemplates = false): Promise<Sources> {
   return fileSources(flags, await snapshotCluster(flags.snapshot, takesTemplates), false);
 }

@@ -172,13 +172,15 @@ export class ServiceIndex {
 
   /** Returns where a Service leads, of both families. */
   backendsOf(service: Service): readonly { address: Address; protocol: number; port: number }[] {
-    const entry = this.#entries.get(service);
-    if (entry === undefined) return [];
     return service.ports.flatMap(({ protocol }, index) =>
-      ([4, 6] as const).flatMap((family) =>
-        this.#findBackends(entry, index, family).map(({ address, port }) => ({ address, protocol, port })),
-      ),
+      this.backendsOfPort(service, index).map(({ address, port }) => ({ address, protocol, port })),
     );
+  }
+
+  /** Returns where one port of a Service (by its place among `service.ports`) leads, of both families. */
+  backendsOfPort(service: Service, index: number): readonly Backend[] {
+    const entry = this.#entries.get(service);
+    return entry === undefined ? [] : ([4, 6] as const).flatMap((family) => this.#findBackends(entry, index, family));
   }
 
   /** Returns the port of a pod to which a Service's port (by its place among `service.ports`) leads; undefined where the pod lacks its name. */

@@ -93,6 +93,8 @@ export interface LoggedFlow extends LoggedRecord {
   readonly isWhole?: boolean | undefined;
   /** What was seen above the transport. */
   readonly hint?: L7Hint | undefined;
+  /** Later requests of the same connection. */
+  readonly further?: readonly L7Hint[] | undefined;
 }
 
 /** Returns the answer of a connection of datagrams, which needs none: that none came says nothing. */
@@ -339,6 +341,8 @@ export class LogSink {
     // One is enough where nobody asks what was requested.
     if (hint !== undefined && (this.#target.everyRequest === true || !hints.has(row)))
       hints.add(row, flow.verdict === "deny" ? { ...hint, refused: true } : hint);
+    if (flow.further !== undefined && this.#target.everyRequest === true)
+      for (const request of flow.further) hints.addFurther(row, request);
   }
 
   /** Adds one direction of a connection. Throws BadRecord where a port is missing that policies judge by. */

@@ -1,9 +1,10 @@
 import type { L7Hint } from "../../flow/hints.ts";
-import { hasPorts, isIcmp } from "../../net/protocol.ts";
+import { hasPorts, isIcmp, TCP } from "../../net/protocol.ts";
+import { compareInstants } from "../../net/time.ts";
 import { splitCsv } from "./csv.ts";
-import { type Fields, integerOf, isAbsent, portOf, protocolOf, rfc3339Of, shown } from "./fields.ts";
+import { type Fields, integerOf, isAbsent, isObject, portOf, protocolOf, rfc3339Of, shown } from "./fields.ts";
 import { BadRecord, type LineFormat, type LogContext, type LogHead, type ObjectFormat } from "./flowLog.ts";
-import type { LogEnd, LogSink } from "./logSink.ts";
+import type { LogEnd, LoggedFlow, LogSink } from "./logSink.ts";
 
 const MOST = 0xffffffff;
 
@@ -81,6 +82,10 @@ function fromColumns(row: Fields): Fields {
 export function addRecord(record: Fields, sink: LogSink): void {
   const protocol = protocolOf(record.protocol);
   const start = rfc3339Of(record.time ?? undefined, "time");
+  const end = rfc3339Of(record.end ?? undefined, "end");
+  if (start !== undefined && end !== undefined && compareInstants(end, start) < 0) throw new BadRecord("end is before time");
+  const answer = answerOf(record.answer);
+  const [hint, ...further] = hintsOf(record.l7, sink.everyRequest);
   if (record.time === "") throw new BadRecord('time is not RFC 3339 `""`');
   const isPlain = record.srcPod === undefined && record.srcLabels === undefined;
   const source = isPlain ? sink.plainEnd(record.srcIp, "srcIp") : endOf(record, "src", sink);
@@ -97,14 +102,20 @@ export function addRecord(record: Fields, sink: LogSink): void {
     icmpType: isMessage ? integerOf(record.icmpType, "icmpType", 255) : undefined,
     icmpCode: isMessage ? integerOf(record.icmpCode, "icmpCode", 255) : undefined,
     start,
+    end: start === undefined ? undefined : end,
+    answer,
+    // A record that says how its connection ended is one connection, and not a summary of several. Datagrams of one socket are one.
+    isWhole: answer !== undefined && protocol === TCP,
     packets: integerOf(record.packets, "packets", MOST),
     bytes: integerOf(record.bytes, "bytes", MOST),
     verdict: verdictOf(record.verdict),
-    hint: hintOf(record.l7),
+    hint,
+    further,
   };
   if (ports && flow.destinationPort === undefined) throw new BadRecord("dstPort is missing");
   const names = isTexts(record.dstNames) ? record.dstNames : undefined;
   sink.stated(flow);
+  nameAnswers(record.l7, sink);
   if (names === undefined) return;
   sink.knowNames(destination);
   for (const name of names) sink.name(destination, name);
@@ -131,17 +142,42 @@ function verdictOf(value: unknown): "allow" | "deny" | undefined {
   throw new BadRecord(`verdict is not allow, deny or drop \`${shown(value)}\``);
 }
 
-function hintOf(value: unknown): L7Hint | undefined {
-  if (typeof value !== "object" || value === null) return undefined;
-  const { http, dns } = value as Fields;
-  if (typeof dns === "object" && dns !== null) {
-    const { query } = dns as Fields;
-    return typeof query === "string" ? { dns: { query: query.toLowerCase().replace(/\.$/, "") } } : undefined;
+function answerOf(value: unknown): LoggedFlow["answer"] {
+  if (isAbsent(value)) return undefined;
+  if (value === "accepted" || value === "refused" || value === "none") return value;
+  throw new BadRecord(`answer is not accepted, refused or none \`${shown(value)}\``);
+}
+
+/** Requests that one record may list: as many as are kept of one connection. */
+const MOST_REQUESTS = 256;
+
+/** Returns what was seen above the transport. Queries are looked at only where a policy asks for them, as in captures. */
+function hintsOf(value: unknown, everyRequest: boolean): readonly L7Hint[] {
+  if (typeof value !== "object" || value === null) return [];
+  const { http, dns, tls } = value as Fields;
+  if (isObject(dns)) {
+    const { query } = dns;
+    return typeof query === "string" && everyRequest ? [{ dns: { query: query.toLowerCase().replace(/\.$/, "") } }] : [];
   }
-  if (typeof http !== "object" || http === null) return undefined;
-  const { method, path, host, headers } = http as Fields;
+  if (isObject(tls)) return typeof tls.serverName === "string" ? [{ tls: { serverName: tls.serverName.toLowerCase() } }] : [];
+  const requests = Array.isArray(http) ? http.slice(0, MOST_REQUESTS) : [http];
+  return requests.flatMap((request) => httpOf(request) ?? []);
+}
+
+/** `headers` null: not told which there were; without the field there were none. */
+function httpOf(request: unknown): L7Hint | undefined {
+  if (!isObject(request)) return undefined;
+  const { method, path, host, headers } = request;
   if (typeof method !== "string" || typeof path !== "string") return undefined;
-  return { http: { method, path, ...(typeof host === "string" ? { host } : {}), headers: isTextMap(headers) ? headers : {} } };
+  const known = headers === null ? {} : { headers: isTextMap(headers) ? headers : {} };
+  return { http: { method, path, ...(typeof host === "string" ? { host } : {}), ...known } };
+}
+
+/** Keeps which addresses an answer of DNS gave the name that was asked for. */
+function nameAnswers(value: unknown, sink: LogSink): void {
+  const dns = isObject(value) ? value.dns : undefined;
+  if (!isObject(dns) || typeof dns.query !== "string" || !isTexts(dns.answers)) return;
+  for (const address of dns.answers) sink.answer(address, dns.query);
 }
 
 function isTextMap(value: unknown): value is Record<string, string> {
