@@ -1,5 +1,5 @@
 import { Command, Flags } from "@oclif/core";
-import { clusterFlags, liveOf, outputFlags, policiesOf, policyFlags, trafficFlags } from "../src/cli/flags.ts";
+import { clusterFlags, liveOf, outputFlags, policiesOf, policyFlags, trafficFlags, trafficOf } from "../src/cli/flags.ts";
 
 export default class Synth extends Command {
   static override summary = "Make synthetic traffic for a cluster, from a seed: flow records, a capture, or a simulation.";
@@ -22,6 +22,15 @@ export default class Synth extends Command {
         "<%= config.bin %> <%= command.id %> --snapshot fixtures/shop/cluster.yaml --profile scan --seed 7 --duration 30s --pcap-out scan.pcapng --records-out scan.jsonl",
     },
     {
+      description: "What do these policies leave open, say twice, or forget?",
+      command: "<%= config.bin %> <%= command.id %> --probe --snapshot fixtures/shop/cluster.yaml -f fixtures/shop/network-policies",
+    },
+    {
+      description: "Which mistakes in these policies would this capture not show?",
+      command:
+        "<%= config.bin %> <%= command.id %> --mutate --snapshot fixtures/shop/cluster.yaml -f fixtures/shop/network-policies --pcap fixtures/shop/monday.pcapng",
+    },
+    {
       description: "Pods that are replaced need the snapshot that goes with them:",
       command:
         "<%= config.bin %> <%= command.id %> --snapshot fixtures/shop/cluster.yaml --profile failover --snapshot-out after.yaml -o records > failover.jsonl",
@@ -34,15 +43,14 @@ export default class Synth extends Command {
     profile: Flags.string({
       helpValue: "NAME|FILE",
       helpGroup: "TRAFFIC",
-      default: "microservices",
-      summary: "What traffic to make: a built-in profile, or a TrafficProfile in a file.",
+      summary: "What traffic to make: a built-in profile (microservices by default), or a TrafficProfile in a file.",
     }),
     "show-profile": Flags.string({
       helpValue: "NAME",
       helpGroup: "TRAFFIC",
       summary: "Print a built-in profile as YAML, and do nothing else.",
     }),
-    seed: Flags.string({ helpValue: "N", helpGroup: "TRAFFIC", default: "1", summary: "What all random choices are made from." }),
+    seed: Flags.string({ helpValue: "N", helpGroup: "TRAFFIC", summary: "What all random choices are made from; 1 by default." }),
     duration: Flags.string({
       helpValue: "T",
       helpGroup: "TRAFFIC",
@@ -65,6 +73,22 @@ export default class Synth extends Command {
       helpGroup: "POLICIES",
       summary: "Judge the traffic against policies and print the report of `simulate`, with its flags.",
     }),
+    probe: Flags.boolean({
+      helpGroup: "POLICIES",
+      summary: "Probe the edges of every rule in place of making traffic: what its author would not expect, and what policies leave open.",
+    }),
+    mutate: Flags.boolean({
+      helpGroup: "POLICIES",
+      summary:
+        "Make every small change to the policies and tell which of them the traffic would not show: that of --pcap and --flows, else of the profile.",
+    }),
+    pcap: trafficFlags.pcap,
+    flows: trafficFlags.flows,
+    "flow-format": trafficFlags["flow-format"],
+    "flow-fields": trafficFlags["flow-fields"],
+    since: trafficFlags.since,
+    until: trafficFlags.until,
+    dns: trafficFlags.dns,
     ...policyFlags,
     ignore: Flags.string({ helpValue: "FILE", helpGroup: "POLICIES", summary: "With --simulate: accepted findings, as in `simulate`." }),
     ...outputFlags,
@@ -84,26 +108,62 @@ export default class Synth extends Command {
   async run(): Promise<void> {
     const { flags } = await this.parse(Synth);
     // The parsing of --help must not wait for the engine.
-    const { checkSynthFlags, showProfile } = await import("../src/cli/synthFlags.ts");
+    const { checkSynthFlags, isObserved, modeOf, showProfile } = await import("../src/cli/synthFlags.ts");
     if (flags["show-profile"] !== undefined) return await showProfile(flags["show-profile"], flags);
     const output = checkSynthFlags(flags);
+    const mode = modeOf(flags);
+    const given = { ...flags, ...liveOf(flags), ...trafficOf(flags), ...policiesOf(flags) };
+    const delivery = { ...flags, output: output ?? "table", report: flags.report ?? [], exitZero: true };
+    if (mode === "probe" || mode === "mutate") {
+      // A misspelt report must not cost the result.
+      const { FINDING_FORMATS, parseReports } = await import("../src/cli/deliver.ts");
+      parseReports(delivery.report, FINDING_FORMATS);
+    }
+    if (mode === "probe") {
+      const [{ synthProbes }, { deliverProbes }] = await Promise.all([
+        import("../src/cli/synthProbes.ts"),
+        import("../src/cli/deliverProbes.ts"),
+      ]);
+      await deliverProbes(await synthProbes(given), delivery);
+      return;
+    }
+    if (mode === "mutate" && isObserved(flags)) {
+      const [{ synthMutations }, { deliverMutations }] = await Promise.all([
+        import("../src/cli/synthMutations.ts"),
+        import("../src/cli/deliverMutations.ts"),
+      ]);
+      await deliverMutations(await synthMutations(given), delivery);
+      return;
+    }
     const [{ synthTraffic }, { deliverSynth }] = await Promise.all([
       import("../src/cli/synthTraffic.ts"),
       import("../src/cli/deliverSynth.ts"),
     ]);
-    const { simulation, ...result } = await synthTraffic({
+    const result = await synthTraffic({
       ...flags,
       ...liveOf(flags),
       ...policiesOf(flags),
+      profile: flags.profile ?? "microservices",
+      seed: flags.seed ?? "1",
+      simulate: mode !== "traffic",
       pcapOut: flags["pcap-out"],
       recordsOut: flags["records-out"],
       snapshotOut: flags["snapshot-out"],
       printsRecords: output === "records",
-      wantsSummary: !flags.simulate && output !== undefined && output !== "records",
+      wantsSummary: mode === "traffic" && output !== undefined && output !== "records",
     });
-    if (simulation === undefined) return await deliverSynth({ ...result, simulation }, output === "records" ? undefined : output);
+    const { judged } = result;
+    if (judged === undefined) return await deliverSynth(result, output === "records" ? undefined : output);
+    if (mode === "mutate") {
+      const [{ mutateWith }, { deliverMutations }] = await Promise.all([
+        import("../src/cli/synthMutations.ts"),
+        import("../src/cli/deliverMutations.ts"),
+      ]);
+      await deliverMutations(mutateWith(judged.prepared, judged.observation, judged.simulation), delivery);
+      return;
+    }
     const { deliverSimulation } = await import("../src/cli/deliverSimulation.ts");
     const failOn = (flags["fail-on"] ?? "drop") as "drop" | "unknown";
-    await deliverSimulation(simulation, { ...flags, output: output ?? "table", report: flags.report ?? [], exitZero: true, failOn });
+    await deliverSimulation(judged.simulation, { ...delivery, failOn });
   }
 }

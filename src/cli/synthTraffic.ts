@@ -19,10 +19,10 @@ import { type Measured, prepareTraffic, type Traffic as SynthTraffic } from "../
 import { SECOND } from "../synth/units.ts";
 import { UsageError } from "./errors.ts";
 import type { Traffic } from "./inputs.ts";
-import { observationOfTraffic } from "./observe.ts";
+import { type Observation, observationOfTraffic } from "./observe.ts";
 import { writeFilePieces, writePieces } from "./output.ts";
 import { Progress } from "./progress.ts";
-import { judgeTraffic, prepare, type SimulateFlags } from "./simulate.ts";
+import { judgeTraffic, type Preparation, prepare, type SimulateFlags } from "./simulate.ts";
 import { snapshotPieces } from "./snapshot.ts";
 import { openObjects, type Sources } from "./sources.ts";
 import { CaptureOutput, pour, RecordsOutput, type TrafficOutput } from "./synthOutputs.ts";
@@ -45,10 +45,18 @@ export interface SynthFlags extends Omit<SimulateFlags, "pcap" | "flows" | "flow
   readonly wantsSummary: boolean;
 }
 
+/** Synthetic traffic under policies, with what it was judged with. */
+export interface JudgedTraffic {
+  readonly prepared: Preparation;
+  readonly observation: Observation;
+  readonly simulation: SimulationResult;
+}
+
 /** What a run came to. */
 export interface SynthResult {
   readonly made: SyntheticTraffic;
-  readonly simulation: SimulationResult | undefined;
+  /** The traffic judged, where that is asked for. */
+  readonly judged: JudgedTraffic | undefined;
 }
 
 /** `synth`: flags -> cluster -> profile -> conversations -> records, a capture, a summary, a simulation. */
@@ -91,7 +99,7 @@ export async function synthTraffic(flags: SynthFlags): Promise<SynthResult> {
     leftOut: traffic.leftOut,
     warnings: [...traffic.warnings, ...notesOf(traffic, flags)],
   };
-  return { made, simulation: judge?.result() };
+  return { made, judged: judge?.result() };
 }
 
 function notesOf({ changes }: SynthTraffic, { snapshotOut, simulate }: SynthFlags): readonly string[] {
@@ -217,12 +225,12 @@ class Judge implements TrafficOutput {
   readonly isFull = false;
   readonly #flags: SimulateFlags;
   readonly #sources: Sources;
-  readonly #prepared: Awaited<ReturnType<typeof prepare>>;
+  readonly #prepared: Preparation;
   readonly #traffic: Omit<Traffic, "inputs">;
   readonly #sink: LogSink;
   readonly #name: string;
 
-  private constructor(flags: SimulateFlags, sources: Sources, prepared: Awaited<ReturnType<typeof prepare>>, name: string) {
+  private constructor(flags: SimulateFlags, sources: Sources, prepared: Preparation, name: string) {
     this.#flags = flags;
     this.#sources = sources;
     this.#prepared = prepared;
@@ -246,8 +254,9 @@ class Judge implements TrafficOutput {
   async flush(): Promise<void> {}
   async finish(): Promise<void> {}
 
-  result(): SimulationResult {
+  result(): JudgedTraffic {
     const traffic = { ...this.#traffic, inputs: [this.#sink.summary(`synthetic traffic, profile ${this.#name}`)] };
-    return judgeTraffic(this.#prepared, observationOfTraffic(this.#flags, this.#sources, traffic));
+    const observation = observationOfTraffic(this.#flags, this.#sources, traffic);
+    return { prepared: this.#prepared, observation, simulation: judgeTraffic(this.#prepared, observation) };
   }
 }
