@@ -6,7 +6,7 @@ import { hasPorts, isIcmp, protocolName } from "../net/protocol.ts";
 import type { Policy, RuleRef } from "../policy/model.ts";
 import { type BlindSpots, type FailedExpectation, holds } from "../synth/blindSpots.ts";
 import type { Mutation } from "../synth/mutations.ts";
-import type { Probe } from "../synth/probe.ts";
+import { MADE_UP, type Probe, TWIN } from "../synth/probe.ts";
 import type { Probing } from "../synth/probing.ts";
 import { someOf } from "./coverageResult.ts";
 import { placeLabel, policyLabel } from "./labels.ts";
@@ -58,7 +58,8 @@ export function endLabel(participant: Participant): string {
     case "pod": {
       const { namespace, name, labels } = participant.pod;
       const keys = Object.keys(labels).map((key) => ({ key, operator: "Exists" as const, values: [] }));
-      if (!name.startsWith("probe-")) return `${namespace}/${name}`;
+      if (name.endsWith(TWIN)) return `another pod like ${namespace}/${name.slice(0, -TWIN.length)}`;
+      if (!name.startsWith(MADE_UP)) return `${namespace}/${name}`;
       return `a pod of ${namespace} with ${keys.length === 0 ? "no labels" : someOf(keys.map((key) => describeLabels([key], labels)))}`;
     }
     case "node":

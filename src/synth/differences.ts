@@ -5,8 +5,9 @@ import type { Participant } from "../evaluate/evaluator.ts";
 import { matchTruth, type Request } from "../evaluate/l7.ts";
 import type { AddressEnd, OutsideName, Role } from "../evaluate/otherEnds.ts";
 import type { Family } from "../evaluate/podClasses.ts";
-import type { Address } from "../net/address.ts";
-import { isIPv4, parseAddress } from "../net/address.ts";
+import { type Address, isIPv4, parseAddress } from "../net/address.ts";
+import { hasPorts } from "../net/protocol.ts";
+import type { L7Match } from "../policy/model.ts";
 import { requestFor } from "./madeUpRequest.ts";
 import type { ProbeWorld } from "./probe.ts";
 
@@ -72,25 +73,26 @@ class Picker {
     return { difference: { ...base, requests: span.requests }, isPlain: span.isPlain };
   }
 
-  #spanOf({ verdicts }: Link, family: Family): { number: number; isPlain: boolean; requests: readonly Request[] } | undefined {
+  /** The first span that differs: one with ports where there is any, since people know them best. */
+  #spanOf({ verdicts }: Link, family: Family): SpanOfDifference | undefined {
     const { verdicts: all } = this.#connectivity;
-    let open: { number: number; isPlain: boolean; requests: readonly Request[] } | undefined;
-    for (let number = 0; number < all.space.spans.length; number++) {
+    let portless: SpanOfDifference | undefined;
+    let open: SpanOfDifference | undefined;
+    for (const [number, { protocol }] of all.space.spans.entries()) {
       if (!all.space.isOf(number, family)) continue;
       const [before, after] = verdicts.map((verdict) => all.outcomeAt(verdict, number));
       if (before === after) continue;
       const [old, fresh] = [all.meaningOf(before), all.meaningOf(after)];
-      if (old.verdict !== fresh.verdict) return { number, isPlain: true, requests: [] };
-      const told = [old, fresh].flatMap(({ requests = [] }) => requests);
-      const lone = told.filter((match) => !(old.requests?.includes(match) === true && fresh.requests?.includes(match) === true));
-      for (const match of lone) {
-        const request = requestFor([match]);
-        const holds = (requests: typeof told = []) => requests.some((each) => matchTruth(each, request ?? {}) === true);
-        if (request !== undefined && holds([...(old.requests ?? [])]) !== holds([...(fresh.requests ?? [])]))
-          open ??= { number, isPlain: false, requests: [request] };
+      if (old.verdict !== fresh.verdict) {
+        const found = { number, isPlain: true, requests: [] };
+        if (hasPorts(protocol)) return found;
+        portless ??= found;
+      } else {
+        const request = requestBetween(old.requests ?? [], fresh.requests ?? []);
+        if (request !== undefined) open ??= { number, isPlain: false, requests: [request] };
       }
     }
-    return open;
+    return portless ?? open;
   }
 
   #endsOf({ sources, destinations }: Link, family: Family): [Participant, Participant] | undefined {
@@ -168,6 +170,20 @@ class Picker {
 }
 
 type End = { readonly kind: "pod"; readonly pod: Pod } | { readonly kind: "other"; readonly participant: Participant };
+
+interface SpanOfDifference {
+  readonly number: number;
+  readonly isPlain: boolean;
+  readonly requests: readonly Request[];
+}
+
+/** Returns a request that one of two lists of alternatives lets pass and the other does not; undefined where none could be made up. */
+function requestBetween(old: readonly L7Match[], fresh: readonly L7Match[]): Request | undefined {
+  const holds = (matches: readonly L7Match[], request: Request) => matches.some((match) => matchTruth(match, request) === true);
+  return [...old, ...fresh]
+    .map((match) => requestFor([match]))
+    .find((request) => request !== undefined && holds(old, request) !== holds(fresh, request));
+}
 
 function isIn(address: Address, family: Family): boolean {
   return family === 0 || isIPv4(address) === (family === 4);

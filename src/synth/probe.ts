@@ -11,6 +11,10 @@ import type { AskedTraffic } from "./notice.ts";
 /** A namespace that no cluster has: pods in it have every label right and the namespace wrong. */
 export const ELSEWHERE = "kguardian-probe";
 
+/** How pods are called that probes alone have: made up, or another one of a workload. */
+export const MADE_UP = "probe-";
+export const TWIN = "-twin";
+
 /** Addresses that are tried for one without another name. */
 const TRIED = 64n;
 
@@ -79,7 +83,7 @@ export class ProbeWorld {
     let pod = this.#pods.get(key);
     if (pod === undefined) {
       const { uid: _uid, nodeName: _node, ...rest } = like;
-      pod = { ...rest, namespace, labels, ports, name: `probe-${this.#pods.size}`, hostNetwork: false };
+      pod = { ...rest, namespace, labels, ports, name: `${MADE_UP}${this.#pods.size}`, hostNetwork: false };
       this.#pods.set(key, pod);
     }
     return pod;
@@ -93,7 +97,7 @@ export class ProbeWorld {
   /** Returns another pod of the same workload, for connections among its pods. */
   twin(pod: Pod): Pod {
     let twin = this.#twins.get(pod);
-    if (twin === undefined) this.#twins.set(pod, (twin = { ...pod, name: `${pod.name}-twin` }));
+    if (twin === undefined) this.#twins.set(pod, (twin = { ...pod, name: `${pod.name}${TWIN}` }));
     return twin;
   }
 
