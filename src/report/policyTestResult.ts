@@ -17,6 +17,7 @@ import { type Culprit, explainDenial } from "./causes.ts";
 import { endpointLabel } from "./labels.ts";
 import { LinkTable } from "./linkTable.ts";
 import { outcomeText } from "./outcomeText.ts";
+import type { EndNames } from "./shownEnds.ts";
 import { portGroups } from "./shownPorts.ts";
 import { decisionMessage, matchLabel, type SimulationResult } from "./simulationResult.ts";
 
@@ -78,11 +79,12 @@ export interface Violations {
 /** Pairs of ends whose reasons are looked for; those beyond are listed without. */
 const EXPLAINED = 1000;
 
-/** Returns what contradicts an expectation, by reason; all of it. */
+/** Returns what contradicts an expectation, by reason; all of it. `names`: of the connectivity. */
 export function counterExamplesOf(
   connectivity: Connectivity,
   violations: readonly Violations[],
   verdict: "allow" | "deny",
+  names: EndNames,
 ): CounterExamples[] {
   const expected = verdict === "allow" ? ALLOW : DENY;
   const found = new Map<string, Reason & { links: Link[] }>();
@@ -97,7 +99,8 @@ export function counterExamplesOf(
     for (const link of links)
       for (const one of byOutcome(connectivity, link, expected)) {
         const [sources, destinations] = [partsOf(link.sources), partsOf(link.destinations)];
-        const rest = (from: EndSet, to: EndSet) => add(withoutReason(connectivity, one.outcome), { ...one.link, sources: from, destinations: to });
+        const rest = (from: EndSet, to: EndSet) =>
+          add(withoutReason(connectivity, one.outcome), { ...one.link, sources: from, destinations: to });
         for (let s = 0; s < sources.length; s++) {
           if (left <= 0) {
             rest(joined(sources.slice(s)), link.destinations);
@@ -113,14 +116,10 @@ export function counterExamplesOf(
           }
         }
       }
+  const isMeant = ([outcome]: readonly number[]) => outcome !== expected;
   return [...found.values()].map(({ links, ...reason }) => ({
     ...reason,
-    links: new LinkTable(
-      connectivity,
-      links,
-      ([outcome]) => outcome !== expected,
-      () => false,
-    ),
+    links: new LinkTable(connectivity, links, isMeant, () => false, names),
   }));
 }
 

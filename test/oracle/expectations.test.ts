@@ -104,8 +104,7 @@ function contradictions({ world, one, others, prefixes, isOnly, leavesOut, ports
     if (isOnly && cut.length > 0) return !isInCut;
     if (participant.type === "pod") return leavesOut.includes("pods") || left.has(participant.pod);
     if (participant.type === "node") return leavesOut.includes("nodes");
-    if (participant.type === "external")
-      return leavesOut.includes("outside") || isInCut;
+    if (participant.type === "external") return leavesOut.includes("outside") || isInCut;
     return false;
   };
   const range = rangeOf(ports);
@@ -140,7 +139,12 @@ function keyText({ participant }: End): string {
 }
 
 /** What the program says of the same. */
-function judge({ world, prefixes, isOnly, leavesOut, ports, verdict, isFrom }: Asked, cni: CniName, one: string, others: readonly string[]) {
+function judge(
+  { world, prefixes, isOnly, leavesOut, ports, verdict, isFrom }: Asked,
+  cni: CniName,
+  one: string,
+  others: readonly string[],
+) {
   const cluster = { ...clusterOf(snapshotText(world.resources)), apiServers: API_SERVERS };
   const except = [...others, ...prefixes, ...leavesOut];
   const rest = isOnly && prefixes.length > 0 ? prefixes : except.length === 0 ? "any" : { except };
