@@ -13,6 +13,7 @@ import {
   type PolicyTestsResult,
   type Violations,
 } from "../report/policyTestResult.ts";
+import { EndNames } from "../report/shownEnds.ts";
 import { refuseTwoStdins, UsageError } from "./errors.ts";
 import { gapsOf, type OpenedSet, openSet, type SetFlags } from "./openSets.ts";
 import { problemText, readManifests, refuseErrors } from "./policies.ts";
@@ -120,6 +121,7 @@ export function judgeTest(test: PolicyTestText, opened: OpenedSet): PolicyTestRe
   expectLongWork(world.pods.length + set.policies.length > MANY_OBJECTS);
   const connectivity = compileConnectivity([judged], finder.refinement);
   const links = connectivity.everything();
+  const names = new EndNames(connectivity);
   const file = test.object.file;
   const expectations = named.flatMap(({ text, sources, destinations }): ExpectationResult[] => {
     const violations = trying(() => {
@@ -139,7 +141,7 @@ export function judgeTest(test: PolicyTestText, opened: OpenedSet): PolicyTestRe
     });
     if (violations === undefined) return [];
     const { name, title, verdict: expected, line } = text;
-    return [{ name, title, expected, file, line, examples: counterExamplesOf(connectivity, violations, expected) }];
+    return [{ name, title, expected, file, line, examples: counterExamplesOf(connectivity, violations, expected, names) }];
   });
   refuse(mistakes);
   const [evaluator] = connectivity.evaluators;

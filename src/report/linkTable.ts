@@ -40,15 +40,16 @@ export class LinkTable {
   readonly #rankLists = new Map<EndSet, readonly number[]>();
   readonly #keys = new Map<EndSet, string>();
 
-  /** `isMeant` says of which outcomes the ports are listed; `isUntold` which of them people need not read of. */
+  /** `isMeant` says of which outcomes the ports are listed; `isUntold` which of them people need not read of; tables may share `names`. */
   constructor(
     connectivity: Connectivity,
     links: readonly Link[],
     isMeant: (outcomes: readonly number[]) => boolean,
     isUntold = alwaysPassing(connectivity),
+    names = new EndNames(connectivity),
   ) {
     this.connectivity = connectivity;
-    this.names = new EndNames(connectivity);
+    this.names = names;
     const ports = new Map<string, readonly PortGroup[]>();
     this.groups = links.flatMap((link) => {
       const key = `${link.family} ${link.verdicts.join()}`;

@@ -17,6 +17,7 @@ import { type Culprit, explainDenial } from "./causes.ts";
 import { endpointLabel } from "./labels.ts";
 import { LinkTable } from "./linkTable.ts";
 import { outcomeText } from "./outcomeText.ts";
+import type { EndNames } from "./shownEnds.ts";
 import { portGroups } from "./shownPorts.ts";
 import { decisionMessage, matchLabel, type SimulationResult } from "./simulationResult.ts";
 
@@ -78,15 +79,16 @@ export interface Violations {
 /** Pairs of ends whose reasons are looked for; those beyond are listed without. */
 const EXPLAINED = 1000;
 
-/** Returns what contradicts an expectation, by reason; all of it. */
+/** Returns what contradicts an expectation, by reason; all of it. `names`: of the connectivity. */
 export function counterExamplesOf(
   connectivity: Connectivity,
   violations: readonly Violations[],
   verdict: "allow" | "deny",
+  names: EndNames,
 ): CounterExamples[] {
   const expected = verdict === "allow" ? ALLOW : DENY;
   const found = new Map<string, Reason & { links: Link[] }>();
-  let explained = 0;
+  let left = EXPLAINED;
   const add = (reason: Reason, link: Link) => {
     const key = JSON.stringify([reason.verdict, reason.why]);
     const known = found.get(key);
@@ -94,23 +96,30 @@ export function counterExamplesOf(
     else known.links.push(link);
   };
   for (const { links, dialledAt } of violations)
-    for (const link of links) {
-      const isBeyond = explained >= EXPLAINED;
-      for (const sources of isBeyond ? [link.sources] : partsOf(link.sources))
-        for (const destinations of isBeyond ? [link.destinations] : partsOf(link.destinations)) {
-          explained++;
-          for (const one of byOutcome(connectivity, { ...link, sources, destinations }, expected))
-            add(isBeyond ? withoutReason(connectivity, one.outcome) : reasonOf(connectivity, one, dialledAt), one.link);
+    for (const link of links)
+      for (const one of byOutcome(connectivity, link, expected)) {
+        const [sources, destinations] = [partsOf(link.sources), partsOf(link.destinations)];
+        const rest = (from: EndSet, to: EndSet) =>
+          add(withoutReason(connectivity, one.outcome), { ...one.link, sources: from, destinations: to });
+        for (let s = 0; s < sources.length; s++) {
+          if (left <= 0) {
+            rest(joined(sources.slice(s)), link.destinations);
+            break;
+          }
+          for (let d = 0; d < destinations.length; d++) {
+            if (left-- <= 0) {
+              rest(sources[s], joined(destinations.slice(d)));
+              break;
+            }
+            const pair = { ...one.link, sources: sources[s], destinations: destinations[d] };
+            add(reasonOf(connectivity, { ...one, link: pair }, dialledAt), pair);
+          }
         }
-    }
+      }
+  const isMeant = ([outcome]: readonly number[]) => outcome !== expected;
   return [...found.values()].map(({ links, ...reason }) => ({
     ...reason,
-    links: new LinkTable(
-      connectivity,
-      links,
-      ([outcome]) => outcome !== expected,
-      () => false,
-    ),
+    links: new LinkTable(connectivity, links, isMeant, () => false, names),
   }));
 }
 
@@ -126,6 +135,15 @@ function partsOf(set: EndSet): EndSet[] {
     parts.push({ kind: "pods", classes });
   });
   return parts;
+}
+
+/** Puts parts of one set together again. */
+function joined(parts: readonly EndSet[]): EndSet {
+  const [first, ...others] = parts;
+  if (first.kind !== "pods") return first;
+  const classes = first.classes.copy();
+  for (const part of others) if (part.kind === "pods") classes.addAll(part.classes);
+  return { kind: "pods", classes };
 }
 
 /** A link of one outcome besides what was expected, and a span on which it has that. */

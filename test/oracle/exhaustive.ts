@@ -116,10 +116,14 @@ function outsideEnds(
       if (number > 0 && first + BigInt(number) < last) add(end, family, first + BigInt(number), number);
     });
   });
-  for (const address of others) {
-    const end = addresses.findIndex(({ ranges }) => ranges.some(({ first, last }) => address >= first && address <= last));
-    if (end >= 0) add(end, familyOf(address), address, 0);
-  }
+  // What is asked about may part intervals: every role is asked about in each part.
+  for (const from of others.length === 0 ? [] : [...others, ...addresses.flatMap(({ ranges }) => ranges.map(({ first }) => first))])
+    roles.forEach(({ name, isApiServer }, number) => {
+      if (name !== undefined && isApiServer) return;
+      const address = from + BigInt(number);
+      const end = addresses.findIndex(({ ranges }) => ranges.some(({ first, last }) => address >= first && address <= last));
+      if (end >= 0) add(end, familyOf(address), address, number);
+    });
   return ends;
 }
 

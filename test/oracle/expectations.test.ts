@@ -40,6 +40,8 @@ interface Asked {
   /** Pods that are left out, as a number of each. */
   readonly others: readonly number[];
   readonly prefixes: readonly string[];
+  /** The prefixes are what is meant, and not what is left out. */
+  readonly isOnly: boolean;
   readonly leavesOut: readonly ("nodes" | "pods" | "outside")[];
   readonly ports: string;
   readonly verdict: "allow" | "deny";
@@ -52,6 +54,7 @@ const asked = (cni: "generic" | "cilium" | "calico") =>
     one: fc.nat(20),
     others: fc.uniqueArray(fc.nat(20), { maxLength: 4 }),
     prefixes: fc.uniqueArray(fc.constantFrom(...PREFIXES), { maxLength: 2 }),
+    isOnly: fc.boolean(),
     leavesOut: fc.uniqueArray(fc.constantFrom("nodes" as const, "pods" as const, "outside" as const), { maxLength: 2 }),
     ports: fc.constantFrom(...PORTS),
     verdict: fc.constantFrom("allow" as const, "deny" as const),
@@ -84,7 +87,7 @@ function isPeculiar(cni: CniName, sample: { protocol: number; port: number }): b
 const addressOf = ({ participant }: End): Address => ("address" in participant ? participant.address! : 0n);
 
 /** Asks every pair of ends, and on every span the first and last port that is meant. Returns the answers that are not as expected. */
-function contradictions({ world, one, others, prefixes, leavesOut, ports, verdict, isFrom }: Asked, cni: CniName) {
+function contradictions({ world, one, others, prefixes, isOnly, leavesOut, ports, verdict, isFrom }: Asked, cni: CniName) {
   const cut = prefixes.map((text) => parsePrefix(text)!);
   const edges = cut.flatMap(({ first, last }: Prefix) => [first, last, first - 1n, last + 1n]).filter((address) => address > 0n);
   const what = prepare(world, [policySetOf(world.policies)], cni, edges);
@@ -97,10 +100,11 @@ function contradictions({ world, one, others, prefixes, leavesOut, ports, verdic
   const left = new Set(others.map((number) => pods[number % pods.length]));
   const isLeftOut = (end: End): boolean => {
     const { participant } = end;
+    const isInCut = participant.type === "external" && cut.some((prefix) => prefixContains(prefix, addressOf(end)));
+    if (isOnly && cut.length > 0) return !isInCut;
     if (participant.type === "pod") return leavesOut.includes("pods") || left.has(participant.pod);
     if (participant.type === "node") return leavesOut.includes("nodes");
-    if (participant.type === "external")
-      return leavesOut.includes("outside") || cut.some((prefix) => prefixContains(prefix, addressOf(end)));
+    if (participant.type === "external") return leavesOut.includes("outside") || isInCut;
     return false;
   };
   const range = rangeOf(ports);
@@ -135,10 +139,15 @@ function keyText({ participant }: End): string {
 }
 
 /** What the program says of the same. */
-function judge({ world, prefixes, leavesOut, ports, verdict, isFrom }: Asked, cni: CniName, one: string, others: readonly string[]) {
+function judge(
+  { world, prefixes, isOnly, leavesOut, ports, verdict, isFrom }: Asked,
+  cni: CniName,
+  one: string,
+  others: readonly string[],
+) {
   const cluster = { ...clusterOf(snapshotText(world.resources)), apiServers: API_SERVERS };
   const except = [...others, ...prefixes, ...leavesOut];
-  const rest = except.length === 0 ? "any" : { except };
+  const rest = isOnly && prefixes.length > 0 ? prefixes : except.length === 0 ? "any" : { except };
   const expectation = { from: isFrom ? one : rest, to: isFrom ? rest : one, ports, verdict };
   const text = JSON.stringify({
     apiVersion: "kguardian.dev/v1alpha1",
