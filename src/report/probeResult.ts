@@ -5,7 +5,6 @@ import { formatAddress } from "../net/address.ts";
 import { hasPorts, isIcmp, protocolName } from "../net/protocol.ts";
 import type { Policy, RuleRef } from "../policy/model.ts";
 import { type BlindSpots, type FailedExpectation, holds } from "../synth/blindSpots.ts";
-import type { Mutation } from "../synth/mutations.ts";
 import { MADE_UP, type Probe, TWIN } from "../synth/probe.ts";
 import type { Probing } from "../synth/probing.ts";
 import { someOf } from "./coverageResult.ts";
@@ -103,9 +102,4 @@ export function failureText({ probing: { probes } }: ProbeResult, { kind, direct
     case "hole":
       return `what is outside of it (${what}) is allowed by ${decidedBy(by)}`;
   }
-}
-
-/** Names a mutation: `shop/orders ingress[0] removed`. */
-export function mutationText({ policy, what }: Mutation): string {
-  return `${policyLabel(policy)}: ${what}`;
 }

@@ -4,7 +4,7 @@ import type { Mutation } from "../synth/mutations.ts";
 import { someOf } from "./coverageResult.ts";
 import { openWorkloads } from "./coverageTable.ts";
 import { objectName, policyLabel } from "./labels.ts";
-import { countsOf, failureText, mutationText, type ProbeResult, rulePlaceText, ruleText } from "./probeResult.ts";
+import { countsOf, failureText, type ProbeResult, rulePlaceText, ruleText } from "./probeResult.ts";
 import { section } from "./section.ts";
 import { PLAIN_STYLE, printable, type Style } from "./text.ts";
 
@@ -112,9 +112,4 @@ function openRows({ open }: BlindSpots, wide: boolean): string[][] {
 /** Returns the policies that a failed expectation came from, as kubectl's `-o name` writes objects. */
 export function probeNames({ blindSpots: { failed } }: ProbeResult): string {
   return [...new Set(failed.map(({ policy }) => `${printable(objectName(policy.ref))}\n`))].sort().join("");
-}
-
-/** Names changes in one line each, for reports that have no tables. */
-export function changeTexts(mutations: readonly Mutation[]): string[] {
-  return mutations.map(mutationText);
 }

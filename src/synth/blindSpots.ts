@@ -11,7 +11,7 @@ import { TCP, UDP } from "../net/protocol.ts";
 import type { Direction, Policy, RuleRef } from "../policy/model.ts";
 import type { Mutation } from "./mutations.ts";
 import type { Probe } from "./probe.ts";
-import { type Probing, policiesInForce } from "./probing.ts";
+import type { Probing } from "./probing.ts";
 
 /** Expectations of one rule that fail for the same reason. */
 export interface FailedExpectation {
@@ -143,14 +143,6 @@ function deniesHealthChecks(evaluator: Evaluator, pod: Pod, { nodes }: Cluster):
   );
   if (denials.some(({ verdict }) => verdict !== "deny")) return undefined;
   return denials[0].matched.length > 0 ? denials[0].matched.map(({ policy }) => policy) : [...denials[0].isolatedBy];
-}
-
-/** Returns how many rules the policies in force have. */
-export function countRules(evaluator: Evaluator): number {
-  return policiesInForce(evaluator).reduce(
-    (sum, { ingress, egress }) => sum + (ingress?.rules.length ?? 0) + (egress?.rules.length ?? 0),
-    0,
-  );
 }
 
 /** Names a workload as `namespace/Kind/name`. */
