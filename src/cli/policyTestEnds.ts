@@ -60,7 +60,7 @@ const NOBODY: NamedEnds = { pods: new Set(), nodes: new Map(), entities: new Set
 const ENTITIES: readonly Entity[] = ["health", "ingress", "init", "unmanaged"];
 const API_SERVER = "kube-apiserver";
 
-/** Finds whom the expectations of one test name, and gathers what of them must be told apart. Throws a UsageError for whom there is not. */
+/** Finds whom the expectations of one test name, and gathers what of them must be told apart. Throws an EndError for whom there is not. */
 export class EndFinder {
   readonly #opened: OpenedSet;
   readonly #namespace: string;

@@ -132,9 +132,9 @@ function chosenOutside({ roles }: Connectivity, peer: Extract<EndSet, { kind: "o
   const own = peer.addresses.filter((address) => holdsOutside(address, peer.role));
   const sets: EndSet[] = own.length > 0 ? [{ ...peer, addresses: own }] : [];
   if (peer.role !== plain) return sets;
-  // Roles that make no difference here have no link of their own.
+  // Roles that make no difference here have no link of their own; an API server with a name is then like one without, or like any bearer.
   for (const role of roles.slice(1)) {
-    if (peer.except.includes(role)) continue;
+    if (peer.except.includes(role) || (role.name !== undefined && role.isApiServer)) continue;
     const addresses = peer.addresses.filter((address) => holdsOutside(address, role) && !holdsOutside(address, plain));
     if (addresses.length > 0) sets.push({ ...peer, role, addresses, except: [] });
   }

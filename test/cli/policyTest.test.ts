@@ -228,6 +228,87 @@ endpoints: [{addresses: [172.16.0.2]}, {addresses: [172.16.0.9]}]
     ]);
   });
 
+  test("DNS names, the API server and reserved identities of Cilium", async () => {
+    const policies = file(
+      "cilium/p.yaml",
+      `apiVersion: cilium.io/v2
+kind: CiliumNetworkPolicy
+metadata: {namespace: shop, name: names}
+spec:
+  endpointSelector: {matchLabels: {app: api}}
+  egress:
+    - toFQDNs: [{matchName: api.example.com}, {matchPattern: "*.example.org"}]
+      toPorts: [{ports: [{port: "443", protocol: TCP}]}]
+    - toEntities: [kube-apiserver]
+      toPorts: [{ports: [{port: "6443", protocol: TCP}]}]
+  ingress:
+    - fromEntities: [health]
+`,
+    );
+    const found = contradictions(
+      await expecting(
+        [
+          "from: deploy/api, to: [{dnsName: api.example.com}, {dnsName: any.example.org}], ports: 443, verdict: allow",
+          "from: deploy/api, to: {dnsName: api.example.net}, verdict: deny",
+          "from: deploy/api, to: {all: outside, except: [{dnsName: api.example.com}, 'reserved:kube-apiserver']}, verdict: deny",
+          "from: deploy/api, to: 198.51.100.7, ports: 443, verdict: deny",
+          "from: deploy/api, to: 'reserved:kube-apiserver', ports: 6443, verdict: allow",
+          "from: {except: 'reserved:health'}, to: deploy/api, verdict: deny",
+          "from: any, to: deploy/api, ports: 9090, verdict: deny",
+        ],
+        "three-tiers",
+        { filename: [policies] },
+      ),
+    );
+    const [names, other, others, address, server, health, any] = found;
+    expect([names, other, server, health]).toEqual([[], [], [], []]);
+    expect(others).toEqual(["shop/deploy/api > *.example.org (0.0.0.0/0), any.example.org (0.0.0.0/0) 443/TCP allow"]);
+    // Whichever of the names the address bears is not known.
+    expect(address).toEqual([
+      expect.stringContaining(", *.example.org (198.51.100.7/32)"),
+      expect.stringContaining(", api.example.com (198.51.100.7/32)"),
+    ]);
+    expect(any).toEqual(["reserved:health > shop/deploy/api 9090/TCP allow"]);
+  });
+
+  test("pods on the host network are their node, and families are judged each", async () => {
+    const pod = (name: string, node: string, addresses: string, more = "") =>
+      `apiVersion: v1\nkind: Pod\nmetadata: {namespace: prod, name: ${name}, labels: {app: ${name}}}\nspec: {nodeName: ${node}${more}, containers: [{name: c}]}\nstatus: {phase: Running, podIPs: [${addresses}]}\n---\n`;
+    const snapshot = file(
+      "host.yaml",
+      `${pod("agent", "node-1", "{ip: 192.168.10.11}", ", hostNetwork: true")}${pod("both", "node-2", '{ip: 10.0.1.90}, {ip: "fd00::90"}')}${pod("four", "node-2", "{ip: 10.0.1.91}")}${pod("six", "node-2", '{ip: "fd00::92"}')}${readFileSync(`${FIXTURES}/deny-and-allow/cluster.yaml`, "utf8")}`,
+    );
+    const policy = (name: string, spec: string) =>
+      `apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {namespace: prod, name: ${name}}\nspec: ${spec}\n---\n`;
+    const policies = file(
+      "host/p.yaml",
+      policy("both", "{podSelector: {matchLabels: {app: both}}, ingress: [{from: [{ipBlock: {cidr: 0.0.0.0/0}}]}]}") +
+        policy("six", "{podSelector: {matchLabels: {app: six}}, ingress: []}"),
+    );
+    const found = contradictions(
+      await expecting(
+        [
+          "from: pod/agent, to: both, ports: 80, verdict: allow",
+          "from: [four, six], to: both, ports: 80, verdict: allow",
+          "from: outside, to: both, ports: 80, verdict: allow",
+        ],
+        "deny-and-allow",
+        { snapshot: [snapshot], filename: [policies], cni: "generic" },
+        "prod",
+      ),
+    );
+    expect(found).toEqual([[], ["prod/pod/six > prod/pod/both 80/TCP deny"], ["outside ::/0 > prod/pod/both 80/TCP deny"]]);
+    const [error] = await failing(
+      expecting(
+        ["from: pod/agent, to: six, verdict: allow"],
+        "deny-and-allow",
+        { snapshot: [snapshot], filename: [policies], cni: "generic" },
+        "prod",
+      ),
+    );
+    expect(error).toContain("have no addresses of one family");
+  });
+
   test("what is not known fails, and is told", async () => {
     const snapshot = file(
       "no-namespace.yaml",
