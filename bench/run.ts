@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, statSync } from "node:fs";
+import { existsSync, mkdirSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { buildSync } from "esbuild";
@@ -23,7 +23,7 @@ import { DUCKDB_PROGRAM, makeFlowLogs } from "./makeFlowLogs.ts";
 /*
  * Compares us with a plain C libpcap loop and with other readers, on captures that it makes itself.
  *
- *   npm run bench [-- NAME…] [--rounds N]     NAME: read, simulate, generate, flowlogs, compare, startup, decide
+ *   npm run bench [-- NAME…] [--rounds N]     NAME: read, simulate, generate, flowlogs, compare, synth, startup, decide
  *                                           (bench/decide.ts); all if none is given
  *
  * A peer that is not installed is named and left out. Exit code 1: one of our own programs failed. Targets missed are shown in
@@ -47,6 +47,7 @@ const benches: Readonly<Record<string, Bench>> = {
   generate: { rounds: 3, run: benchGenerate },
   flowlogs: { rounds: 5, run: benchFlowLogs },
   compare: { rounds: 5, run: benchCompare },
+  synth: { rounds: 5, run: benchSynth },
   startup: { rounds: 21, run: benchStartup },
   decide: { rounds: 5, run: benchDecide },
 };
@@ -249,6 +250,21 @@ function benchCompare(rounds: number): void {
     const good = contestants.filter((each) => !each.ours || answers(each));
     compare(title, good, rounds, yardstick);
   }
+}
+
+/** A capture of synthetic conversations, beside a plain write of as many bytes into the same file; then `measure` alone. */
+function benchSynth(rounds: number): void {
+  const program = bundled("writeCapture.ts");
+  if (program === undefined) return;
+  const path = join(build, "synth.pcapng");
+  const command = (mode: string) => [...OWN_NODE, program, path, "1000", mode];
+  const contestants: Contestant[] = [
+    { name: "plain write", command: command("plain"), tells: true },
+    { name: "ours", command: command("capture"), wallTarget: 5, peakTarget: 200, tells: true, ours: true },
+    { name: "ours, measure 200,000 alone", command: command("measure"), tells: true, ours: true },
+  ];
+  compare("synth, 1 GB of mixed conversations (goal: 200 MB/s)", contestants, rounds, contestants[0].name);
+  rmSync(path, { force: true });
 }
 
 function answers(contestant: Contestant): boolean {

@@ -105,6 +105,30 @@ describe("a capture of conversations", () => {
     for (const length of chunks.slice(0, -1)) expect(length >= 1 << 20 && length < (1 << 20) + 2048).toBe(true);
   });
 
+  test("of packets at one moment those of the conversation added first come first", () => {
+    const many = Array.from({ length: 50 }, (_, i): Conversation => ({ ...PLAIN, client: address(`10.0.0.${i}`), ending: "unanswered" }));
+    const seen = packetsOf(capture(many).bytes).map(({ source }) => source);
+    const once = many.map(({ client }) => formatAddress(client));
+    expect(seen).toEqual([...once, ...once, ...once, ...once]);
+  });
+
+  test("a checksum of UDP that comes out as zero is sent as ones (RFC 768)", () => {
+    const checksumFrom = (clientPort: number) => packetsOf(capture([{ ...PLAIN, protocol: UDP, clientPort }]).bytes)[0].checksum!;
+    // A port that is greater by the checksum takes the sum to ones, and the checksum to zero.
+    expect(checksumFrom(1 + checksumFrom(1))).toBe(0xffff);
+  });
+
+  test("packets are written as soon as no earlier one can come", () => {
+    const writer = new CaptureWriter(() => {});
+    const first: Conversation = { ...PLAIN, exchanges: [{ kind: "bytes", request: 5000, response: 50_000 }] };
+    const { packets, end } = measure(first);
+    writer.add(first);
+    writer.add({ ...PLAIN, start: end - 1, client: address("10.0.0.2") });
+    expect(writer.packets).toBe(packets - 1);
+    writer.add({ ...PLAIN, start: end, client: address("10.0.0.3") });
+    expect(writer.packets).toBe(packets + 1);
+  });
+
   test("a conversation that starts before the one added last is a fault of the caller", () => {
     const writer = new CaptureWriter(() => {});
     writer.add(PLAIN);
@@ -127,12 +151,15 @@ function expectConversing(seen: readonly Seen[], { client, ending }: Conversatio
   const own = seen.filter(
     (each) => each.protocol === TCP && (each.source === formatAddress(client) || each.destination === formatAddress(client)),
   );
-  const sides = new Map(own.map(({ source }) => [source, { next: -1, acknowledged: -1, window: 0, scale: 0 }]));
-  for (const { source, destination, tcp, payload } of own) {
+  const sides = new Map(own.map(({ source }) => [source, { next: -1, acknowledged: -1, window: 0, scale: 0, identification: -1 }]));
+  for (const { source, destination, tcp, payload, identification } of own) {
     const side = sides.get(source)!;
     const other = sides.get(destination);
     const isSyn = tcp!.flags.includes("S");
     if (side.next >= 0 && !isSyn) expect(tcp!.sequence).toBe(side.next);
+    // RFC 6864 asks it of fragments only, but readers tell a packet from its copy by it.
+    if (identification !== undefined && side.identification >= 0) expect(identification).toBe((side.identification + 1) & 0xffff);
+    side.identification = identification ?? -1;
     side.next = (tcp!.sequence + payload.length + (isSyn || tcp!.flags.includes("F") ? 1 : 0)) >>> 0;
     if (isSyn) side.scale = tcp!.scale;
     side.window = tcp!.window << (isSyn ? 0 : side.scale);
@@ -183,6 +210,10 @@ describe("payloads", () => {
     const get = { kind: "http2", method: "POST", path: "/p", host: "h", request: 40_000, status: 200, response: 16_384 } as const;
     const { client, server } = said([get, { ...get, request: 0, response: 0 }]);
     expect(client.slice(0, 24)).toBe("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+    // Both open the windows of streams (SETTINGS_INITIAL_WINDOW_SIZE) and of the connection to 2^31 - 1.
+    for (const opening of [client, server]) {
+      expect(opening).toContain("\x00\x04\x7f\xff\xff\xff\x00\x00\x04\x08\x00\x00\x00\x00\x00\x7f\xff\x00\x00");
+    }
     const frames = (text: string) => {
       const found: string[] = [];
       for (let at = 0; at < text.length; ) {
@@ -229,6 +260,27 @@ describe("payloads", () => {
     expect(overUdp.length).toBeLessThanOrEqual(512);
     expect(overUdp.charCodeAt(2) & 2).toBe(2);
     expect(overUdp.charCodeAt(7)).toBe((overUdp.length - 34) / 16);
+  });
+
+  test("names that are no names of DNS have labels of at most 63 bytes, and 255 in all", () => {
+    const names = [
+      "",
+      ".",
+      "a..b.",
+      "c".repeat(100),
+      "abcdefgh.".repeat(40),
+      `${"d".repeat(70)}.`.repeat(6),
+      "x.".repeat(200),
+      "\u20ac \n.e",
+    ];
+    const found = names.map((name) => {
+      const text = said([{ kind: "dns", name, type: "A", answers: [], missing: false }], UDP).client;
+      let at = 12;
+      for (; text.charCodeAt(at) !== 0; at += 1 + text.charCodeAt(at)) expect(text.charCodeAt(at)).toBeLessThanOrEqual(63);
+      expect(text.slice(at + 1)).toBe("\x00\x01\x00\x01");
+      return at + 1 - 12;
+    });
+    expect(found).toEqual([1, 1, 5, 65, 253, 193, 255, 7]);
   });
 
   test("names of DNS answers and requests reach the reader", async () => {

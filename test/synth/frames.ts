@@ -8,6 +8,10 @@ export interface Seen {
   readonly source: string;
   readonly destination: string;
   readonly protocol: number;
+  /** IPv4 only. */
+  readonly identification?: number;
+  /** UDP only. */
+  readonly checksum?: number;
   /** Above TCP, UDP or ICMP. */
   readonly payload: Buffer;
   readonly tcp?: {
@@ -52,10 +56,11 @@ function packetOf(frame: Buffer, micros: number): Seen {
         ? addressFromIPv4(ip.readUInt32BE(from))
         : addressFromWords(ip.readUInt32BE(from), ip.readUInt32BE(from + 4), ip.readUInt32BE(from + 8), ip.readUInt32BE(from + 12)),
     );
-  const common = { micros, source: address(isFour ? 12 : 8), destination: address(isFour ? 16 : 24), protocol };
+  const ends = { source: address(isFour ? 12 : 8), destination: address(isFour ? 16 : 24) };
+  const common = { micros, ...ends, protocol, ...(isFour ? { identification: ip.readUInt16BE(4) } : {}) };
   if (protocol !== 6) {
     if (protocol === 17 && transport.readUInt16BE(4) !== transport.length) throw new Error("the UDP length is wrong");
-    return { ...common, payload: transport.subarray(8) };
+    return { ...common, ...(protocol === 17 ? { checksum: transport.readUInt16BE(6) } : {}), payload: transport.subarray(8) };
   }
   const offset = (transport[12] >> 4) * 4;
   const flags = ["F", "S", "R", "P", "A"].filter((_, bit) => (transport[13] & (1 << bit)) !== 0).join("");

@@ -1,4 +1,4 @@
-import { type Address, wordsOfAddress } from "../../net/address.ts";
+import type { AddressWords } from "../../net/address.ts";
 import { ICMP, ICMPV6 } from "../../net/protocol.ts";
 import { ETHERNET, ipHeaderBytes } from "./pacing.ts";
 
@@ -22,6 +22,8 @@ const SNAP_LENGTH = 262_144;
 const BLOCK_HEAD = 28;
 const BLOCK_FRAME = 32;
 
+const ETHERTYPE_IPV4 = 0x0800;
+const ETHERTYPE_IPV6 = 0x86dd;
 const DO_NOT_FRAGMENT = 0x4000;
 const HOPS = 64;
 
@@ -35,37 +37,48 @@ export interface Lane {
 }
 
 /** Returns the lane from one address to another. `entropy`: 32 random bits for identification and flow label. */
-export function laneOf(source: Address, destination: Address, isFour: boolean, protocol: number, entropy: number): Lane {
+export function laneOf(from: AddressWords, to: AddressWords, isFour: boolean, protocol: number, entropy: number): Lane {
+  // Without a DataView: one would move this small array out of the heap, which takes longer than all the rest.
   const headers = new Uint8Array(ETHERNET + ipHeaderBytes(isFour));
-  const fields = new DataView(headers.buffer);
-  const from = wordsOfAddress(source);
-  const to = wordsOfAddress(destination);
-  putHardwareAddress(fields, 0, to, isFour);
-  putHardwareAddress(fields, 6, from, isFour);
-  fields.setUint16(12, isFour ? 0x0800 : 0x86dd);
+  putHardwareAddress(headers, 0, to, isFour);
+  putHardwareAddress(headers, 6, from, isFour);
   if (isFour) {
-    headers[14] = 0x45;
-    fields.setUint16(20, DO_NOT_FRAGMENT);
+    put16(headers, 12, ETHERTYPE_IPV4);
+    headers[14] = 0x45; // version 4, five words of header
+    put16(headers, 20, DO_NOT_FRAGMENT);
     headers[22] = HOPS;
     headers[23] = protocol;
-    fields.setUint32(26, from[3]);
-    fields.setUint32(30, to[3]);
+    put32(headers, 26, from[3]);
+    put32(headers, 30, to[3]);
   } else {
-    fields.setUint32(14, 0x60000000 | (entropy >>> 12)); // version and a flow label of 20 bits (RFC 6437)
+    put16(headers, 12, ETHERTYPE_IPV6);
+    put32(headers, 14, 0x60000000 | (entropy >>> 12)); // version and a flow label of 20 bits (RFC 6437)
     headers[20] = protocol;
     headers[21] = HOPS;
     for (let i = 0; i < 4; i++) {
-      fields.setUint32(22 + 4 * i, from[i]);
-      fields.setUint32(38 + 4 * i, to[i]);
+      put32(headers, 22 + 4 * i, from[i]);
+      put32(headers, 38 + 4 * i, to[i]);
     }
   }
   return { headers, isFour, identification: entropy & 0xffff };
 }
 
-/** Locally administered, as network plugins make them: 0a:58 and the IPv4 address, or what the words of an IPv6 address add up to. */
-function putHardwareAddress(fields: DataView, at: number, words: readonly number[], isFour: boolean): void {
-  fields.setUint16(at, 0x0a58);
-  fields.setUint32(at + 2, isFour ? words[3] : words.reduce((sum, word) => (Math.imul(sum, 0x01000193) + word) >>> 0, 0));
+/** Locally administered, as network plugins make them: 0a:58 and the IPv4 address, or a hash of the words of an IPv6 address. */
+function putHardwareAddress(bytes: Uint8Array, at: number, words: AddressWords, isFour: boolean): void {
+  put16(bytes, at, 0x0a58);
+  put32(bytes, at + 2, isFour ? words[3] : words.reduce((hash, word) => Math.imul(hash, 0x01000193) ^ word, 0));
+}
+
+/** Network order. */
+function put16(bytes: Uint8Array, at: number, value: number): void {
+  bytes[at] = value >>> 8;
+  bytes[at + 1] = value;
+}
+
+/** Network order. */
+function put32(bytes: Uint8Array, at: number, value: number): void {
+  put16(bytes, at, value >>> 16);
+  put16(bytes, at + 2, value);
 }
 
 /** Writes packets as blocks of a little-endian pcapng file into one buffer, which is handed on whenever a chunk is full. */
@@ -104,7 +117,7 @@ export class Frames {
     fields.setUint32(block + 4, BLOCK_FRAME + padded, true);
     fields.setUint32(block + 8, 0, true);
     fields.setUint32(block + 12, Math.floor(micros / 0x100000000), true);
-    fields.setUint32(block + 16, micros % 0x100000000, true);
+    fields.setUint32(block + 16, micros, true); // modulo 2^32
     fields.setUint32(block + 20, frame, true);
     fields.setUint32(block + 24, frame, true);
     const at = block + BLOCK_HEAD;

@@ -1,3 +1,4 @@
+import { wordsOfAddress } from "../../net/address.ts";
 import { TCP } from "../../net/protocol.ts";
 import { ACK, FIN, PSH, RST, SYN } from "../../net/tcpFlags.ts";
 import type { Conversation } from "../conversation.ts";
@@ -58,18 +59,20 @@ export class TcpTalk implements Talk {
   constructor(conversation: Conversation) {
     const { client, server, clientPort, serverPort, entropy, start } = conversation;
     const isFour = isOverIPv4(conversation);
+    const clientWords = wordsOfAddress(client);
+    const serverWords = wordsOfAddress(server);
     this.#conversation = conversation;
     this.next = start;
     this.#segmentSize = maximumSegmentSize(isFour);
     this.#roundTrip = roundTripOf(conversation);
     this.#client = {
-      lane: laneOf(client, server, isFour, TCP, mix(entropy, CLIENT_LANE)),
+      lane: laneOf(clientWords, serverWords, isFour, TCP, mix(entropy, CLIENT_LANE)),
       port: clientPort,
       sequence: mix(entropy, CLIENT_SEQUENCE),
       heard: 0,
     };
     this.#server = {
-      lane: laneOf(server, client, isFour, TCP, mix(entropy, SERVER_LANE)),
+      lane: laneOf(serverWords, clientWords, isFour, TCP, mix(entropy, SERVER_LANE)),
       port: serverPort,
       sequence: mix(entropy, SERVER_SEQUENCE),
       heard: 0,

@@ -138,7 +138,7 @@ function http2Turns(exchange: HttpExchange, before: number): Turn[] {
 
 function tlsTurns(exchange: Extract<Exchange, { kind: "tls" }>, entropy: number, index: number, opens: boolean): Turn[] {
   const filler = mix(entropy, EXCHANGE + index);
-  const answer = { ...turn(false, NO_BYTES, exchange.response, RECORDS), filler: filler + 1 };
+  const answer = { ...turn(false, NO_BYTES, exchange.response, RECORDS), filler: mix(filler, 1) };
   const request = { ...turn(true, opens ? clientFinished(filler) : NO_BYTES, exchange.request, RECORDS), filler };
   if (!opens) return [request, answer];
   const hello = mix(entropy, CLIENT_HELLO);

@@ -1,3 +1,4 @@
+import { wordsOfAddress } from "../../net/address.ts";
 import { UDP } from "../../net/protocol.ts";
 import type { Conversation } from "../conversation.ts";
 import { CLIENT_LANE, mix, SERVER_LANE } from "./entropy.ts";
@@ -41,10 +42,12 @@ export class UdpTalk implements Talk {
   constructor(conversation: Conversation) {
     const { client, server, entropy, start } = conversation;
     const isFour = isOverIPv4(conversation);
+    const clientWords = wordsOfAddress(client);
+    const serverWords = wordsOfAddress(server);
     this.#conversation = { ...conversation, exchanges: datagramExchanges(conversation) };
     this.next = start;
-    this.#client = laneOf(client, server, isFour, UDP, mix(entropy, CLIENT_LANE));
-    this.#server = laneOf(server, client, isFour, UDP, mix(entropy, SERVER_LANE));
+    this.#client = laneOf(clientWords, serverWords, isFour, UDP, mix(entropy, CLIENT_LANE));
+    this.#server = laneOf(serverWords, clientWords, isFour, UDP, mix(entropy, SERVER_LANE));
     this.#beginTurn();
   }
 
@@ -87,7 +90,8 @@ export class UdpTalk implements Talk {
     const { isFour } = this.#server;
     const icmp = icmpOf(this.#server);
     const length = ICMP_HEADER + quoted.length;
-    const lane = laneOf(this.#conversation.server, this.#conversation.client, isFour, icmp, mix(this.#conversation.entropy, SERVER_LANE));
+    const { client, server, entropy } = this.#conversation;
+    const lane = laneOf(wordsOfAddress(server), wordsOfAddress(client), isFour, icmp, mix(entropy, SERVER_LANE));
     const at = frames.packet(lane, this.next, length);
     frames.fields.setUint16(at, isFour ? PORT_UNREACHABLE : PORT_UNREACHABLE_6);
     frames.fields.setUint32(at + 4, 0);
