@@ -39,7 +39,7 @@ function conversations(path: string): Iterator<Measured> {
   const profile = { apiVersion: PROFILE_VERSION, kind: PROFILE_KIND, metadata: { name: "mixed" }, spec: MIXED } as const;
   const traffic = prepareTraffic(cluster, profile, { seed: 1, startSeconds: 1_794_816_000 });
   if ("isEmpty" in traffic) throw new Error("no traffic in the shop");
-  return traffic.conversations(snapshot)[Symbol.iterator]();
+  return traffic.conversations()[Symbol.iterator]();
 }
 
 const [path, megabytes, mode, snapshot] = process.argv.slice(2);
