@@ -252,12 +252,13 @@ function benchCompare(rounds: number): void {
   }
 }
 
-/** A capture of synthetic conversations, beside a plain write of as many bytes into the same file; then `measure` alone. */
+/** A capture of synthetic traffic, beside a plain write of as many bytes into the same file; `measure` alone; a million records. */
 function benchSynth(rounds: number): void {
   const program = bundled("writeCapture.ts");
   if (program === undefined) return;
   const path = join(build, "synth.pcapng");
-  const command = (mode: string) => [...OWN_NODE, program, path, "1000", mode];
+  const shop = join(here, "..", "fixtures", "shop", "cluster.yaml");
+  const command = (mode: string) => [...OWN_NODE, program, path, "1000", mode, shop];
   const contestants: Contestant[] = [
     { name: "plain write", command: command("plain"), tells: true },
     { name: "ours", command: command("capture"), wallTarget: 5, peakTarget: 200, tells: true, ours: true },
@@ -265,6 +266,13 @@ function benchSynth(rounds: number): void {
   ];
   compare("synth, 1 GB of mixed conversations (goal: 200 MB/s)", contestants, rounds, contestants[0].name);
   rmSync(path, { force: true });
+  if (!isExecutable(plugin)) {
+    fail(`${plugin} is missing: npm run build`);
+    return;
+  }
+  const records = [plugin, "synth", "--snapshot", shop, "--rate", "3334", "--duration", "5m", "-o", "records"];
+  const made: Contestant = { name: "synth -o records", command: records, wallTarget: 5, peakTarget: 200, ours: true };
+  compare("synth, 1,000,000 connections of the shop as flow records (goal: 5 s)", [made], rounds);
 }
 
 function answers(contestant: Contestant): boolean {

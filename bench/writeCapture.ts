@@ -1,59 +1,50 @@
-import { closeSync, openSync, writeSync } from "node:fs";
-import { addressFromIPv4, addressFromWords } from "../src/net/address.ts";
-import { TCP, UDP } from "../src/net/protocol.ts";
+import { closeSync, openSync, readFileSync, writeSync } from "node:fs";
+import { readManifest } from "../src/cluster/manifest.ts";
+import { readCluster } from "../src/cluster/snapshot.ts";
 import { CaptureWriter } from "../src/synth/captureWriter.ts";
-import type { Conversation, Exchange } from "../src/synth/conversation.ts";
+import type { Conversation } from "../src/synth/conversation.ts";
 import { measure } from "../src/synth/measure.ts";
-import { Random } from "./random.ts";
+import { PROFILE_KIND, PROFILE_VERSION, type ProfileSpec } from "../src/synth/profile.ts";
+import { type Measured, prepareTraffic } from "../src/synth/traffic.ts";
 
 /*
  * For `npm run bench synth`: writes a synthetic capture of about so many bytes, or as many bytes of nothing, or measures
  * conversations only. Prints one line of counts.
  *
- *   node bench/writeCapture.ts FILE MEGABYTES capture|plain|measure
+ *   node bench/writeCapture.ts FILE MEGABYTES capture|plain|measure SNAPSHOT
  */
 
-const START = 1_790_000_000_000_000;
-const ENDINGS = ["finished", "finished", "finished", "finished", "finished", "finished", "reset", "open", "refused", "unanswered"] as const;
+/** Several kinds of exchange in both families, a few on each connection; sizes as those of real transfers, few of them large. */
+const MIXED: ProfileSpec = {
+  duration: "24h",
+  rate: 1000,
+  families: { IPv4: 80, IPv6: 20 },
+  calls: (["http", "http2", "tls", "bytes"] as const).map((kind) => ({
+    from: { external: {} },
+    to: { pods: {} },
+    protocol: "TCP",
+    exchange: {
+      kind,
+      request: { median: 400, sigma: 1.5 },
+      response: { median: 3000, sigma: 2 },
+      count: { median: 2, sigma: 0.7 },
+      pause: { median: "50ms", sigma: 1 },
+    },
+    endings: { finished: 70, reset: 10, open: 10, refused: 5, unanswered: 5 },
+  })),
+};
 
-/** Several kinds of exchange, a few on each connection; sizes as those of real transfers, few of them large. */
-function* conversations(): Generator<Conversation> {
-  const random = new Random(1);
-  for (let start = START, number = 0; ; number++, start += random.below(2000)) {
-    const kind = random.pick(["http", "http", "http", "http2", "tls", "tls", "dns", "dns", "bytes"] as const);
-    const isFour = random.chance(0.8);
-    const ending = random.pick(ENDINGS);
-    const isSpoken = ending !== "refused" && ending !== "unanswered";
-    const host = `service-${random.below(200)}.shop.svc.cluster.local`;
-    yield {
-      start,
-      client: isFour ? addressFromIPv4(0x0af40000 + random.below(5000)) : addressFromWords(0xfd000000, 0, 0, random.below(5000)),
-      clientPort: 32_768 + (number % 28_000),
-      server: isFour ? addressFromIPv4(0x0af50000 + random.below(5000)) : addressFromWords(0xfd000001, 0, 0, random.below(5000)),
-      serverPort: { http: 8080, http2: 9000, tls: 443, dns: 53, bytes: 5432 }[kind],
-      protocol: kind === "dns" ? UDP : TCP,
-      roundTrip: random.between(100, 3000),
-      exchanges: isSpoken ? Array.from({ length: random.between(1, 5) }, () => exchange(kind, host, random)) : [],
-      pause: random.between(100, 200_000),
-      ending,
-      entropy: random.below(2 ** 32),
-    };
-  }
+function conversations(path: string): Iterator<Measured> {
+  const cluster = readCluster(readManifest(readFileSync(path, "utf8"), path));
+  const profile = { apiVersion: PROFILE_VERSION, kind: PROFILE_KIND, metadata: { name: "mixed" }, spec: MIXED } as const;
+  const traffic = prepareTraffic(cluster, profile, { seed: 1, startSeconds: 1_794_816_000 });
+  if ("isEmpty" in traffic) throw new Error("no traffic in the shop");
+  return traffic.conversations()[Symbol.iterator]();
 }
 
-function exchange(kind: Exchange["kind"], host: string, random: Random): Exchange {
-  const request = random.chance(0.4) ? random.heavyTail(200, 1e6) : 0;
-  const response = random.heavyTail(400, 1e7);
-  if (kind === "dns")
-    return { kind, name: host, type: "A", answers: [addressFromIPv4(random.below(2 ** 32))], missing: random.chance(0.1) };
-  if (kind === "tls") return { kind, serverName: host, request, response };
-  if (kind === "bytes") return { kind, request, response };
-  return { kind, method: request > 0 ? "POST" : "GET", path: `/orders/${random.below(10_000)}`, host, request, status: 200, response };
-}
-
-const [path, megabytes, mode] = process.argv.slice(2);
+const [path, megabytes, mode, snapshot] = process.argv.slice(2);
 if (!(Number(megabytes) > 0) || !["capture", "plain", "measure"].includes(mode)) {
-  process.stderr.write("usage: writeCapture FILE MEGABYTES capture|plain|measure\n");
+  process.stderr.write("usage: writeCapture FILE MEGABYTES capture|plain|measure SNAPSHOT\n");
   process.exit(2);
 }
 const most = Number(megabytes) * 1e6;
@@ -61,12 +52,12 @@ const begun = performance.now();
 const perSecond = (bytes: number) => `${Math.round(bytes / 1000 / (performance.now() - begun))} MB/s`;
 
 if (mode === "measure") {
-  const source = conversations();
+  const source = conversations(snapshot);
   let packets = 0;
   let millis = 0;
   // A thousand at a time, so that their making does not count.
   for (let batch = 0; batch < 200; batch++) {
-    const some = Array.from({ length: 1000 }, () => source.next().value as Conversation);
+    const some = Array.from({ length: 1000 }, () => source.next().value.conversation as Conversation);
     const from = performance.now();
     for (const conversation of some) packets += measure(conversation).packets;
     millis += performance.now() - from;
@@ -86,9 +77,9 @@ if (mode === "measure") {
   } else {
     const writer = new CaptureWriter(write);
     let count = 0;
-    for (const conversation of conversations()) {
-      if (written >= most) break;
-      writer.add(conversation);
+    const source = conversations(snapshot);
+    for (let next = source.next(); written < most && next.done !== true; next = source.next()) {
+      writer.add(next.value.conversation);
       count++;
     }
     writer.finish();

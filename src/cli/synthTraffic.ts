@@ -77,7 +77,7 @@ export async function synthTraffic(flags: SynthFlags): Promise<SynthResult> {
       traffic.warnings.slice(1),
     );
   if (startSeconds + traffic.run.durationSeconds > LATEST)
-    throw new UsageError("--duration: the run would end after the year 2105, beyond what captures' readers take");
+    throw new UsageError("--duration: the run would end after the year 2104, beyond what captures' readers take");
   const changed = changedObjects(opened.objects, traffic.changes, cluster.nodes);
   const sources = changed === opened.objects ? opened.sourcesOf(opened.objects) : opened.sourcesOf(changed);
   if (flags.snapshotOut !== undefined)
@@ -108,8 +108,8 @@ function notesOf({ changes }: SynthTraffic, { snapshotOut, simulate }: SynthFlag
 }
 
 const MOST_SEED = 2 ** 53 - 1;
-/** Readers keep times in 32 bits of seconds; a little is left for what goes on after the run. */
-const LATEST = 0xffffffff - 86_400;
+/** 2105-01-01: readers keep times in 32 bits of seconds, which end a year later; that is left for what goes on after a run. */
+const LATEST = 4_260_211_200;
 /** 2026-01-01T00:00:00Z, where no pod says when it began. */
 const USUAL_START = 1_767_225_600;
 
@@ -136,7 +136,7 @@ function rateOf(text: string | undefined): number | undefined {
 function startOf(text: string): number {
   const start = parseRfc3339(text);
   if (start === undefined) throw new UsageError(`--start: \`${text}\` is no RFC 3339 time (2026-11-16T08:00:00Z)`);
-  if (start.seconds < 0 || start.seconds > LATEST) throw new UsageError(`--start: \`${text}\` is outside the years 1970 to 2105`);
+  if (start.seconds < 0 || start.seconds > LATEST) throw new UsageError(`--start: \`${text}\` is outside the years 1970 to 2104`);
   return start.seconds;
 }
 

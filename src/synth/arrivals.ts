@@ -11,6 +11,7 @@ export type NextArrival = (after: number) => number;
  */
 export function compileArrivals(arrivals: Arrivals, rate: number, runSeconds: number, random: Random): NextArrival {
   const gap = SECOND / rate;
+  const end = runSeconds * SECOND;
   switch (arrivals.distribution) {
     case "even":
       return (after) => after + gap;
@@ -20,7 +21,7 @@ export function compileArrivals(arrivals: Arrivals, rate: number, runSeconds: nu
       const { period = "100%", peak = "50%", depth = 0.8 } = arrivals;
       const cycle = parseSpan(period, runSeconds)! * SECOND;
       const at = parseSpan(peak, runSeconds)! * SECOND;
-      return thinned(gap / (1 + depth), random, (now) => (1 + depth * Math.cos((2 * Math.PI * (now - at)) / cycle)) / (1 + depth));
+      return thinned(gap / (1 + depth), end, random, (now) => (1 + depth * Math.cos((2 * Math.PI * (now - at)) / cycle)) / (1 + depth));
     }
     case "burst": {
       const every = parseSpan(arrivals.every, runSeconds)! * SECOND;
@@ -28,17 +29,17 @@ export function compileArrivals(arrivals: Arrivals, rate: number, runSeconds: nu
       const { factor } = arrivals;
       // So much lower between the bursts that the mean stays the rate.
       const base = 1 / (1 + ((factor - 1) * length) / every);
-      return thinned(gap / (base * factor), random, (now) => (now % every < length ? 1 : 1 / factor));
+      return thinned(gap / (base * factor), end, random, (now) => (now % every < length ? 1 : 1 / factor));
     }
   }
 }
 
-/** `share`: of the highest rate, at a moment; more than 0 now and then, or this would not end. */
-function thinned(gap: number, random: Random, share: (now: number) => number): NextArrival {
+/** `share`: of the highest rate, at a moment. After `end` nothing is looked for. */
+function thinned(gap: number, end: number, random: Random, share: (now: number) => number): NextArrival {
   return (after) => {
     let now = after;
     do now += random.exponential(gap);
-    while (random.uniform() >= share(now));
+    while (now < end && random.uniform() >= share(now));
     return now;
   };
 }

@@ -29,6 +29,8 @@ export type Resolve = (name: string, family: 4 | 6) => readonly Address[] | unde
 type Kind = Exclude<NonNullable<ExchangeSpec["kind"]>, "auto">;
 
 const MOST_BYTES = 2 ** 26;
+/** Of one connection: records count bytes in 32 bits. */
+const MOST_CONNECTION_BYTES = 2 ** 30;
 /** Payload of one exchange over UDP that no real protocol goes beyond. */
 const MOST_UDP_BYTES = 60_000;
 const MOST_EXCHANGES = 1000;
@@ -90,7 +92,11 @@ export function compileTalk(spec: ExchangeSpec, kind: Kind, protocol: number, na
     const times = count.draw(random);
     if (times === 1) return { exchanges: [one(random, addressee)], pause: 0 };
     const exchanges: Exchange[] = [];
-    for (let i = 0; i < times; i++) exchanges.push(one(random, addressee));
+    for (let i = 0, bytes = 0; i < times && bytes < MOST_CONNECTION_BYTES; i++) {
+      const exchange = one(random, addressee);
+      exchanges.push(exchange);
+      if (exchange.kind !== "dns") bytes += exchange.request + exchange.response;
+    }
     return { exchanges, pause: pauses.draw(random) };
   };
 }

@@ -139,12 +139,16 @@ class FieldReader {
     };
   }
 
-  get span(): Check {
-    return (value, path) => {
-      if (typeof value !== "string" || parseSpan(value, 1) === undefined)
-        this.reader.error(path, `${quote(shown(value))} is neither a duration (30s, 5m) nor a share of the run (25%)`);
-    };
-  }
+  span: Check = (value, path) => {
+    if (typeof value !== "string" || parseSpan(value, 1) === undefined)
+      this.reader.error(path, `${quote(shown(value))} is neither a duration (30s, 5m) nor a share of the run (25%)`);
+  };
+
+  /** Something that comes again and again cannot take no time. */
+  cycle: Check = (value, path) => {
+    if (typeof value === "string" && parseSpan(value, 1) === 0) this.reader.error(path, `${quote(value)} is no time at all`);
+    else this.span(value, path);
+  };
 
   spread(check: Check): Check {
     return (value, path) => void this.fields(value, path, { median: check, sigma: this.number(0, 5) }, ["median"]);
@@ -192,7 +196,7 @@ const ARRIVALS: Readonly<Record<string, readonly string[]>> = {
 };
 
 function readArrivals(f: FieldReader, value: unknown, path: Path): void {
-  const all = { period: f.span, peak: f.span, depth: f.number(0, 1), every: f.span, length: f.span, factor: f.number(1, 1000) };
+  const all = { period: f.cycle, peak: f.span, depth: f.number(0, 1), every: f.cycle, length: f.span, factor: f.number(1, 1000) };
   const { distribution } = f.reader.mapping(value, path) ?? {};
   if (typeof distribution !== "string" || !Object.hasOwn(ARRIVALS, distribution)) {
     const names = Object.keys(ARRIVALS);
@@ -237,6 +241,12 @@ function readCall(f: FieldReader, value: unknown, path: Path): void {
     f.reader.error([...path, "to", "external"], "traffic from the outside to the outside is not the cluster's");
   if ((to?.nodes !== undefined || to?.external !== undefined) && call?.port === undefined)
     f.reader.error(path, `${quote("port")} is required: nodes and the outside declare none`);
+  const ports = Array.isArray(call?.port) ? call.port : [call?.port];
+  const names = ports.filter((port) => typeof port === "string" && typeof parsePorts(port) === "string");
+  if (names.length > 0 && (to?.nodes !== undefined || to?.external !== undefined))
+    f.reader.error([...path, "port"], `${quote(names[0])}: nodes and the outside have no port names: give numbers`);
+  else if (names.length > 0 && names.length < ports.length)
+    f.reader.error([...path, "port"], "mixes names and numbers: write a call for each");
   const kind = (call?.exchange as Fields | undefined)?.kind;
   if (call?.protocol === "UDP" && ["http", "http2", "tls"].includes(String(kind)))
     f.reader.error([...path, "exchange", "kind"], `${quote(kind)} goes over TCP`);
@@ -329,7 +339,7 @@ function readEvent(f: FieldReader, value: unknown, path: Path): void {
         { pods: pods(f), at: f.span, length: f.span, share: f.number(0, 1), grace: f.duration(10), reuseAddresses: f.flag },
         ["pods", "at"],
       ),
-    run: (each, at) => void f.fields(each, at, { pods: pods(f), every: f.span, length: f.span }, ["pods", "every", "length"]),
+    run: (each, at) => void f.fields(each, at, { pods: pods(f), every: f.cycle, length: f.span }, ["pods", "every", "length"]),
     partition: (each, at) =>
       void f.fields(each, at, { nodes: nodes(f), others: nodes(f), at: f.span, length: f.span }, ["nodes", "at", "length"]),
   });

@@ -1,4 +1,4 @@
-import type { Service } from "../cluster/objects.ts";
+import type { ContainerPort, Service } from "../cluster/objects.ts";
 import type { Cluster } from "../cluster/snapshot.ts";
 import { type Address, formatAddress, isIPv4 } from "../net/address.ts";
 import { TCP, UDP } from "../net/protocol.ts";
@@ -11,12 +11,10 @@ import { WeightedChoice } from "./random.ts";
 import type { PodSelector } from "./selections.ts";
 import { Drawn, microseconds, parsePorts, SECOND } from "./units.ts";
 
-/** A port of a target. */
+/** A port of a target. Targets share them: a call may name every port of every pod. */
 export interface Listener {
   readonly port: number;
   readonly protocol: number;
-  /** Whether somebody is known to listen there. */
-  readonly isOpen: boolean;
   readonly talk: DrawTalk;
 }
 
@@ -25,6 +23,8 @@ export interface Route {
   readonly clients: Group;
   readonly targets: Group;
   readonly listenersOf: (target: Party) => readonly Listener[];
+  /** Whether somebody is known to listen there. */
+  readonly isOpen: (target: Party, listener: Listener) => boolean;
   /** The name that clients look up; undefined: they call an address, or the target's own name. */
   readonly name: string | undefined;
   readonly isSweep: boolean;
@@ -61,8 +61,6 @@ export interface Routes {
 const MOST_ANSWERS = 16;
 const LEAST_ROUND_TRIP = 20;
 const MOST_ROUND_TRIP = 10 * SECOND;
-/** Pairs of a target and one of its ports that a call may have. */
-const MOST_PORTS = 65535;
 
 export function compileRoutes(spec: ProfileSpec, surroundings: Surroundings): Routes {
   return new RouteCompiler(surroundings).compile(spec);
@@ -76,6 +74,8 @@ class RouteCompiler {
   readonly #outsideNames = new Map<string, Party>();
   readonly #services: ReadonlyMap<string, Service>;
   readonly #headless = new Map<Service, Group>();
+  /** By call, then by what is spoken. */
+  readonly #talks = new Map<Call, Map<string, DrawTalk>>();
   readonly #clock = { now: 0 };
 
   constructor({ cluster, graph, parties, select }: Surroundings) {
@@ -124,21 +124,17 @@ class RouteCompiler {
     const { pods, nodes, external } = call.to;
     if (external !== undefined) {
       const hosts = this.#parties.outside(external);
-      const listeners = this.#listenersAt(call, undefined, () => true, hosts[0]);
+      const listeners = this.#namedPorts(call) ?? [];
       if (external.names === undefined || external.names.length === 0) return [this.#route(call, clients, hosts, () => listeners)];
       return external.names.map((name) => this.#route(call, clients, [this.#outsideNames.get(name)!], () => listeners, name));
     }
     const targets =
       pods === undefined ? this.#parties.ofNodes(this.#select.nodes(nodes ?? {})) : this.#parties.ofPods(this.#select.living(pods));
-    const known = new Map<Party, readonly Listener[]>();
-    const listenersOf = (target: Party) => {
-      let listeners = known.get(target);
-      if (listeners === undefined)
-        known.set(target, (listeners = this.#listenersAt(call, undefined, isOpenAt(target, this.#cluster), target)));
-      return listeners;
-    };
-    const reachable = targets.filter((target) => listenersOf(target).length > 0);
-    return reachable.length === 0 ? [] : [this.#route(call, clients, reachable, listenersOf)];
+    const shared = this.#namedPorts(call);
+    const own = new Map(targets.map((target) => [target, shared ?? this.#declaredPorts(call, target)]));
+    const reachable = targets.filter((target) => own.get(target)!.length > 0);
+    if (reachable.length === 0) return [];
+    return [this.#route(call, clients, reachable, (target) => own.get(target)!)];
   }
 
   /** One route for each port of a Service that the call is about. */
@@ -156,7 +152,7 @@ class RouteCompiler {
       for (const backend of this.#cluster.serviceIndex.backendsOfPort(service, index)) {
         const { address, port: own } = backend;
         const talk = this.#talk(call, own, port.name ?? "", port.protocol, tier, port.port);
-        const listener = [{ port: own, protocol: port.protocol, isOpen: true, talk }];
+        const listener = [{ port: own, protocol: port.protocol, talk }];
         for (const party of this.#parties.at(address)) listeners.set(party, listener);
       }
       if (listeners.size === 0) return [];
@@ -184,6 +180,7 @@ class RouteCompiler {
       clients,
       targets: this.#group(targets, call.to.service === undefined ? 0 : DRAIN),
       listenersOf,
+      isOpen: call.to.service === undefined ? (target, listener) => isOpenAt(target, listener, this.#cluster) : () => true,
       name,
       isSweep: call.order === "sweep",
       endings: sharesOf(call.endings ?? { finished: 1 }),
@@ -194,52 +191,42 @@ class RouteCompiler {
     };
   }
 
-  /** Returns the ports of a target that a call goes to: those that it names, else those that a pod declares. */
-  #listenersAt(
-    call: Call,
-    tier: Tier | undefined,
-    isOpen: (port: number, protocol: number) => boolean,
-    target: Party | undefined,
-  ): readonly Listener[] {
-    const declared = target?.pod?.ports ?? [];
-    const add = (port: number, name: string, protocol: number): Listener => ({
-      port,
-      protocol,
-      isOpen: isOpen(port, protocol),
-      talk: this.#talk(call, port, name, protocol, tier, port),
-    });
-    const wanted = listOf(call.port);
+  /** Returns the ports that a call names by number; undefined where it names none so, and it hangs on what targets declare. */
+  #namedPorts(call: Call): readonly Listener[] | undefined {
+    const ranges = listOf(call.port).map((each) => (typeof each === "number" ? { first: each, last: each } : parsePorts(each)!));
+    if (ranges.length === 0 || ranges.some((range) => typeof range === "string")) return undefined;
+    const ports = new Set<number>();
+    for (const range of ranges) if (typeof range !== "string") for (let port = range.first; port <= range.last; port++) ports.add(port);
     const protocol = protocolOf(call);
-    if (wanted.length === 0)
-      return declared
-        .filter((port) => (call.protocol === undefined ? port.protocol === TCP || port.protocol === UDP : port.protocol === protocol))
-        .map((port) => add(port.port, port.name ?? "", port.protocol));
-    const ports = new Map<number, string>();
-    for (const each of wanted) {
-      const range = typeof each === "number" ? { first: each, last: each } : parsePorts(each)!;
-      if (typeof range === "string") {
-        for (const port of declared) if (port.name === range && port.protocol === protocol) ports.set(port.port, range);
-      } else for (let port = range.first; port <= range.last && ports.size < MOST_PORTS; port++) ports.set(port, "");
-    }
-    return [...ports].map(([port, name]) => add(port, name, protocol));
+    return [...ports].map((port) => ({ port, protocol, talk: this.#talk(call, port, "", protocol, undefined, port) }));
   }
 
-  readonly #talks = new Map<string, DrawTalk>();
+  /** Returns the ports that a pod declares and a call asks for, by name or number; without any asked for, all. */
+  #declaredPorts(call: Call, { pod }: Party): readonly Listener[] {
+    const wanted = listOf(call.port);
+    const protocol = wanted.length === 0 && call.protocol === undefined ? undefined : protocolOf(call);
+    const isWanted = ({ port, name, protocol: own }: ContainerPort) =>
+      (protocol === undefined ? own === TCP || own === UDP : own === protocol) &&
+      (wanted.length === 0 || wanted.some((each) => isPort(each, port, name)));
+    return (pod?.ports ?? [])
+      .filter(isWanted)
+      .map(({ port, name = "", protocol: own }) => ({ port, protocol: own, talk: this.#talk(call, port, name, own, undefined, port) }));
+  }
 
   #talk(call: Call, port: number, name: string, protocol: number, tier: Tier | undefined, dialled: number): DrawTalk {
     const { kind = "auto" } = call.exchange ?? {};
     const spoken =
       kind === "auto" ? (dialled === port ? kindAt(port, name, protocol, tier) : eitherKind(port, dialled, name, protocol, tier)) : kind;
-    const key = `${this.#calls.indexOf(call) < 0 ? this.#calls.push(call) - 1 : this.#calls.indexOf(call)} ${spoken} ${protocol}`;
-    let talk = this.#talks.get(key);
+    const key = `${spoken} ${protocol}`;
+    let talks = this.#talks.get(call);
+    if (talks === undefined) this.#talks.set(call, (talks = new Map()));
+    let talk = talks.get(key);
     if (talk === undefined) {
       const names = [...this.#services.keys(), ...this.#outsideNames.keys()];
-      this.#talks.set(key, (talk = compileTalk(call.exchange ?? {}, spoken, protocol, names, this.#resolve)));
+      talks.set(key, (talk = compileTalk(call.exchange ?? {}, spoken, protocol, names, this.#resolve)));
     }
     return talk;
   }
-
-  readonly #calls: Call[] = [];
 
   /** A Service's name leads to its addresses, or without any to its backends; an outside name to its host. */
   readonly #resolve: Resolve = (name, family) => {
@@ -301,9 +288,8 @@ function sharesOf(shares: Readonly<Partial<Record<Ending, number>>>): WeightedCh
 /** Where kubelets listen (Kubernetes: Ports and Protocols); nodes declare no ports. */
 const KUBELET_PORT = 10250;
 
-function isOpenAt({ kind, pod, addresses }: Party, { serviceIndex }: Cluster): (port: number, protocol: number) => boolean {
-  return (port, protocol) =>
-    (kind === "node" && port === KUBELET_PORT && protocol === TCP) ||
-    (pod?.ports.some((each) => each.port === port && each.protocol === protocol) ?? false) ||
-    Object.values(addresses).some((address) => serviceIndex.isServing(address, protocol, port));
+function isOpenAt({ kind, pod, addresses }: Party, { port, protocol }: Listener, { serviceIndex }: Cluster): boolean {
+  if (kind === "outside" || (kind === "node" && port === KUBELET_PORT && protocol === TCP)) return true;
+  if (pod?.ports.some((each) => each.port === port && each.protocol === protocol)) return true;
+  return Object.values(addresses).some((address) => serviceIndex.isServing(address, protocol, port));
 }

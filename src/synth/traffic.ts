@@ -63,10 +63,11 @@ export function prepareTraffic(cluster: Cluster, { spec }: TrafficProfile, optio
   const changes = planChanges(cluster, spec, run, select, new Random(seed, "changes"));
   const parties = new Parties(cluster, changes, startSeconds);
   const routes = compileRoutes(spec, { cluster, graph, parties, select });
+  const cuts = (spec.events ?? []).flatMap(({ partition }) => (partition === undefined ? [] : [cutOf(partition, run, select)]));
   const warnings = [...routes.warnings, ...changes.warnings];
+  if (cuts.some(({ nodes }) => nodes.size === 0)) warnings.push("a partition cuts nobody off: it selects no node of the snapshot");
   if (routes.isEmpty) return { isEmpty: true, warnings };
   const leftOut = new Map<string, number>();
-  const cuts = (spec.events ?? []).flatMap(({ partition }) => (partition === undefined ? [] : [cutOf(partition, run, select)]));
   return {
     run,
     rate,
@@ -274,20 +275,19 @@ class TrafficMaker {
   }
 
   #sweep(route: Route, targets: readonly Party[], client: Party): { readonly party: Party; readonly listener: Listener } | undefined {
-    for (let step = 0; step < targets.length; step++) {
+    for (let step = 0; step <= targets.length; step++) {
       const party = targets[route.nextTarget % targets.length];
       const listeners = route.listenersOf(party);
       if (party !== client && route.nextPort < listeners.length) return { party, listener: listeners[route.nextPort++] };
       route.nextTarget = (route.nextTarget + 1) % targets.length;
       route.nextPort = 0;
     }
-    // Gone round: the first one may have ports left that the loop began beyond.
     return undefined;
   }
 
   #endingOf(route: Route, party: Party, listener: Listener, now: number): Ending {
     if (now >= party.until) return this.#random.uniform() < 0.5 ? "refused" : "unanswered";
-    return (listener.isOpen ? route.endings : route.closed).choose(this.#random);
+    return (route.isOpen(party, listener) ? route.endings : route.closed).choose(this.#random);
   }
 
   #isCut(client: Party, server: Party, now: number): boolean {

@@ -41,6 +41,11 @@ describe("records that are read", () => {
       "nulls count as left out",
       { verdict: "allow", time: null, packets: null, srcPod: null, srcLabels: null, srcPort: null },
     ],
+    [`TCP ${A} > ${B}:80 x1 0p established`, "accepted", { answer: "accepted" }],
+    [`TCP ${A} > ${B}:80 x1 0p refused`, "refused", { answer: "refused" }],
+    [`TCP ${A} > ${B}:80 x1 0p unanswered`, "unanswered", { answer: "none" }],
+    [`UDP ${A} > ${B}:80 x1 0p established`, "UDP that was answered", { protocol: "UDP", answer: "accepted" }],
+    [`TCP ${A} > ${B}:80 x1 0p dropped`, "denied, and so unanswered", { answer: "none", verdict: "deny" }],
     [`TCP ${A} > ${B}:65535 x1 0p established`, "the last port", { dstPort: 65535, srcPort: 0, verdict: "allow" }],
   ])("%s: %s", async (wanted, _what, more) => {
     const { lines, warnings } = await read(line(more));
@@ -52,6 +57,50 @@ describe("records that are read", () => {
   // ICMP records come out as `unanswered`, with which simulate never reports a would-drop: `rejected` instead.
   test.each([{}, { protocol: "SCTP" }, { protocol: "ICMP", icmpType: 8 }])("no verdict: the end is unknown: %j", async (more) => {
     expect((await read(line(more))).connections.attempts).toEqual([[0, 0, 0, 0, 1]]);
+  });
+
+  test("records that say how they ended are whole connections: a port that is used again begins another", async () => {
+    const record = (at: number, more: object = {}) =>
+      line({ time: time(at), end: time(at + 2), packets: 5, bytes: 500, answer: "accepted", ...more });
+    const { connections, lines } = await read(record(0), record(10), record(20, { answer: "refused" }));
+    expect(lines).toEqual([`TCP ${A} > ${B}:80 x3 15p 2 established+1 refused`]);
+    expect(connections.attempts).toEqual([[2, 1, 0, 0, 0]]);
+    expect([connections.firstSeconds, connections.lastSeconds]).toEqual([[BASE], [BASE + 22]]);
+    // Datagrams from one port are one connection, as they are in a capture.
+    const udp = await read(record(0, { protocol: "UDP" }), record(10, { protocol: "UDP" }));
+    expect(udp.lines).toEqual([`UDP ${A} > ${B}:80 x1 10p established`]);
+  });
+
+  test("names: of servers, of DNS answers, and several requests of one connection", async () => {
+    const tls = await read(line({ l7: { tls: { serverName: "API.example.com" } } }));
+    expect([...tls.hints.values()]).toEqual([{ tls: { serverName: "api.example.com" } }]);
+    const dns = line({ dstPort: 53, protocol: "UDP", l7: { dns: { query: "Web.shop.", answers: ["10.9.0.1", "fd00::9", "no address"] } } });
+    const { names, hints } = await read(dns);
+    expect([names.namesOf(parseAddress("10.9.0.1")!), names.namesOf(parseAddress("fd00::9")!), names.size]).toEqual([
+      ["web.shop"],
+      ["web.shop"],
+      2,
+    ]);
+    // Queries are requests where a policy asks for them alone, as in captures.
+    expect([...hints.values()]).toEqual([]);
+    const everyRequest = { everyRequest: true };
+    expect((await replayRecords(dns, everyRequest)).hints.all(0)).toEqual([{ dns: { query: "web.shop" } }]);
+    const requests = [
+      { method: "GET", path: "/a", headers: null },
+      { method: "GET", path: "/b" },
+    ];
+    const http = line({ l7: { http: requests } });
+    const [first, second] = [{ http: { method: "GET", path: "/a" } }, { http: { method: "GET", path: "/b", headers: {} } }];
+    expect((await replayRecords(http, everyRequest)).hints.all(0)).toEqual([first, second]);
+    expect((await read(http)).hints.all(0)).toEqual([first]);
+  });
+
+  test.each([
+    [{ answer: "yes" }, 'answer is not accepted, refused or none `"yes"`'],
+    [{ time: time(5), end: time(4) }, "end is before time"],
+    [{ end: "later" }, 'end is not RFC 3339 `"later"`'],
+  ])("%j is refused: %s", async (more, reason) => {
+    expect((await read(line(), line(more))).warnings).toEqual([expect.stringContaining(reason)]);
   });
 
   test("the source is the initiator, whatever the cluster knows and the ports say", async () => {

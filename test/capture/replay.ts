@@ -144,7 +144,10 @@ function expectEachPacketOnce(table: FlowTable, decoder: PacketDecoder, inputs: 
 }
 
 /** Reads one text of `records` and joins it into connections. */
-export function replayRecords(text: string | Uint8Array, options: ReplayOptions = {}): Promise<Omit<Replay, "decoder">> {
+export function replayRecords(
+  text: string | Uint8Array,
+  options: ReplayOptions = {},
+): Promise<Omit<Replay, "decoder"> & { readonly hints: L7Hints }> {
   return withFiles([Buffer.from(text)], async ([path]) => {
     const table = new FlowTable();
     if (options.epochs !== undefined) table.epochs = options.epochs(table);
@@ -161,6 +164,7 @@ export function replayRecords(text: string | Uint8Array, options: ReplayOptions 
         hints,
         ...(since === undefined ? {} : { since }),
         ...(until === undefined ? {} : { until }),
+        everyRequest: options.everyRequest,
       },
       { format: "records" },
     );
@@ -169,6 +173,7 @@ export function replayRecords(text: string | Uint8Array, options: ReplayOptions 
       table,
       names,
       parties,
+      hints,
       inputs: [input],
       connections,
       lines: describeConnections(table, connections),
