@@ -87,7 +87,7 @@ export default class Synth extends Command {
     const { checkSynthFlags, showProfile } = await import("../src/cli/synthFlags.ts");
     if (flags["show-profile"] !== undefined) return await showProfile(flags["show-profile"], flags);
     const output = checkSynthFlags(flags);
-    const [{ synthTraffic }, { deliverSynth }] = await Promise.all([
+    const [{ synthTraffic }, { deliverSynth, tellNotes }] = await Promise.all([
       import("../src/cli/synthTraffic.ts"),
       import("../src/cli/deliverSynth.ts"),
     ]);
@@ -102,6 +102,7 @@ export default class Synth extends Command {
       wantsSummary: !flags.simulate && output !== undefined && output !== "records",
     });
     if (simulation === undefined) return await deliverSynth({ ...result, simulation }, output === "records" ? undefined : output);
+    tellNotes(result.made);
     const { deliverSimulation } = await import("../src/cli/deliverSimulation.ts");
     const failOn = (flags["fail-on"] ?? "drop") as "drop" | "unknown";
     await deliverSimulation(simulation, { ...flags, output: output ?? "table", report: flags.report ?? [], exitZero: true, failOn });
