@@ -113,6 +113,7 @@ export default class Synth extends Command {
     const output = checkSynthFlags(flags);
     const mode = modeOf(flags);
     const given = { ...flags, ...liveOf(flags), ...trafficOf(flags), ...policiesOf(flags) };
+    // Nothing that was made up is a finding.
     const delivery = { ...flags, output: output ?? "table", report: flags.report ?? [], exitZero: true };
     if (mode === "probe" || mode === "mutate") {
       // A misspelt report must not cost the result.
@@ -120,29 +121,23 @@ export default class Synth extends Command {
       parseReports(delivery.report, FINDING_FORMATS);
     }
     if (mode === "probe") {
-      const [{ synthProbes }, { deliverProbes }] = await Promise.all([
-        import("../src/cli/synthProbes.ts"),
-        import("../src/cli/deliverProbes.ts"),
-      ]);
+      const { synthProbes } = await import("../src/cli/synthProbes.ts");
+      const { deliverProbes } = await import("../src/cli/deliverProbes.ts");
       await deliverProbes(await synthProbes(given), delivery);
       return;
     }
     if (mode === "mutate" && isObserved(flags)) {
-      const [{ synthMutations }, { deliverMutations }] = await Promise.all([
-        import("../src/cli/synthMutations.ts"),
-        import("../src/cli/deliverMutations.ts"),
-      ]);
+      const { synthMutations } = await import("../src/cli/synthMutations.ts");
+      const { deliverMutations } = await import("../src/cli/deliverMutations.ts");
       await deliverMutations(await synthMutations(given), delivery);
       return;
     }
-    const [{ synthTraffic }, { deliverSynth }] = await Promise.all([
+    const [{ synthTraffic }, { deliverSynth, tellNotes }] = await Promise.all([
       import("../src/cli/synthTraffic.ts"),
       import("../src/cli/deliverSynth.ts"),
     ]);
     const result = await synthTraffic({
-      ...flags,
-      ...liveOf(flags),
-      ...policiesOf(flags),
+      ...given,
       profile: flags.profile ?? "microservices",
       seed: flags.seed ?? "1",
       simulate: mode !== "traffic",
@@ -154,11 +149,10 @@ export default class Synth extends Command {
     });
     const { judged } = result;
     if (judged === undefined) return await deliverSynth(result, output === "records" ? undefined : output);
+    tellNotes(result.made);
     if (mode === "mutate") {
-      const [{ mutateWith }, { deliverMutations }] = await Promise.all([
-        import("../src/cli/synthMutations.ts"),
-        import("../src/cli/deliverMutations.ts"),
-      ]);
+      const { mutateWith } = await import("../src/cli/synthMutations.ts");
+      const { deliverMutations } = await import("../src/cli/deliverMutations.ts");
       await deliverMutations(mutateWith(judged.prepared, judged.observation, judged.simulation), delivery);
       return;
     }

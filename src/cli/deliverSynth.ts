@@ -1,7 +1,13 @@
+import { plural } from "../net/number.ts";
 import { printable } from "../report/text.ts";
 import { tellWarnings } from "./damage.ts";
 import { terminalStyle, writePieces } from "./output.ts";
 import type { SynthResult } from "./synthTraffic.ts";
+
+/** Says on standard error what of the profile came to nothing. */
+export function tellNotes({ warnings, leftOut }: SynthResult["made"]): void {
+  tellWarnings([...warnings, ...[...leftOut].map(([reason, count]) => `${plural(count, "call")} not made: ${reason}`)]);
+}
 
 /**
  * Prints what was made. `output`: table, json or yaml; undefined where standard output has something else, and one line on standard
@@ -10,7 +16,7 @@ import type { SynthResult } from "./synthTraffic.ts";
 export async function deliverSynth({ made }: SynthResult, output: string | undefined): Promise<void> {
   const { syntheticHeader, syntheticObject, syntheticTable } = await import("../report/syntheticTraffic.ts");
   if (output === "table") return await writePieces(process.stdout, [syntheticTable(made, terminalStyle())]);
-  tellWarnings([...made.warnings, ...[...made.leftOut].map(([reason, count]) => `${count} calls were not made: ${reason}`)]);
+  tellNotes(made);
   if (output === undefined) process.stderr.write(`${printable(syntheticHeader(made))}\n`);
   else if (output === "json")
     await writePieces(process.stdout, [`${(await import("../report/text.ts")).safeJson(syntheticObject(made), 2)}\n`]);

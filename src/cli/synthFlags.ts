@@ -13,7 +13,7 @@ const OF_TRAFFIC = ["profile", "seed", "duration", "rate", "start", "pcap-out", 
 const OBSERVED = ["pcap", "flows"] as const;
 const OF_OBSERVATION = [...OBSERVED, "flow-format", "flow-fields", "since", "until", "dns"] as const;
 /** Of what judges policies: without one of the modes that do they would be passed over silently. */
-const OF_POLICIES = ["filename", "recursive", "staged", "ignore", "report", "fail-on", "strict", "exit-zero"] as const;
+const OF_POLICIES = ["filename", "recursive", "staged", "report", "strict", "exit-zero"] as const;
 const FILES = ["pcap-out", "records-out", "snapshot-out"] as const;
 
 /**
@@ -69,7 +69,7 @@ function refuseOthers(flags: Given, mode: SynthMode): void {
   if (observed !== undefined && mode === "mutate" && !isObserved(flags))
     throw new UsageError(`--${observed} is for observed traffic: give it with --pcap or --flows`);
   for (const flag of ["ignore", "fail-on"] as const)
-    if (flags[flag] !== undefined && (mode === "probe" || mode === "mutate")) throw new UsageError(`--${flag} is for --simulate`);
+    if (flags[flag] !== undefined && mode !== "simulate") throw new UsageError(`--${flag} is for --simulate`);
 }
 
 function firstOf<T extends string>(flags: Given, names: readonly T[]): T | undefined {

@@ -1,21 +1,20 @@
 import { closeSync, openSync, writeSync } from "node:fs";
 import { systemReason } from "../capture/byteSource.ts";
-import { TextBytes } from "../report/textBytes.ts";
 import { CaptureWriter } from "../synth/captureWriter.ts";
-import type { RecordWriter } from "../synth/records.ts";
+import { RecordWriter } from "../synth/records.ts";
 import type { Measured } from "../synth/traffic.ts";
 import { UsageError } from "./errors.ts";
 import { writePieces } from "./output.ts";
 
-/** Takes conversations one by one as they are made. */
+/** Takes what is made: conversations one by one, or their records in pieces. */
 export interface TrafficOutput {
-  /** Whether it takes the record of a conversation: else `line` is empty. */
-  readonly takesLines: boolean;
-  add(made: Measured, line: string): void;
-  /** Whether something waits to be written: then `flush` must be called before more is added. */
-  readonly isFull: boolean;
-  flush(): Promise<void>;
-  finish(): Promise<void>;
+  add?(made: Measured): void;
+  /** Takes lines of records, which are valid until it is done. */
+  addRecords?(lines: Buffer): void | Promise<void>;
+  /** Whether something of what was added waits to be written: then `flush` must be called before more is added. */
+  readonly isFull?: boolean;
+  flush?(): Promise<void>;
+  finish?(): Promise<void>;
 }
 
 /** Where bytes of a file, or of standard output (`-`), go. */
@@ -61,35 +60,23 @@ class Drain {
 
 /** Flow records, a line each. */
 export class RecordsOutput implements TrafficOutput {
-  readonly takesLines = true;
-  readonly #out = new TextBytes();
   readonly #drain: Drain;
 
   constructor(flag: string, path: string) {
     this.#drain = new Drain(flag, path);
   }
 
-  add(_made: Measured, line: string): void {
-    this.#out.add(line);
-  }
-
-  get isFull(): boolean {
-    return this.#out.isFull;
-  }
-
-  async flush(): Promise<void> {
-    await this.#drain.write(this.#out.take());
+  async addRecords(lines: Buffer): Promise<void> {
+    await this.#drain.write(lines);
   }
 
   async finish(): Promise<void> {
-    await this.flush();
     this.#drain.close();
   }
 }
 
 /** A capture. */
 export class CaptureOutput implements TrafficOutput {
-  readonly takesLines = false;
   readonly #drain: Drain;
   readonly #writer: CaptureWriter;
   /** Chunks for the standard output, copied: the writer uses its buffer again. */
@@ -122,21 +109,28 @@ export class CaptureOutput implements TrafficOutput {
   }
 }
 
-/** Hands all conversations to outputs, with its record where one of them takes it. */
+/** Hands all conversations to outputs, and their records to those that take them. `progress` hears of each. */
 export async function pour(
   traffic: Iterable<Measured>,
   outputs: readonly TrafficOutput[],
-  records: RecordWriter,
   progress: (made: Measured) => void,
 ): Promise<void> {
-  const takesLines = outputs.some((output) => output.takesLines);
+  const ofConversations = outputs.filter((output) => output.add !== undefined);
+  const ofRecords = outputs.filter((output) => output.addRecords !== undefined);
+  const records = new RecordWriter();
+  const handOn = async () => {
+    const lines = records.take();
+    for (const output of ofRecords) await output.addRecords!(lines);
+  };
   for (const made of traffic) {
-    const line = takesLines ? records.line(made.conversation, made.measure) : "";
-    for (const output of outputs) {
-      output.add(made, line);
-      if (output.isFull) await output.flush();
+    for (const output of ofConversations) {
+      output.add!(made);
+      if (output.isFull === true) await output.flush?.();
     }
+    if (ofRecords.length > 0) records.add(made.conversation, made.measure);
+    if (records.isFull) await handOn();
     progress(made);
   }
-  for (const output of outputs) await output.finish();
+  await handOn();
+  for (const output of outputs) await output.finish?.();
 }

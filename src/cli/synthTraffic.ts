@@ -13,9 +13,8 @@ import { parseDuration, parseRfc3339 } from "../net/time.ts";
 import type { SimulationResult } from "../report/simulationResult.ts";
 import type { SyntheticTraffic } from "../report/syntheticTraffic.ts";
 import { changedObjects } from "../synth/changedObjects.ts";
-import { RecordWriter } from "../synth/records.ts";
 import { TrafficSummary } from "../synth/summary.ts";
-import { type Measured, prepareTraffic, type Traffic as SynthTraffic } from "../synth/traffic.ts";
+import { prepareTraffic, type Traffic as SynthTraffic } from "../synth/traffic.ts";
 import { SECOND } from "../synth/units.ts";
 import { UsageError } from "./errors.ts";
 import type { Traffic } from "./inputs.ts";
@@ -190,12 +189,8 @@ function outputsOf(
     ...(recordsOut === undefined ? [] : [new RecordsOutput("--records-out", recordsOut)]),
     ...(pcapOut === undefined ? [] : [new CaptureOutput("--pcap-out", pcapOut)]),
     ...(judge === undefined ? [] : [judge]),
-    ...(summary === undefined ? [] : [counting(summary)]),
+    ...(summary === undefined ? [] : [summary]),
   ];
-}
-
-function counting(summary: TrafficSummary): TrafficOutput {
-  return { takesLines: false, add: (made) => summary.add(made), isFull: false, flush: async () => {}, finish: async () => {} };
 }
 
 /** Makes the traffic and hands it to all outputs; returns how much it was. */
@@ -207,7 +202,7 @@ async function make(
   expectLongWork(traffic.rate * durationSeconds > MANY_CONVERSATIONS);
   const progress = new Progress("making traffic", durationSeconds);
   const totals = { connections: 0, packets: 0, bytes: 0 };
-  await pour(traffic.conversations(), outputs, new RecordWriter(), ({ conversation, measure }) => {
+  await pour(traffic.conversations(), outputs, ({ conversation, measure }) => {
     totals.packets += measure.packets;
     totals.bytes += measure.bytes;
     if ((++totals.connections & 0xfff) === 0) progress.update(conversation.start / SECOND - startSeconds);
@@ -221,8 +216,6 @@ const MANY_CONVERSATIONS = 20_000;
 
 /** Takes records as `simulate --flows` would read them from a file, and judges them. */
 class Judge implements TrafficOutput {
-  readonly takesLines = true;
-  readonly isFull = false;
   readonly #flags: SimulateFlags;
   readonly #sources: Sources;
   readonly #prepared: Preparation;
@@ -247,12 +240,9 @@ class Judge implements TrafficOutput {
     return new Judge(flags, sources, await prepare(flags, sources), name);
   }
 
-  add(_made: Measured, line: string): void {
-    addRecord(JSON.parse(line), this.#sink);
+  addRecords(lines: Buffer): void {
+    for (const line of lines.toString().split("\n")) if (line !== "") addRecord(JSON.parse(line), this.#sink);
   }
-
-  async flush(): Promise<void> {}
-  async finish(): Promise<void> {}
 
   result(): JudgedTraffic {
     const traffic = { ...this.#traffic, inputs: [this.#sink.summary(`synthetic traffic, profile ${this.#name}`)] };

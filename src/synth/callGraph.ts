@@ -1,4 +1,4 @@
-import type { Labels, Pod, Service } from "../cluster/objects.ts";
+import type { Labels, Pod, Service, ServicePort } from "../cluster/objects.ts";
 import type { Cluster } from "../cluster/snapshot.ts";
 import { livingPods, ownedKey } from "../cluster/workloads.ts";
 import { compare } from "../net/order.ts";
@@ -102,6 +102,20 @@ export class CallGraph {
   }
 
   /**
+   * Returns who calls one port of a Service. What tells of itself on a port is asked there by whoever collects that, of all namespaces;
+   * where nobody does, nobody asks, unless the Service has no other port.
+   */
+  callersOfPort(service: Service, { name = "", port }: ServicePort): Callers {
+    const isMetrics = METRICS.test(name.toLowerCase()) || METRICS_PORTS.has(port);
+    if (!isMetrics || service.ports.length < 2) return this.callersOf(service);
+    const behind = this.#behind.get(service)!;
+    const scrapers = this.#workloads.filter(
+      ({ key, pods: [pod] }) => !behind.has(key) && wordsOf(pod.workload.name, pod.labels).some((word) => SCRAPER.test(word)),
+    );
+    return { workloads: scrapers, isFromOutside: false };
+  }
+
+  /**
    * Returns who calls a Service: of its own namespace the nearest tier before it that has anybody, then any other workload there, then
    * the entries of other namespaces, then whoever there is. Nobody calls what it stands behind itself. Every Service has a caller,
    * unless there are no pods; where nobody else is left it is the outside.
@@ -132,6 +146,11 @@ export class CallGraph {
     return orOutside(here.length > 0 ? here : others);
   }
 }
+
+/** Ports on which programs tell of themselves, by name or number (Prometheus: default port allocations). */
+const METRICS = /(^|[-_.])(metrics|prometheus|exporter)([-_.]|$)/;
+const METRICS_PORTS = new Set([9100, 9113, 9121, 9150, 9153, 9187]);
+const SCRAPER = /(^|[-_.])(prometheus|vmagent|victoria-?metrics|alloy|grafana-agent|otel|opentelemetry)([-_.]|\d|$)/;
 
 const COLLECTING =
   /(^|[-_.])(statsd|collector|otel|opentelemetry|jaeger|zipkin|tempo|fluent(d|bit)?|loki|graylog|pushgateway|telegraf)([-_.]|\d|$)/;

@@ -46,6 +46,8 @@ export const READY_SECONDS = 2;
 /** Between an address's two owners: more than clocks differ (cluster/timeline.ts). */
 const HANDOVER_SECONDS = 3;
 const GRACE_SECONDS = 30;
+/** Addresses that are looked at for a free one: a range in which so many in a row are taken is as good as full. */
+const MOST_LOOKS = 1024;
 /** Pods that a run may make: a snapshot is held in memory. */
 const MOST_MADE = 20_000;
 
@@ -160,7 +162,7 @@ class Planner implements Changes {
   #freeIn({ first, last }: Prefix): Address | undefined {
     const size = Number(last - first > 0xfffen ? 0xfffen : last - first) - 3;
     const offset = size > 0 ? this.#random.below(size) : 0;
-    for (let i = 0; i < size; i++) {
+    for (let i = 0; i < Math.min(size, MOST_LOOKS); i++) {
       const address = first + 3n + BigInt((offset + i) % size);
       if (!this.#taken.has(address)) return address;
     }

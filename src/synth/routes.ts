@@ -1,4 +1,4 @@
-import type { ContainerPort, Service } from "../cluster/objects.ts";
+import type { ContainerPort, Service, ServicePort } from "../cluster/objects.ts";
 import type { Cluster } from "../cluster/snapshot.ts";
 import { type Address, formatAddress, isIPv4 } from "../net/address.ts";
 import { TCP, UDP } from "../net/protocol.ts";
@@ -142,12 +142,12 @@ class RouteCompiler {
     const wanted = listOf(call.port);
     const protocol = call.protocol === undefined ? undefined : protocolOf(call);
     const tier = this.#graph.tierOf(service);
-    const clients = this.#group(this.#clientsOf(call, service));
-    if (clients.parties.length === 0) return [];
     return service.ports.flatMap((port, index) => {
       const isWanted = wanted.length === 0 || wanted.some((each) => isPort(each, port.port, port.name));
       if (!isWanted || (protocol !== undefined && protocol !== port.protocol) || (port.protocol !== TCP && port.protocol !== UDP))
         return [];
+      const clients = this.#group(this.#clientsOf(call, { service, port }));
+      if (clients.parties.length === 0) return [];
       const listeners = new Map<Party, readonly Listener[]>();
       for (const backend of this.#cluster.serviceIndex.backendsOfPort(service, index)) {
         const { address, port: own } = backend;
@@ -160,12 +160,12 @@ class RouteCompiler {
     });
   }
 
-  #clientsOf({ from }: Call, service?: Service): readonly Party[] {
+  #clientsOf({ from }: Call, called?: { readonly service: Service; readonly port: ServicePort }): readonly Party[] {
     if (from.pods !== undefined) return this.#parties.ofPods(this.#select.all(from.pods));
     if (from.nodes !== undefined) return this.#parties.ofNodes(this.#select.nodes(from.nodes));
     if (from.external !== undefined) return this.#parties.outside(from.external);
-    if (service === undefined) return [];
-    const { workloads, isFromOutside } = this.#graph.callersOf(service);
+    if (called === undefined) return [];
+    const { workloads, isFromOutside } = this.#graph.callersOfPort(called.service, called.port);
     return isFromOutside ? this.#parties.outside({}) : this.#parties.ofPods(workloads.flatMap(({ pods }) => pods));
   }
 

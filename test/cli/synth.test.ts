@@ -2,6 +2,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
+import { checkSynthFlags } from "../../src/cli/synthFlags.ts";
 import { file, run, SHOP } from "./program.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "kguardian-synth-"));
@@ -121,15 +122,8 @@ describe("synth", () => {
     [[...snapshot, "--profile", `${SHOP}/cluster.yaml`], `--profile: ${SHOP}/cluster.yaml: no TrafficProfile in it`],
     [[...snapshot, "--profile", "/nowhere.yaml"], "/nowhere.yaml: no such file or directory"],
     [[...snapshot, "--seed", "x"], "--seed: `x` is no whole number"],
-    [[...snapshot, "--rate", "0"], "--rate: `0` is no number of calls a second"],
     [[...snapshot, "--duration", "1"], "--duration: `1` is no duration"],
     [[...snapshot, "--duration", "40000d"], "--duration: the run would end after the year 2104"],
-    [[...snapshot, "--start", "today"], "--start: `today` is no RFC 3339 time"],
-    [[...snapshot, ...policies], "--filename is for --simulate"],
-    [[...snapshot, "-o", "wide"], "-o wide is for --simulate"],
-    [[...snapshot, "-o", "records", "--simulate"], "-o records: --simulate prints its report"],
-    [[...snapshot, "-o", "json", "--pcap-out", "-"], "-o json and --pcap-out cannot both go to standard output"],
-    [[...snapshot, "--pcap-out", "-", "--records-out", "-"], "--pcap-out and --records-out cannot both go to standard output"],
     [[...snapshot, "--pcap-out", "x", "--records-out", "./x"], "--records-out: ./x is --pcap-out already"],
     [[...snapshot, "--snapshot-out", `${SHOP}/cluster.yaml`], "is an input already"],
     [[...snapshot, "--pcap-out", "/nowhere/x"], "--pcap-out: /nowhere/x: no such file"],
@@ -141,6 +135,27 @@ describe("synth", () => {
     expect(err).toContain(message);
     expect(err.trimEnd().split("\n")).toHaveLength(1);
     expect(existsSync("x")).toBe(false);
+  });
+
+  it.each([
+    [{ filename: ["x"] }, "--filename is for --simulate, --probe and --mutate, which judge policies"],
+    [{ "fail-on": "drop" }, "--fail-on is for --simulate"],
+    [{ output: "wide" }, "-o wide is for --simulate; what was made is told as table, json or yaml"],
+    [{ output: "records", simulate: true }, "-o records: --simulate prints its report; --records-out FILE writes the records besides"],
+    [{ "pcap-out": "-", simulate: true }, "--pcap-out: --simulate prints its report to standard output; give a file"],
+    [{ output: "json", "pcap-out": "-" }, "-o json and --pcap-out cannot both go to standard output"],
+    [{ "pcap-out": "-", "records-out": "-" }, "--pcap-out and --records-out cannot both go to standard output"],
+  ])("%j makes no sense together", (flags, message) => {
+    expect(() => checkSynthFlags(flags)).toThrow(message);
+  });
+
+  it.each([
+    [{ "pcap-out": "-" }, undefined],
+    [{ "pcap-out": "x" }, "table"],
+    [{ simulate: true, recursive: false }, "table"],
+    [{ output: "records", "pcap-out": "x" }, "records"],
+  ])("%j prints %s", (flags, output) => {
+    expect(checkSynthFlags(flags)).toBe(output);
   });
 
   it("tells every fault of a profile with its place", () => {

@@ -19,7 +19,8 @@ const OUTSIDE = ["203.0.113.0/24", "2001:db8::/32"].map((text) => parsePrefix(te
 
 const recordsOf = (all: readonly Measured[]) => {
   const writer = new RecordWriter();
-  return all.map(({ conversation, measure }) => writer.line(conversation, measure)).join("");
+  for (const { conversation, measure } of all) writer.add(conversation, measure);
+  return writer.take().toString();
 };
 const median = (numbers: readonly number[]) => [...numbers].sort((a, b) => a - b)[numbers.length >> 1];
 
