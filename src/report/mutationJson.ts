@@ -1,5 +1,5 @@
 import { protocolName } from "../net/protocol.ts";
-import type { Difference } from "../synth/differences.ts";
+import type { AskedConnection } from "../synth/probe.ts";
 import { lines, yamlList } from "./jsonList.ts";
 import { type MutationResult, mutationCounts } from "./mutationResult.ts";
 import { exampleText } from "./mutationTable.ts";
@@ -54,7 +54,7 @@ function* mutationTexts({ mutating: { mutations, fates, differences }, simulatio
   }
 }
 
-function exampleObject(example: Difference): Record<string, unknown> {
+function exampleObject(example: AskedConnection): Record<string, unknown> {
   const { source, destination, protocol, port } = example;
   return {
     source: endObject(source),

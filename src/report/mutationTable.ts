@@ -1,9 +1,8 @@
 import { grouped, plural } from "../net/number.ts";
-import { hasPorts, isIcmp, protocolName } from "../net/protocol.ts";
-import type { Difference } from "../synth/differences.ts";
+import type { AskedConnection } from "../synth/probe.ts";
 import { objectName } from "./labels.ts";
 import { type MutationResult, missedMutations, mutationCounts } from "./mutationResult.ts";
-import { endLabel, rulePlaceText, ruleText } from "./probeResult.ts";
+import { endLabel, probePort, rulePlaceText, ruleText } from "./probeResult.ts";
 import { section } from "./section.ts";
 import { header } from "./simulationTable.ts";
 import { PLAIN_STYLE, printable, type Style } from "./text.ts";
@@ -36,15 +35,10 @@ export function gapRows(result: MutationResult): string[][] {
 }
 
 /** Names a connection that would show a change. */
-export function exampleText(example: Difference | undefined): string {
+export function exampleText(example: AskedConnection | undefined): string {
   if (example === undefined) return "a request, or a label, that could not be made up";
-  const { source, destination, protocol, port, sourcePort } = example;
-  const what = hasPorts(protocol)
-    ? `${port}/${protocolName(protocol)}`
-    : isIcmp(protocol)
-      ? `${protocolName(protocol)} type ${port >> 8} code ${port & 0xff}`
-      : `protocol ${protocolName(protocol)}`;
-  return `${endLabel(source)} → ${endLabel(destination)} ${what}${sourcePort < 0 ? "" : ` from port ${sourcePort}`}`;
+  const { source, destination, sourcePort } = example;
+  return `${endLabel(source)} → ${endLabel(destination)} ${probePort(example)}${sourcePort < 0 ? "" : ` from port ${sourcePort}`}`;
 }
 
 /** Returns the policies with a change that nothing notices, as kubectl's `-o name` writes objects. */

@@ -5,7 +5,7 @@ import { formatAddress } from "../net/address.ts";
 import { hasPorts, isIcmp, protocolName } from "../net/protocol.ts";
 import type { Policy, RuleRef } from "../policy/model.ts";
 import { type BlindSpots, type FailedExpectation, holds } from "../synth/blindSpots.ts";
-import { MADE_UP, type Probe, TWIN } from "../synth/probe.ts";
+import { type AskedConnection, MADE_UP, TWIN } from "../synth/probe.ts";
 import type { Probing } from "../synth/probing.ts";
 import { someOf } from "./coverageResult.ts";
 import { placeLabel, policyLabel } from "./labels.ts";
@@ -72,7 +72,7 @@ export function endLabel(participant: Participant): string {
 }
 
 /** Returns a probe's port for people: `8080/TCP`, `ICMP type 8 code 0`. */
-export function probePort({ protocol, port }: Probe): string {
+export function probePort({ protocol, port }: AskedConnection): string {
   if (hasPorts(protocol)) return `${port}/${protocolName(protocol)}`;
   return isIcmp(protocol) ? `${protocolName(protocol)} type ${port >> 8} code ${port & 0xff}` : `protocol ${protocolName(protocol)}`;
 }

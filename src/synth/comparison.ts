@@ -4,14 +4,14 @@ import type { Connectivity, EndSet, Link } from "../evaluate/connectivity.ts";
 import { outsideNames } from "../evaluate/otherEnds.ts";
 import type { PolicySet } from "../policy/model.ts";
 import { type Batch, type Batches, mutatedSet } from "./batches.ts";
-import { type Difference, differenceOf } from "./differences.ts";
+import { differenceOf } from "./differences.ts";
 import type { Mutation } from "./mutations.ts";
-import type { ProbeWorld } from "./probe.ts";
+import type { AskedConnection, ProbeWorld } from "./probe.ts";
 
 /** What a mutation changes: proven. */
 export interface ProvenDifference {
   /** A connection that shows it; undefined: it hangs on requests or labels of which none could be made up. */
-  readonly example: Difference | undefined;
+  readonly example: AskedConnection | undefined;
 }
 
 /** Compares a policy set with its mutations, exactly, over all ends and ports of the cluster. */

@@ -9,17 +9,7 @@ import { type Address, isIPv4, parseAddress } from "../net/address.ts";
 import { hasPorts } from "../net/protocol.ts";
 import type { L7Match } from "../policy/model.ts";
 import { requestFor } from "./madeUpRequest.ts";
-import type { ProbeWorld } from "./probe.ts";
-
-/** One connection that two policy sets judge differently. */
-export interface Difference {
-  readonly source: Participant;
-  readonly destination: Participant;
-  readonly protocol: number;
-  readonly port: number;
-  readonly sourcePort: number;
-  readonly requests: readonly Request[];
-}
+import type { AskedConnection, ProbeWorld } from "./probe.ts";
 
 /** A protocol that no policy names stands for all of them (RFC 3692: numbers for experiments). */
 const EXPERIMENTAL = 253;
@@ -35,9 +25,9 @@ export function differenceOf(
   differences: readonly Link[],
   names: readonly OutsideName[],
   world: ProbeWorld,
-): Difference | undefined {
+): AskedConnection | undefined {
   const picker = new Picker(connectivity, names, world);
-  let open: Difference | undefined;
+  let open: AskedConnection | undefined;
   for (const link of differences) {
     for (const family of link.family === 0 ? connectivity.families : [link.family]) {
       const found = picker.pick(link, family);
@@ -61,7 +51,7 @@ class Picker {
   }
 
   /** `isPlain`: the verdicts themselves differ, whatever is requested. */
-  pick(link: Link, family: Family): { readonly difference: Difference; readonly isPlain: boolean } | undefined {
+  pick(link: Link, family: Family): { readonly difference: AskedConnection; readonly isPlain: boolean } | undefined {
     const span = this.#spanOf(link, family);
     const ends = this.#endsOf(link, family);
     if (span === undefined || ends === undefined) return undefined;

@@ -18,12 +18,8 @@ export const TWIN = "-twin";
 /** Addresses that are tried for one without another name. */
 const TRIED = 64n;
 
-/** A connection at the edge of a rule. */
-export interface Probe {
-  readonly policy: Policy;
-  /** The rule that it came from. */
-  readonly rule: RuleRef;
-  readonly direction: Direction;
+/** One connection that policy sets are asked about. */
+export interface AskedConnection {
   readonly source: Participant;
   readonly destination: Participant;
   /** IP protocol number. */
@@ -33,6 +29,14 @@ export interface Probe {
   /** The initiator's; -1: any. */
   readonly sourcePort: number;
   readonly requests: readonly Request[];
+}
+
+/** A connection at the edge of a rule. */
+export interface Probe extends AskedConnection {
+  readonly policy: Policy;
+  /** The rule that it came from. */
+  readonly rule: RuleRef;
+  readonly direction: Direction;
   /** What it is about: completes "with …". */
   readonly what: string;
   /** Whether the rule holds it; undefined: that hangs on what is not known. */
@@ -124,7 +128,10 @@ export class ProbeWorld {
 }
 
 /** Returns what both sides say of a connection. */
-export function judgeProbe({ source, destination, protocol, port, sourcePort, requests }: Probe, evaluator: Evaluator): Judgement {
+export function judgeProbe(
+  { source, destination, protocol, port, sourcePort, requests }: AskedConnection,
+  evaluator: Evaluator,
+): Judgement {
   const portClass = evaluator.ports.withSource(evaluator.ports.classOf(protocol, port), protocol, sourcePort);
   const [from, to] = [evaluator.classify(source), evaluator.classify(destination)];
   const ask = (id: number): Decision => decideByRequests(evaluator.decisions[id], requests);
