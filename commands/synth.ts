@@ -1,5 +1,5 @@
 import { Command, Flags } from "@oclif/core";
-import { clusterFlags, liveOf, outputFlags, policiesOf, policyFlags, trafficFlags } from "../src/cli/flags.ts";
+import { clusterOnlyFlags, ignoredFlags, liveOf, outputFlags, policiesOf, policyFlags, trafficFlags } from "../src/cli/flags.ts";
 
 export default class Synth extends Command {
   static override summary = "Make synthetic traffic for a cluster, from a seed: flow records, a capture, or a simulation.";
@@ -29,7 +29,7 @@ export default class Synth extends Command {
     { description: "A profile to start from:", command: "<%= config.bin %> <%= command.id %> --show-profile microservices > mine.yaml" },
   ];
   static override flags = {
-    ...clusterFlags,
+    ...clusterOnlyFlags,
     offline: trafficFlags.offline,
     profile: Flags.string({
       helpValue: "NAME|FILE",
@@ -68,6 +68,7 @@ export default class Synth extends Command {
     ...policyFlags,
     ignore: Flags.string({ helpValue: "FILE", helpGroup: "POLICIES", summary: "With --simulate: accepted findings, as in `simulate`." }),
     ...outputFlags,
+    ...ignoredFlags,
     "fail-on": Flags.string({
       options: ["drop", "unknown"],
       helpGroup: "OUTPUT",

@@ -6,7 +6,7 @@ import { builtinProfile } from "./trafficProfile.ts";
 type Given = Readonly<Record<string, unknown>>;
 
 /** Of `simulate`: without --simulate they would be passed over silently. */
-const OF_SIMULATION = ["filename", "recursive", "staged", "ignore", "report", "fail-on", "strict", "exit-zero"] as const;
+const OF_SIMULATION = ["filename", "recursive", "staged", "ignore", "report", "fail-on", "strict"] as const;
 const FILES = ["pcap-out", "records-out", "snapshot-out"] as const;
 
 /**
