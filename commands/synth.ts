@@ -1,8 +1,9 @@
 import { Command, Flags } from "@oclif/core";
-import { clusterFlags, liveOf, outputFlags, policiesOf, policyFlags, trafficFlags, trafficOf } from "../src/cli/flags.ts";
+import { clusterOnlyFlags, ignoredFlags, liveOf, outputFlags, policiesOf, policyFlags, trafficFlags, trafficOf } from "../src/cli/flags.ts";
 
 export default class Synth extends Command {
-  static override summary = "Make synthetic traffic for a cluster from a seed, probe the edges of policies, or test traffic by changing them.";
+  static override summary =
+    "Make synthetic traffic for a cluster from a seed, probe the edges of policies, or test traffic by changing them.";
   static override description =
     "Makes connections between the pods, Services and nodes of a snapshot, and with the outside, as a profile says: who calls whom, when, how much is said, and how it ends. The same seed gives the same bytes. Records and capture of one run tell the same connections; --simulate judges them at once as `simulate` would judge the records.\n\n--probe asks about connections just inside and just outside of every rule, and tells what policies leave open, say twice or forget; --mutate makes every small change to the policies and tells which of them the traffic would not show (docs/probes.md).\n\nProfiles are small YAML files (docs/synth.md); --show-profile prints a built-in one to start from: microservices, web, database, batch, dns, burst, scan, lateral-movement, failover, partition, dual-stack. Never exits with 1: nothing that was made up is a finding.";
   static override usage = "<%= command.id %> [--snapshot FILE] [--profile NAME|FILE] [flags]";
@@ -38,7 +39,7 @@ export default class Synth extends Command {
     { description: "A profile to start from:", command: "<%= config.bin %> <%= command.id %> --show-profile microservices > mine.yaml" },
   ];
   static override flags = {
-    ...clusterFlags,
+    ...clusterOnlyFlags,
     offline: trafficFlags.offline,
     profile: Flags.string({
       helpValue: "NAME|FILE",
@@ -92,6 +93,7 @@ export default class Synth extends Command {
     ...policyFlags,
     ignore: Flags.string({ helpValue: "FILE", helpGroup: "POLICIES", summary: "With --simulate: accepted findings, as in `simulate`." }),
     ...outputFlags,
+    ...ignoredFlags,
     "fail-on": Flags.string({
       options: ["drop", "unknown"],
       helpGroup: "OUTPUT",

@@ -13,7 +13,7 @@ const OF_TRAFFIC = ["profile", "seed", "duration", "rate", "start", "pcap-out", 
 const OBSERVED = ["pcap", "flows"] as const;
 const OF_OBSERVATION = [...OBSERVED, "flow-format", "flow-fields", "since", "until", "dns"] as const;
 /** Of what judges policies: without one of the modes that do they would be passed over silently. */
-const OF_POLICIES = ["filename", "recursive", "staged", "report", "strict", "exit-zero"] as const;
+const OF_POLICIES = ["filename", "recursive", "staged", "report", "strict"] as const;
 const FILES = ["pcap-out", "records-out", "snapshot-out"] as const;
 
 /**

@@ -72,7 +72,7 @@ export async function synthTraffic(flags: SynthFlags): Promise<SynthResult> {
   const traffic = prepareTraffic(cluster, profile, { seed, startSeconds, ...asked });
   if ("isEmpty" in traffic)
     throw new UsageError(
-      `profile ${profile.metadata.name} makes no traffic in this cluster: ${traffic.warnings[0]}`,
+      `profile ${profile.metadata.name} makes no traffic in this cluster: ${traffic.warnings[0] ?? "no call of it has a weight"}`,
       traffic.warnings.slice(1),
     );
   if (startSeconds + traffic.run.durationSeconds > LATEST)

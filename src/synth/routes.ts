@@ -58,7 +58,7 @@ export interface Routes {
 }
 
 /** Answers in one message, so that it fits into a datagram of 512 bytes (RFC 1035 section 4.2.1). */
-const MOST_ANSWERS = 16;
+const MOST_ANSWERS = 8;
 const LEAST_ROUND_TRIP = 20;
 const MOST_ROUND_TRIP = 10 * SECOND;
 
@@ -140,7 +140,7 @@ class RouteCompiler {
   /** One route for each port of a Service that the call is about. */
   #toService(call: Call, service: Service): readonly Route[] {
     const wanted = listOf(call.port);
-    const protocol = call.protocol === undefined ? undefined : protocolOf(call);
+    const protocol = askedProtocol(call);
     const tier = this.#graph.tierOf(service);
     return service.ports.flatMap((port, index) => {
       const isWanted = wanted.length === 0 || wanted.some((each) => isPort(each, port.port, port.name));
@@ -204,7 +204,7 @@ class RouteCompiler {
   /** Returns the ports that a pod declares and a call asks for, by name or number; without any asked for, all. */
   #declaredPorts(call: Call, { pod }: Party): readonly Listener[] {
     const wanted = listOf(call.port);
-    const protocol = wanted.length === 0 && call.protocol === undefined ? undefined : protocolOf(call);
+    const protocol = wanted.length === 0 ? askedProtocol(call) : protocolOf(call);
     const isWanted = ({ port, name, protocol: own }: ContainerPort) =>
       (protocol === undefined ? own === TCP || own === UDP : own === protocol) &&
       (wanted.length === 0 || wanted.some((each) => isPort(each, port, name)));
@@ -259,8 +259,12 @@ function nameOf({ namespace, name }: Service): string {
   return `${name}.${namespace}.svc.cluster.local`;
 }
 
-/** Returns what a client calls a target that it has no name for, as text that is a host name too. */
-export function hostOf(target: Party, address: Address): string {
+/** What people outside call a cluster's entries (RFC 2606). */
+const PUBLIC_NAME = "www.example.com";
+
+/** Returns what a client calls a target that it looked no name up for, as text that is a host name too. */
+export function hostOf(client: Party, target: Party, address: Address): string {
+  if (client.kind === "outside") return PUBLIC_NAME;
   const dashed = formatAddress(address).replace(/[.:]/g, "-").replace(/^-|-$/g, "0");
   // The cluster's DNS has a name for each pod's address (Kubernetes DNS specification, section 2.5: pod records).
   if (target.pod !== undefined) return `${dashed}.${target.pod.namespace}.pod.cluster.local`;
@@ -279,6 +283,12 @@ function isPort(wanted: Port, port: number, name: string | undefined): boolean {
 
 function protocolOf({ protocol }: Call): number {
   return protocol === "UDP" ? UDP : TCP;
+}
+
+/** Returns the protocol that a call is bound to, by its own word or by what is said; undefined: whatever a port has. */
+function askedProtocol(call: Call): number | undefined {
+  const goesOverTcp = ["http", "http2", "tls"].includes(call.exchange?.kind ?? "auto");
+  return call.protocol === undefined && !goesOverTcp ? undefined : protocolOf(call);
 }
 
 function sharesOf(shares: Readonly<Partial<Record<Ending, number>>>): WeightedChoice<Ending> {

@@ -229,7 +229,7 @@ class TrafficMaker {
     const target = this.#targetOf(route, client, family, now);
     if (target === undefined) return this.#leave("nobody was there to call or to be called");
     const { party, listener } = target;
-    const host = name ?? hostOf(party, party.addresses[family]!);
+    const host = name === undefined || client.kind === "outside" ? hostOf(client, party, party.addresses[family]!) : name;
     const cut = this.#isCut(client, party, now);
     const ending = cut ? "unanswered" : this.#endingOf(route, party, listener, now);
     const { exchanges, pause } = listener.talk(this.#random, { host, namespace: client.pod?.namespace });

@@ -158,6 +158,13 @@ describe("a profile's words", () => {
     expect(tcp.every(({ exchanges }) => exchanges[0].kind === "dns")).toBe(true);
   });
 
+  it("what is spoken over TCP goes to no port of UDP, and people outside have a name for it all", () => {
+    const services = spoken([{ from: { external: {} }, to: { service: { namespace: "monitoring" } }, exchange: { kind: "http" } }]);
+    expect(new Set(services.map(({ serverPort, protocol }) => `${serverPort}/${protocol}`))).toEqual(new Set([`9090/${TCP}`]));
+    const hosts = services.flatMap(({ exchanges }) => exchanges.map((each) => (each.kind === "http" ? each.host : "")));
+    expect(new Set(hosts)).toEqual(new Set(["www.example.com"]));
+  });
+
   it("a call that finds nobody is told of; a profile of such calls makes no traffic", () => {
     const nobody: Call = { from: { pods: { namespace: "nowhere" } }, to: { service: {} } };
     expect(prepare(profileOf({ calls: [nobody, CALL] })).warnings).toEqual([
