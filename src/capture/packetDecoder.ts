@@ -411,7 +411,7 @@ export class PacketDecoder implements PacketSink {
     const payload = at + ((b[at + 12] >> 4) << 2);
     if (payload < this.#end) {
       if ((table.get(row, STATE) & (LOOKED << side)) === 0) this.#look(row, side, payload, sourcePort, destinationPort);
-      else if (this.#everyRequest) this.#lookAgain(row, payload);
+      else if (this.#everyRequest && destinationPort !== DNS_PORT) this.#lookAgain(row, payload);
     }
   }
 

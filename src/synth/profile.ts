@@ -42,7 +42,7 @@ export type Arrivals =
   | { readonly distribution: "poisson" | "even" }
   /** Poisson at a rate of `1 + depth cos(2 pi (t - peak) / period)` times the mean; `t` counts from the run's beginning. */
   | { readonly distribution: "diurnal"; readonly period?: Span; readonly peak?: Span; readonly depth?: number }
-  /** Poisson, `factor` times as many in the first `length` of `every`; the mean over the run is the rate all the same. */
+  /** Poisson, `factor` times as many in the first `length` of each `every`; over whole cycles the mean is the rate all the same. */
   | { readonly distribution: "burst"; readonly every: Span; readonly length: Span; readonly factor: number };
 
 /** `count` further tries, the first `after` the failure, each later one after twice the time. */

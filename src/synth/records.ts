@@ -110,12 +110,14 @@ export class RecordWriter {
 
   #addRequests({ exchanges, serverPort, ending }: Conversation): void {
     const [first] = exchanges;
-    if (first.kind === "http") {
+    // At the port of DNS nothing else is looked for.
+    const isDnsPort = serverPort === DNS_PORT;
+    if (first.kind === "http" && !isDnsPort) {
       this.#add(HTTP);
       this.#addHttp(exchanges);
       this.#add(L7_END);
-    } else if (first.kind === "tls") this.#add(this.#serverNames.of(first.serverName));
-    else if (first.kind === "dns" && serverPort === DNS_PORT) {
+    } else if (first.kind === "tls" && !isDnsPort) this.#add(this.#serverNames.of(first.serverName));
+    else if (first.kind === "dns" && isDnsPort) {
       const answers = ending === "unanswered" || ending === "refused" ? [] : first.answers;
       const told = answers.length === 0 ? "" : `,"answers":[${answers.map((address) => `"${formatAddress(address)}"`).join()}]`;
       this.#add(Buffer.from(`,"l7":{"dns":{"query":${JSON.stringify(first.name)}${told}}}`));
