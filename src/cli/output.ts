@@ -43,8 +43,22 @@ export async function writeFilePieces(path: string, pieces: Pieces, flag = "--re
   }
 }
 
-/** Colours where standard output is a terminal that wants them (NO_COLOR, TERM=dumb), else none. */
+export const COLOR_MODES = ["auto", "always", "never"] as const;
+export type ColorMode = (typeof COLOR_MODES)[number];
+
+let colorMode: ColorMode = "auto";
+
+/** Says for the rest of the run whether tables are coloured. */
+export function chooseColor(mode: ColorMode): void {
+  colorMode = mode;
+}
+
+/** Colours where --color asks for them, else where standard output is a terminal that wants them (no-color.org; TERM=dumb). */
 export function terminalStyle(): Style {
-  if (!process.stdout.isTTY || !pc.isColorSupported) return PLAIN_STYLE;
-  return { bold: pc.bold, bad: (text) => pc.bold(pc.red(text)), good: pc.green, dim: pc.dim };
+  const { NO_COLOR, TERM } = process.env;
+  const isWanted = colorMode === "auto" ? process.stdout.isTTY && !NO_COLOR && TERM !== "dumb" : colorMode === "always";
+  if (!isWanted) return PLAIN_STYLE;
+  // Whatever picocolors itself makes of environment and arguments is decided here.
+  const { bold, red, green, dim } = pc.createColors(true);
+  return { bold, bad: (text) => bold(red(text)), good: green, dim };
 }

@@ -1,7 +1,11 @@
 import { Config, run as runOclif } from "@oclif/core";
 import { systemReason } from "../capture/byteSource.ts";
 import { nearest } from "../policy/objectReader.ts";
+import { COLOR_FLAG } from "./colorFlag.ts";
+import type { KnownCommands } from "./configFile.ts";
+import { Defaults } from "./configured.ts";
 import { failureOf, INTERNAL_ERROR, USAGE_ERROR } from "./errors.ts";
+import { type FlagShape, settingOf } from "./settings.ts";
 
 /** Loads the module of a command; its default export is the oclif class. */
 export type CommandLoader = () => Promise<{ readonly default: unknown }>;
@@ -9,15 +13,14 @@ export type CommandLoader = () => Promise<{ readonly default: unknown }>;
 /** What help says of commands, without loading them. */
 export type CommandManifest = Readonly<Record<string, Readonly<Record<string, unknown>>>>;
 
-const BIN = "kubectl kguardian";
+export const BIN = "kubectl kguardian";
 
 /** Collects what help needs of every command. The build embeds the result, so that a call loads its own command only. */
 export async function describeCommands(loaders: Readonly<Record<string, CommandLoader>>): Promise<CommandManifest> {
   const described: Record<string, Record<string, unknown>> = {};
   for (const [id, load] of Object.entries(loaders)) {
     const command = (await load()).default as Record<string, unknown>;
-    const flags: Record<string, object> = { ...(command.baseFlags as object), ...(command.flags as object) };
-    const named = namedFields(flags);
+    const named = namedFields(withVariables(id, { ...(command.flags as Record<string, object>), ...COLOR_FLAG }));
     const args = namedFields(command.args as Record<string, object> | undefined);
     const { aliases = [], hiddenAliases = [], summary, description, examples, usage, strict } = command;
     described[id] = JSON.parse(
@@ -25,6 +28,24 @@ export async function describeCommands(loaders: Readonly<Record<string, CommandL
     );
   }
   return described;
+}
+
+/** Help names the variable that a flag may come from. */
+function withVariables(id: string, flags: Readonly<Record<string, object>>): Record<string, object> {
+  return Object.fromEntries(
+    Object.entries(flags).map(([name, flag]) => {
+      const setting = settingOf(id, name, flag as FlagShape);
+      return [name, setting === undefined ? flag : { ...flag, env: setting.variable }];
+    }),
+  );
+}
+
+/** Returns the names that commands are typed by, aliases too, each with the id of its command. */
+export function commandNames(manifest: CommandManifest): Map<string, string> {
+  const names = Object.entries(manifest).flatMap(([id, { aliases = [] }]) =>
+    [id, ...(aliases as string[])].map((name) => [name.replaceAll(":", " "), id] as const),
+  );
+  return new Map(names);
 }
 
 /** oclif gives flags and arguments their names only when it loads a command itself. */
@@ -44,15 +65,19 @@ export async function runCommandLine(
   const args = argv[0] === "--version" || argv[0] === "-v" ? ["version"] : argv.map(withValue);
   const { id, unknown } = findCommand(args, manifest);
   if (unknown !== undefined) {
-    process.stderr.write(`error: ${unknownCommand(unknown, namesOf(manifest))}\n`);
+    process.stderr.write(`error: ${unknownCommand(unknown, [...commandNames(manifest).keys()])}\n`);
     return USAGE_ERROR;
   }
+  let defaults: Defaults | undefined;
   try {
-    const config = await loadConfig(version, loaders, manifest);
+    const config = await loadConfig(version, loaders, manifest, (made) => {
+      defaults = made;
+    });
     const wantsHelp = args.length === 0 || args[0] === "help";
     await runOclif(wantsHelp ? [...args.slice(1), "--help"] : args, config);
     return Number(process.exitCode ?? 0);
   } catch (error) {
+    defaults?.tell();
     if (process.env.KGUARDIAN_DEBUG) console.error(error);
     if ((error as { code?: unknown }).code === "EEXIT") return Number((error as { oclif?: { exit?: number } }).oclif?.exit ?? 0);
     const { message, exitCode } = failureOf(error, id === undefined ? BIN : `${BIN} ${id}`);
@@ -68,20 +93,13 @@ function withValue(arg: string): string {
   return BARE_VALUES.get(arg) ?? arg;
 }
 
-/** Names of every command as they are typed, aliases too. */
-function namesOf(manifest: CommandManifest): string[] {
-  return Object.entries(manifest).flatMap(([id, { aliases = [] }]) =>
-    [id, ...(aliases as string[])].map((name) => name.replaceAll(":", " ")),
-  );
-}
-
 /** Returns the command that the first words name, or those words where they name none. Help and topics alone are no commands. */
 function findCommand(args: readonly string[], manifest: CommandManifest): { readonly id?: string; readonly unknown?: string } {
   const end = args.findIndex((arg) => arg.startsWith("-"));
   const words = end < 0 ? args : args.slice(0, end);
   const [first] = words;
   if (first === undefined || first === "help") return {};
-  const names = namesOf(manifest);
+  const names = [...commandNames(manifest).keys()];
   if (names.includes(first)) return { id: first };
   if (!names.some((name) => name.startsWith(`${first} `))) return { unknown: first };
   if (words.length === 1) return { id: first };
@@ -94,8 +112,18 @@ function unknownCommand(words: string, known: readonly string[]): string {
   return `unknown command ${JSON.stringify(words)} for "${BIN}"; ${near === undefined ? `known: ${known.join(", ")}` : `did you mean \`${near}\`?`}`;
 }
 
+function knownCommands(manifest: CommandManifest): KnownCommands {
+  const flags = Object.fromEntries(Object.entries(manifest).map(([id, command]) => [id, command.flags as Record<string, FlagShape>]));
+  return { flags, ids: commandNames(manifest) };
+}
+
 /** oclif looks for plugins and commands on disk unless it is handed a plugin that has them. */
-async function loadConfig(version: string, loaders: Readonly<Record<string, CommandLoader>>, manifest: CommandManifest): Promise<Config> {
+async function loadConfig(
+  version: string,
+  loaders: Readonly<Record<string, CommandLoader>>,
+  manifest: CommandManifest,
+  onDefaults: (defaults: Defaults) => void,
+): Promise<Config> {
   const name = "kubectl-kguardian";
   const pjson = {
     name,
@@ -107,7 +135,13 @@ async function loadConfig(version: string, loaders: Readonly<Record<string, Comm
     ...command,
     pluginName: name,
     pluginType: "core",
-    load: async () => Object.assign((await loaders[command.id as string]()).default as object, { id: command.id }),
+    load: async () => {
+      const id = command.id as string;
+      const loaded = (await loaders[id]()).default as { flags: Readonly<Record<string, FlagShape>> };
+      const defaults = new Defaults(id, () => knownCommands(manifest));
+      onDefaults(defaults);
+      return Object.assign(loaded, { id, flags: defaults.flagsWith({ ...loaded.flags, ...(COLOR_FLAG as object) }) });
+    },
   }));
   const root = import.meta.dirname;
   const plugin = {
