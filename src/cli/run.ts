@@ -2,22 +2,23 @@ import { Config, run as runOclif } from "@oclif/core";
 import { systemReason } from "../capture/byteSource.ts";
 import { nearest } from "../policy/objectReader.ts";
 import { COLOR_FLAG } from "./colorFlag.ts";
-import type { KnownCommands } from "./configFile.ts";
 import { Defaults } from "./configured.ts";
 import { failureOf, INTERNAL_ERROR, USAGE_ERROR } from "./errors.ts";
+import {
+  BARE_VALUES,
+  BIN,
+  type CommandLoader,
+  type CommandManifest,
+  commandNames,
+  type DescribedCommand,
+  knownCommands,
+  TOPICS,
+} from "./manifest.ts";
 import { type FlagShape, settingOf } from "./settings.ts";
-
-/** Loads the module of a command; its default export is the oclif class. */
-export type CommandLoader = () => Promise<{ readonly default: unknown }>;
-
-/** What help says of commands, without loading them. */
-export type CommandManifest = Readonly<Record<string, Readonly<Record<string, unknown>>>>;
-
-export const BIN = "kubectl kguardian";
 
 /** Collects what help needs of every command. The build embeds the result, so that a call loads its own command only. */
 export async function describeCommands(loaders: Readonly<Record<string, CommandLoader>>): Promise<CommandManifest> {
-  const described: Record<string, Record<string, unknown>> = {};
+  const described: Record<string, DescribedCommand> = {};
   for (const [id, load] of Object.entries(loaders)) {
     const command = (await load()).default as Record<string, unknown>;
     const named = namedFields(withVariables(id, { ...(command.flags as Record<string, object>), ...COLOR_FLAG }));
@@ -38,14 +39,6 @@ function withVariables(id: string, flags: Readonly<Record<string, object>>): Rec
       return [name, setting === undefined ? flag : { ...flag, env: setting.variable }];
     }),
   );
-}
-
-/** Returns the names that commands are typed by, aliases too, each with the id of its command. */
-export function commandNames(manifest: CommandManifest): Map<string, string> {
-  const names = Object.entries(manifest).flatMap(([id, { aliases = [] }]) =>
-    [id, ...(aliases as string[])].map((name) => [name.replaceAll(":", " "), id] as const),
-  );
-  return new Map(names);
 }
 
 /** oclif gives flags and arguments their names only when it loads a command itself. */
@@ -86,9 +79,6 @@ export async function runCommandLine(
   }
 }
 
-/** Flags that may stand without a value though oclif wants one, with what they then mean (kubectl: NoOptDefVal). */
-const BARE_VALUES: ReadonlyMap<string, string> = new Map([["--dry-run", "--dry-run=true"]]);
-
 function withValue(arg: string): string {
   return BARE_VALUES.get(arg) ?? arg;
 }
@@ -110,11 +100,6 @@ function findCommand(args: readonly string[], manifest: CommandManifest): { read
 function unknownCommand(words: string, known: readonly string[]): string {
   const near = known.find((name) => name.startsWith(words) || words.startsWith(name)) ?? nearest(words, known);
   return `unknown command ${JSON.stringify(words)} for "${BIN}"; ${near === undefined ? `known: ${known.join(", ")}` : `did you mean \`${near}\`?`}`;
-}
-
-function knownCommands(manifest: CommandManifest): KnownCommands {
-  const flags = Object.fromEntries(Object.entries(manifest).map(([id, command]) => [id, command.flags as Record<string, FlagShape>]));
-  return { flags, ids: commandNames(manifest) };
 }
 
 /** oclif looks for plugins and commands on disk unless it is handed a plugin that has them. */
@@ -152,10 +137,7 @@ async function loadConfig(
     pjson,
     commands,
     commandIDs: Object.keys(manifest),
-    topics: [
-      { name: "audit", description: "Look at audit policies and promote them." },
-      { name: "gen", description: "Write policies and seccomp profiles from what was observed." },
-    ],
+    topics: TOPICS,
     hooks: {},
     type: "core",
     moduleType: "module",
