@@ -1,6 +1,6 @@
 import { printable } from "../report/text.ts";
 import { tellWarnings } from "./damage.ts";
-import { terminalStyle, writePieces } from "./output.ts";
+import { forTerminal, terminalStyle, writePieces } from "./output.ts";
 import type { SynthResult } from "./synthTraffic.ts";
 
 /**
@@ -9,7 +9,7 @@ import type { SynthResult } from "./synthTraffic.ts";
  */
 export async function deliverSynth({ made }: SynthResult, output: string | undefined): Promise<void> {
   const { syntheticHeader, syntheticObject, syntheticTable } = await import("../report/syntheticTraffic.ts");
-  if (output === "table") return await writePieces(process.stdout, [syntheticTable(made, terminalStyle())]);
+  if (output === "table") return await writePieces(process.stdout, forTerminal([syntheticTable(made, terminalStyle())]));
   tellWarnings([...made.warnings, ...[...made.leftOut].map(([reason, count]) => `${count} calls were not made: ${reason}`)]);
   if (output === undefined) process.stderr.write(`${printable(syntheticHeader(made))}\n`);
   else if (output === "json")

@@ -3,7 +3,7 @@ import { createWriteStream } from "node:fs";
 import type { Writable } from "node:stream";
 import pc from "picocolors";
 import { systemReason } from "../capture/byteSource.ts";
-import { PLAIN_STYLE, type Style } from "../report/text.ts";
+import { narrowed, PLAIN_STYLE, type Style } from "../report/text.ts";
 import { UsageError } from "./errors.ts";
 
 /** A text in pieces: a report of a million rows is never one string. Bytes are valid only until the next piece is asked for. */
@@ -41,6 +41,12 @@ export async function writeFilePieces(path: string, pieces: Pieces, flag = "--re
   } catch (error) {
     throw new UsageError(`${flag}: ${path}: ${systemReason(error)}`);
   }
+}
+
+/** Folds lines of a table that the terminal is too narrow for. What scripts read, in a pipe or a file, stays as it is. */
+export function* forTerminal(pieces: Pieces): Generator<string | Uint8Array> {
+  const { isTTY, columns } = process.stdout;
+  for (const piece of pieces) yield isTTY && columns > 0 && typeof piece === "string" ? narrowed(piece, columns) : piece;
 }
 
 export const COLOR_MODES = ["auto", "always", "never"] as const;
