@@ -1,4 +1,4 @@
-import { type CommandManifest, runCommandLine } from "../src/cli/run.ts";
+import type { CommandManifest } from "../src/cli/manifest.ts";
 import { VERSION } from "../src/cli/version.ts";
 
 /** Put in by the build (scripts/build.mjs), so that no command is loaded only for its help text. */
@@ -9,6 +9,7 @@ export const COMMANDS = {
   "audit:promote": () => import("../commands/audit/promote.ts"),
   "audit:verdicts": () => import("../commands/audit/verdicts.ts"),
   coverage: () => import("../commands/coverage.ts"),
+  completion: () => import("../commands/completion.ts"),
   diff: () => import("../commands/diff.ts"),
   explain: () => import("../commands/explain.ts"),
   "gen:networkpolicy": () => import("../commands/gen/networkpolicy.ts"),
@@ -22,8 +23,13 @@ export const COMMANDS = {
 };
 
 if (import.meta.main) {
-  const manifest = typeof EMBEDDED_MANIFEST === "undefined" ? undefined : EMBEDDED_MANIFEST;
-  const exitCode = await runCommandLine(process.argv.slice(2), VERSION, COMMANDS, manifest);
+  const args = process.argv.slice(2);
+  const embedded = typeof EMBEDDED_MANIFEST === "undefined" ? undefined : EMBEDDED_MANIFEST;
+  // A shell asks at every key: it must not wait for what only commands need.
+  const exitCode =
+    args[0] === "__complete"
+      ? await (await import("../src/cli/completion/answer.ts")).answer(args.slice(1), embedded, COMMANDS)
+      : await (await import("../src/cli/run.ts")).runCommandLine(args, VERSION, COMMANDS, embedded);
   // After an error nothing is waited for: a server that is slow to answer must not keep the program.
   if (exitCode > 1) process.exit(exitCode);
   process.exitCode = exitCode;

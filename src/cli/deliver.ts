@@ -3,7 +3,7 @@ import type { InputSummary } from "../capture/observation.ts";
 import type { FindingReport } from "../report/findings.ts";
 import { tellDamage, tellWarnings } from "./damage.ts";
 import { FOUND, UsageError } from "./errors.ts";
-import { type Pieces, writeFilePieces, writePieces } from "./output.ts";
+import { forTerminal, type Pieces, writeFilePieces, writePieces } from "./output.ts";
 import { reportOrigin } from "./reportOrigin.ts";
 
 /** Makes one form of a result when it is asked for: what is not asked for is neither made nor, where this imports it, loaded. */
@@ -60,7 +60,8 @@ export async function deliver(deliverable: Deliverable, flags: DeliverFlags): Pr
   const exitCode = isFound && !flags.exitZero ? FOUND : 0;
   // A reader that closes the pipe ends the program: with this.
   process.exitCode = exitCode;
-  await writePieces(process.stdout, await outputs[flags.output]());
+  const pieces = await outputs[flags.output]();
+  await writePieces(process.stdout, isTable(flags.output) ? forTerminal(pieces) : pieces);
   return exitCode;
 }
 

@@ -1,7 +1,7 @@
 import { plural } from "../net/number.ts";
 import { printable } from "../report/text.ts";
 import { tellWarnings } from "./damage.ts";
-import { terminalStyle, writePieces } from "./output.ts";
+import { forTerminal, terminalStyle, writePieces } from "./output.ts";
 import type { SynthResult } from "./synthTraffic.ts";
 
 /** Says on standard error what of the profile came to nothing. */
@@ -15,7 +15,7 @@ export function tellNotes({ warnings, leftOut }: SynthResult["made"]): void {
  */
 export async function deliverSynth({ made }: SynthResult, output: string | undefined): Promise<void> {
   const { syntheticHeader, syntheticObject, syntheticTable } = await import("../report/syntheticTraffic.ts");
-  if (output === "table") return await writePieces(process.stdout, [syntheticTable(made, terminalStyle())]);
+  if (output === "table") return await writePieces(process.stdout, forTerminal([syntheticTable(made, terminalStyle())]));
   tellNotes(made);
   if (output === undefined) process.stderr.write(`${printable(syntheticHeader(made))}\n`);
   else if (output === "json")

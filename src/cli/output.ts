@@ -3,7 +3,7 @@ import { createWriteStream } from "node:fs";
 import type { Writable } from "node:stream";
 import pc from "picocolors";
 import { systemReason } from "../capture/byteSource.ts";
-import { PLAIN_STYLE, type Style } from "../report/text.ts";
+import { narrowed, PLAIN_STYLE, type Style } from "../report/text.ts";
 import { UsageError } from "./errors.ts";
 
 /** A text in pieces: a report of a million rows is never one string. Bytes are valid only until the next piece is asked for. */
@@ -43,8 +43,28 @@ export async function writeFilePieces(path: string, pieces: Pieces, flag = "--re
   }
 }
 
-/** Colours where standard output is a terminal that wants them (NO_COLOR, TERM=dumb), else none. */
+/** Folds lines of a table that the terminal is too narrow for. What scripts read, in a pipe or a file, stays as it is. */
+export function* forTerminal(pieces: Pieces): Generator<string | Uint8Array> {
+  const { isTTY, columns } = process.stdout;
+  for (const piece of pieces) yield isTTY && columns > 0 && typeof piece === "string" ? narrowed(piece, columns) : piece;
+}
+
+export const COLOR_MODES = ["auto", "always", "never"] as const;
+export type ColorMode = (typeof COLOR_MODES)[number];
+
+let colorMode: ColorMode = "auto";
+
+/** Says for the rest of the run whether tables are coloured. */
+export function chooseColor(mode: ColorMode): void {
+  colorMode = mode;
+}
+
+/** Colours where --color asks for them, else where standard output is a terminal that wants them (no-color.org; TERM=dumb). */
 export function terminalStyle(): Style {
-  if (!process.stdout.isTTY || !pc.isColorSupported) return PLAIN_STYLE;
-  return { bold: pc.bold, bad: (text) => pc.bold(pc.red(text)), good: pc.green, dim: pc.dim };
+  const { NO_COLOR, TERM } = process.env;
+  const isWanted = colorMode === "auto" ? process.stdout.isTTY && !NO_COLOR && TERM !== "dumb" : colorMode === "always";
+  if (!isWanted) return PLAIN_STYLE;
+  // Whatever picocolors itself makes of environment and arguments is decided here.
+  const { bold, red, green, dim } = pc.createColors(true);
+  return { bold, bad: (text) => bold(red(text)), good: green, dim };
 }

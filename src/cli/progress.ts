@@ -4,7 +4,7 @@ import type { SingleBar } from "cli-progress";
 const DELAY_MS = 1000;
 const REDRAW_MS = 100;
 
-/** A progress bar on a terminal for long work; nothing in a pipe. */
+/** A progress bar on a terminal for long work; nothing in a pipe, nor on a terminal that cannot go back on a line (TERM=dumb). */
 export class Progress {
   readonly #label: string;
   readonly #total: number;
@@ -19,7 +19,7 @@ export class Progress {
   }
 
   update(done: number): void {
-    if (!process.stderr.isTTY) return;
+    if (!process.stderr.isTTY || process.env.TERM === "dumb") return;
     const now = performance.now();
     if (now - this.#started < DELAY_MS || now - this.#drawn < REDRAW_MS) return;
     this.#drawn = now;

@@ -1,23 +1,27 @@
 import { Config, run as runOclif } from "@oclif/core";
 import { systemReason } from "../capture/byteSource.ts";
 import { nearest } from "../policy/objectReader.ts";
+import { COLOR_FLAG } from "./colorFlag.ts";
+import { Defaults } from "./configured.ts";
 import { failureOf, INTERNAL_ERROR, USAGE_ERROR } from "./errors.ts";
-
-/** Loads the module of a command; its default export is the oclif class. */
-export type CommandLoader = () => Promise<{ readonly default: unknown }>;
-
-/** What help says of commands, without loading them. */
-export type CommandManifest = Readonly<Record<string, Readonly<Record<string, unknown>>>>;
-
-const BIN = "kubectl kguardian";
+import {
+  BARE_VALUES,
+  BIN,
+  type CommandLoader,
+  type CommandManifest,
+  commandNames,
+  type DescribedCommand,
+  knownCommands,
+  TOPICS,
+} from "./manifest.ts";
+import { type FlagShape, settingOf } from "./settings.ts";
 
 /** Collects what help needs of every command. The build embeds the result, so that a call loads its own command only. */
 export async function describeCommands(loaders: Readonly<Record<string, CommandLoader>>): Promise<CommandManifest> {
-  const described: Record<string, Record<string, unknown>> = {};
+  const described: Record<string, DescribedCommand> = {};
   for (const [id, load] of Object.entries(loaders)) {
     const command = (await load()).default as Record<string, unknown>;
-    const flags: Record<string, object> = { ...(command.baseFlags as object), ...(command.flags as object) };
-    const named = namedFields(flags);
+    const named = namedFields(withVariables(id, { ...(command.flags as Record<string, object>), ...COLOR_FLAG }));
     const args = namedFields(command.args as Record<string, object> | undefined);
     const { aliases = [], hiddenAliases = [], summary, description, examples, usage, strict } = command;
     described[id] = JSON.parse(
@@ -25,6 +29,16 @@ export async function describeCommands(loaders: Readonly<Record<string, CommandL
     );
   }
   return described;
+}
+
+/** Help names the variable that a flag may come from. */
+function withVariables(id: string, flags: Readonly<Record<string, object>>): Record<string, object> {
+  return Object.fromEntries(
+    Object.entries(flags).map(([name, flag]) => {
+      const setting = settingOf(id, name, flag as FlagShape);
+      return [name, setting === undefined ? flag : { ...flag, env: setting.variable }];
+    }),
+  );
 }
 
 /** oclif gives flags and arguments their names only when it loads a command itself. */
@@ -44,15 +58,19 @@ export async function runCommandLine(
   const args = argv[0] === "--version" || argv[0] === "-v" ? ["version"] : argv.map(withValue);
   const { id, unknown } = findCommand(args, manifest);
   if (unknown !== undefined) {
-    process.stderr.write(`error: ${unknownCommand(unknown, namesOf(manifest))}\n`);
+    process.stderr.write(`error: ${unknownCommand(unknown, [...commandNames(manifest).keys()])}\n`);
     return USAGE_ERROR;
   }
+  let defaults: Defaults | undefined;
   try {
-    const config = await loadConfig(version, loaders, manifest);
+    const config = await loadConfig(version, loaders, manifest, (made) => {
+      defaults = made;
+    });
     const wantsHelp = args.length === 0 || args[0] === "help";
     await runOclif(wantsHelp ? [...args.slice(1), "--help"] : args, config);
     return Number(process.exitCode ?? 0);
   } catch (error) {
+    defaults?.tell();
     if (process.env.KGUARDIAN_DEBUG) console.error(error);
     if ((error as { code?: unknown }).code === "EEXIT") return Number((error as { oclif?: { exit?: number } }).oclif?.exit ?? 0);
     const { message, exitCode } = failureOf(error, id === undefined ? BIN : `${BIN} ${id}`);
@@ -61,18 +79,8 @@ export async function runCommandLine(
   }
 }
 
-/** Flags that may stand without a value though oclif wants one, with what they then mean (kubectl: NoOptDefVal). */
-const BARE_VALUES: ReadonlyMap<string, string> = new Map([["--dry-run", "--dry-run=true"]]);
-
 function withValue(arg: string): string {
   return BARE_VALUES.get(arg) ?? arg;
-}
-
-/** Names of every command as they are typed, aliases too. */
-function namesOf(manifest: CommandManifest): string[] {
-  return Object.entries(manifest).flatMap(([id, { aliases = [] }]) =>
-    [id, ...(aliases as string[])].map((name) => name.replaceAll(":", " ")),
-  );
 }
 
 /** Returns the command that the first words name, or those words where they name none. Help and topics alone are no commands. */
@@ -81,7 +89,7 @@ function findCommand(args: readonly string[], manifest: CommandManifest): { read
   const words = end < 0 ? args : args.slice(0, end);
   const [first] = words;
   if (first === undefined || first === "help") return {};
-  const names = namesOf(manifest);
+  const names = [...commandNames(manifest).keys()];
   if (names.includes(first)) return { id: first };
   if (!names.some((name) => name.startsWith(`${first} `))) return { unknown: first };
   if (words.length === 1) return { id: first };
@@ -95,7 +103,12 @@ function unknownCommand(words: string, known: readonly string[]): string {
 }
 
 /** oclif looks for plugins and commands on disk unless it is handed a plugin that has them. */
-async function loadConfig(version: string, loaders: Readonly<Record<string, CommandLoader>>, manifest: CommandManifest): Promise<Config> {
+async function loadConfig(
+  version: string,
+  loaders: Readonly<Record<string, CommandLoader>>,
+  manifest: CommandManifest,
+  onDefaults: (defaults: Defaults) => void,
+): Promise<Config> {
   const name = "kubectl-kguardian";
   const pjson = {
     name,
@@ -107,7 +120,13 @@ async function loadConfig(version: string, loaders: Readonly<Record<string, Comm
     ...command,
     pluginName: name,
     pluginType: "core",
-    load: async () => Object.assign((await loaders[command.id as string]()).default as object, { id: command.id }),
+    load: async () => {
+      const id = command.id as string;
+      const loaded = (await loaders[id]()).default as { flags: Readonly<Record<string, FlagShape>> };
+      const defaults = new Defaults(id, () => knownCommands(manifest));
+      onDefaults(defaults);
+      return Object.assign(loaded, { id, flags: defaults.flagsWith({ ...loaded.flags, ...(COLOR_FLAG as object) }) });
+    },
   }));
   const root = import.meta.dirname;
   const plugin = {
@@ -118,10 +137,7 @@ async function loadConfig(version: string, loaders: Readonly<Record<string, Comm
     pjson,
     commands,
     commandIDs: Object.keys(manifest),
-    topics: [
-      { name: "audit", description: "Look at audit policies and promote them." },
-      { name: "gen", description: "Write policies and seccomp profiles from what was observed." },
-    ],
+    topics: TOPICS,
     hooks: {},
     type: "core",
     moduleType: "module",

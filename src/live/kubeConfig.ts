@@ -139,6 +139,14 @@ export function loadKubeConfig({ kubeconfig, context }: ClusterFlags): KubeConfi
   return config;
 }
 
+/** Returns the names of all contexts, of one file or of those that a call without --kubeconfig would use. Throws a LiveError. */
+export function contextNames(kubeconfig: string | undefined): readonly string[] {
+  const files = kubeconfig === undefined ? defaultFiles() : [kubeconfig];
+  return merge(files.map(readFile))
+    .getContexts()
+    .map(({ name }) => name);
+}
+
 function checkContext(config: KubeConfig, asked: string | undefined): void {
   const name = config.getCurrentContext();
   const known = config.getContexts().map((each) => each.name);

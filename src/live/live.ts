@@ -38,6 +38,11 @@ export class Live {
     return new Live(config, new ApiServer(server, config.getCurrentUser()?.name ?? "(none)"));
   }
 
+  /** The namespace of the context that flags and environment name, without asking the cluster for anything. */
+  static namespaceOf(flags: ClusterFlags): string | undefined {
+    return hasClusterConfiguration(flags) ? contextNamespace(loadKubeConfig(flags)) : undefined;
+  }
+
   /** The context's name, as messages show it. */
   get name(): string {
     return this.config.getCurrentContext();

@@ -64,6 +64,23 @@ export function wrapped(text: string, width: number, indent = ""): string[] {
   return [...lines, line.trimEnd()];
 }
 
+/** Narrower than this, a column is harder to read than a line that the terminal breaks. */
+const NARROWEST = 20;
+
+/** A line of a table whose colours, if it has any, hold for the whole of it: its last column begins behind three spaces. */
+const TABLE_LINE = /^((?:\u001b\[\d+m)*)([^\u001b]* {3})([^\u001b]+?)((?:\u001b\[\d+m)*)$/;
+
+/** Returns text for a terminal of `width` characters: of lines that are longer, the last column goes on below itself. */
+export function narrowed(text: string, width: number): string {
+  const fold = (line: string): string => {
+    if (line.length <= width) return line;
+    const [, start = "", before = "", last = "", end = ""] = TABLE_LINE.exec(line) ?? [];
+    if (before.length + last.length <= width || before.length > width - NARROWEST) return line;
+    return start + before + wrapped(last, width - before.length).join(`\n${" ".repeat(before.length)}`) + end;
+  };
+  return text.split("\n").map(fold).join("\n");
+}
+
 /** Returns bytes for people: 812 B, 1.4 KB, 10.4 MB (powers of 1000). */
 export function formatBytes(bytes: number): string {
   const units = ["B", "KB", "MB", "GB", "TB"];

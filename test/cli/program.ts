@@ -17,6 +17,12 @@ export interface Run {
   readonly err: string;
 }
 
+/** This process's environment without what is said in it to the program. */
+export function strangersEnvironment(): NodeJS.ProcessEnv {
+  const others = Object.entries(process.env).filter(([name]) => !/^(?:KGUARDIAN|KUBE_GUARDIAN|XDG)_/.test(name));
+  return Object.fromEntries(others);
+}
+
 /** Runs the program as a user would, from the checkout's root. */
 export function run(args: readonly string[], input: string | Buffer = "", environment: Record<string, string> = {}): Run {
   const { status, stdout, stderr } = spawnSync(join(ROOT, "bin/kubectl-kguardian"), args, {
@@ -24,14 +30,13 @@ export function run(args: readonly string[], input: string | Buffer = "", enviro
     input,
     encoding: "utf8",
     maxBuffer: 1 << 28,
-    // No cluster and no broker of whoever runs the tests. Hundreds of runs compile the same program: V8 keeps what it compiled.
+    // No cluster, broker and defaults of whoever runs the tests. Hundreds of runs compile the same program: V8 keeps what it compiled.
     env: {
-      ...process.env,
+      ...strangersEnvironment(),
       NODE_COMPILE_CACHE: CACHE,
       NO_COLOR: "1",
       HOME: folder,
       KUBECONFIG: "",
-      KGUARDIAN_BROKER_URL: "",
       ...environment,
     },
   });
