@@ -21,10 +21,13 @@ export const COMMANDS = {
   version: () => import("../commands/version.ts"),
 };
 
-if (import.meta.main) {
+/** Runs the command line of this process and sets its exit code. */
+export async function main(): Promise<void> {
   const manifest = typeof EMBEDDED_MANIFEST === "undefined" ? undefined : EMBEDDED_MANIFEST;
   const exitCode = await runCommandLine(process.argv.slice(2), VERSION, COMMANDS, manifest);
   // After an error nothing is waited for: a server that is slow to answer must not keep the program.
   if (exitCode > 1) process.exit(exitCode);
   process.exitCode = exitCode;
 }
+
+if (import.meta.main) await main();
