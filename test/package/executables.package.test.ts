@@ -2,7 +2,7 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, inject, test } from "vitest";
-import { readMachO, segmentFaults, signatureFaults } from "./machO.ts";
+import { ARM64, readMachO, segmentFaults, signatureFaults, X86_64 } from "./machO.ts";
 import { type Platform, ROOT, readExecutable } from "./packages.ts";
 
 /*
@@ -23,8 +23,8 @@ function embedded(file: Buffer): Buffer {
 }
 
 describe.each<[Platform, number]>([
-  ["darwin-amd64", 0x01000007],
-  ["darwin-arm64", 0x0100000c],
+  ["darwin-amd64", X86_64],
+  ["darwin-arm64", ARM64],
 ])("%s", (platform, cpu) => {
   const file = readExecutable(packages, platform);
 
@@ -45,10 +45,13 @@ describe.each<[Platform, number]>([
 });
 
 test("a signature that is there already is replaced", async () => {
-  const [scripts, configuration] = ["executable.mjs", "platforms.json"].map((name) => join(ROOT, "scripts/package", name));
-  const { extractNode } = await import(scripts);
-  const { signAdHoc } = await import(join(ROOT, "scripts/package/machO.mjs"));
-  const { node, platforms } = JSON.parse(readFileSync(configuration, "utf8")) as { node: string; platforms: { name: string }[] };
+  const scripts = join(ROOT, "scripts/package");
+  const { extractNode } = await import(join(scripts, "executable.mjs"));
+  const { signAdHoc } = await import(join(scripts, "machO.mjs"));
+  const { node, platforms } = JSON.parse(readFileSync(join(scripts, "platforms.json"), "utf8")) as {
+    node: string;
+    platforms: { name: string }[];
+  };
   const path = extractNode(
     platforms.find(({ name }) => name === "darwin-arm64"),
     node,

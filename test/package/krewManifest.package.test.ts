@@ -57,7 +57,7 @@ const MISTAKES: readonly (readonly [string | RegExp, string, string])[] = [
   ["arch: amd64", "cpu: amd64", "platform 0 is for no machine that krew knows"],
   [/sha256: ./, "sha256: X", "platform 0: sha256 is no sum"],
   [/sha256: (.)(.*)/, `sha256: ${"0".repeat(64)}`, "platform 0: sha256 is not the archive's"],
-  ["https://github", "http://github", "platform 0: uri is no tar.gz or zip over https"],
+  ["uri: https://", "uri: http://", "platform 0: uri is no tar.gz or zip over https"],
   ["linux-amd64.tar", "linux-amd65.tar", "platform 0: there is no https://"],
   ["bin: kubectl-kguardian", "bin: kguardian", "platform 0: bin kguardian is not among the files"],
   ["from: kubectl-kguardian.exe", "from: kubectl-kguardian", "platform 4: kubectl-kguardian is not in the archive"],

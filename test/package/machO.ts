@@ -4,6 +4,9 @@ import { createHash } from "node:crypto";
  * Reads Mach-O files as Apple's loader and kernel do (mach-o/loader.h, kern/cs_blobs.h), for what scripts/package/machO.mjs writes.
  */
 
+export const ARM64 = 0x0100000c;
+export const X86_64 = 0x01000007;
+
 export interface Section {
   readonly segment: string;
   readonly name: string;
@@ -51,12 +54,13 @@ export function readMachO(file: Buffer): MachO {
 
 /** Says what is wrong with the segments: outside of the file, over one another, or anything behind __LINKEDIT. */
 export function segmentFaults(file: Buffer): string[] {
-  const { segments } = readMachO(file);
+  const { cpu, segments } = readMachO(file);
+  const page = cpu === ARM64 ? 0x4000 : 0x1000;
   const faults: string[] = [];
   for (const [index, { name, address, memoryBytes, offset, bytes }] of segments.entries()) {
     if (offset + bytes > file.length) faults.push(`${name} lies outside of the file`);
     if (bytes > memoryBytes) faults.push(`${name} is larger than its memory`);
-    if (address % 0x4000 !== 0 || offset % 0x1000 !== 0) faults.push(`${name} begins within a page`);
+    if (address % page !== 0 || offset % page !== 0) faults.push(`${name} begins within a page`);
     const next = segments[index + 1];
     if (next !== undefined && address + memoryBytes > next.address) faults.push(`${name} lies over ${next.name} in memory`);
     if (next !== undefined && offset + bytes > next.offset) faults.push(`${name} lies over ${next.name} in the file`);
