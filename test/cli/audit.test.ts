@@ -4,13 +4,12 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { load, loadAll } from "js-yaml";
 import { afterAll, afterEach, describe, expect, it } from "vitest";
 import { readAuditVerdict } from "../../src/live/brokerRows.ts";
 import { type RecordedBroker, startRecordedBroker } from "../live/recordedBroker.ts";
+import { PROGRAM } from "./program.ts";
 
-const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), "kguardian-audit-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
@@ -29,7 +28,7 @@ interface Run {
 /** Runs a command in a process of its own, without any cluster. */
 function run(args: readonly string[], input = ""): Promise<Run> {
   return new Promise((resolve, reject) => {
-    const child = spawn(join(ROOT, "bin/kubectl-kguardian"), args, {
+    const child = spawn(PROGRAM, args, {
       cwd: folder,
       env: { PATH: process.env.PATH, HOME: join(folder, "home"), NO_COLOR: "1", ...(broker ? { KGUARDIAN_BROKER_URL: broker.url } : {}) },
     });

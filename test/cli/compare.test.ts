@@ -6,7 +6,7 @@ import { load } from "js-yaml";
 import { afterAll, describe, expect, test } from "vitest";
 import { adminPolicy, baselinePolicy, calico, ciliumPolicy, clusterPolicy, networkPolicy } from "../evaluate/dialects.ts";
 import { readJunit, readSarif } from "../report/findingReports.ts";
-import { file, type Run, run, SHOP, sound } from "./program.ts";
+import { file, PROGRAM, type Run, run, SHOP, sound } from "./program.ts";
 
 /* `diff` and `matrix`, asked of the whole program; and all four commands that compare and explain, in every dialect. */
 
@@ -435,7 +435,7 @@ test("the README's line for CI compares a folder with what a branch has of it", 
   const policies = join(repository, "policies");
   mkdirSync(policies, { recursive: true });
   writeFileSync(join(repository, "cluster.yaml"), OBJECTS.join("---\n"));
-  writeFileSync(join(folder, "kubectl"), `#!/bin/sh\nshift\nexec ${join(process.cwd(), "bin/kubectl-kguardian")} "$@"\n`, { mode: 0o755 });
+  writeFileSync(join(folder, "kubectl"), `#!/bin/sh\nshift\nexec ${PROGRAM} "$@"\n`, { mode: 0o755 });
   const env = { ...process.env, PATH: `${folder}:${process.env.PATH}`, HOME: folder, KUBECONFIG: "", GIT_CONFIG_NOSYSTEM: "1" };
   const sh = (script: string) => spawnSync("sh", ["-ec", script], { cwd: repository, encoding: "utf8", env });
   const git = "git -c user.name=t -c user.email=t@example.com";

@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
-import { file, run } from "./program.ts";
+import { file, PROGRAM, run } from "./program.ts";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 const LOG = readFileSync(`${ROOT}fixtures/flow-logs/hubble/shop.jsonl`, "utf8").trimEnd().split("\n");
@@ -19,7 +19,7 @@ class Following {
 
   constructor(args: readonly string[]) {
     const env = { ...process.env, NO_COLOR: "1", KUBECONFIG: "" };
-    this.child = spawn(`${ROOT}bin/kubectl-kguardian`, args, { cwd: ROOT, env });
+    this.child = spawn(PROGRAM, args, { cwd: ROOT, env });
     this.child.stdout?.on("data", (chunk) => (this.out += chunk));
     this.child.stderr?.on("data", (chunk) => (this.err += chunk));
     // The reader may be gone before the writer.

@@ -6,6 +6,8 @@ import { fileURLToPath } from "node:url";
 import { afterAll } from "vitest";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
+/** The program under test: the checkout's, or a packaged one that KGUARDIAN_PROGRAM names. */
+export const PROGRAM = process.env.KGUARDIAN_PROGRAM ?? join(ROOT, "bin/kubectl-kguardian");
 export const SHOP = join(ROOT, "fixtures/shop");
 const CACHE = join(tmpdir(), "kguardian-test-compiled");
 const folder = mkdtempSync(join(tmpdir(), "kguardian-cli-"));
@@ -25,7 +27,7 @@ export function strangersEnvironment(): NodeJS.ProcessEnv {
 
 /** Runs the program as a user would, from the checkout's root. */
 export function run(args: readonly string[], input: string | Buffer = "", environment: Record<string, string> = {}): Run {
-  const { status, stdout, stderr } = spawnSync(join(ROOT, "bin/kubectl-kguardian"), args, {
+  const { status, stdout, stderr } = spawnSync(PROGRAM, args, {
     cwd: ROOT,
     input,
     encoding: "utf8",

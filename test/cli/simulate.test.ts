@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { describe, expect, test } from "vitest";
 import { VERSION } from "../../src/cli/version.ts";
-import { file, run, SHOP, sound } from "./program.ts";
+import { file, PROGRAM, run, SHOP, sound } from "./program.ts";
 
 const planted = ["simulate", ...sound, "-f", `${SHOP}/network-policies`];
 const mended = ["simulate", ...sound, "-f", `${SHOP}/network-policies-fixed`];
@@ -264,7 +264,7 @@ describe("hostile text", () => {
 describe("pipes", () => {
   const shell = (command: string) =>
     spawnSync("bash", ["-c", `set -o pipefail; ${command}`], { encoding: "utf8", cwd: join(SHOP, "../..") });
-  const line = `bin/kubectl-kguardian ${planted.join(" ")} -o json`;
+  const line = `${PROGRAM} ${planted.join(" ")} -o json`;
 
   test("a reader that closes early keeps the exit code", () => {
     expect(shell(`${line} 2>&1 | head -c 10 >/dev/null; echo $?`).stdout.trim()).toBe("1");

@@ -2,7 +2,7 @@ import { spawn, spawnSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { accessSync, constants, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { homedir, tmpdir } from "node:os";
-import { delimiter, join } from "node:path";
+import { delimiter, dirname, join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 
@@ -12,6 +12,8 @@ import { fileURLToPath } from "node:url";
  */
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
+/** Where the plugin lies: in the checkout, or where the packaged one that KGUARDIAN_PROGRAM names does. */
+const PLUGIN = process.env.KGUARDIAN_PROGRAM === undefined ? join(ROOT, "bin") : dirname(process.env.KGUARDIAN_PROGRAM);
 const SCRIPT = join(ROOT, "test/live/cluster/live-cluster.sh");
 const LOADER = join(ROOT, "test/live/cluster/load-world.mjs");
 const CACHE = process.env.KGUARDIAN_LIVE_CACHE ?? join(homedir(), ".cache/live-cluster");
@@ -56,7 +58,7 @@ export interface Refusal {
 export interface LiveCluster {
   /** Path of a kubeconfig with a context for each user; the current one is the cluster admin's. */
   readonly kubeconfig: string;
-  /** For a child process: the kubeconfig, a home of its own, and the built kubectl and this checkout's plugin on PATH. */
+  /** For a child process: the kubeconfig, a home of its own, and the built kubectl and the plugin on PATH. */
   readonly environment: Readonly<Record<string, string>>;
   /** The context of one of `extraUsers`. */
   contextOf(user: string): string;
@@ -82,7 +84,7 @@ export function isLiveClusterBuilt(): boolean {
 export function environment(home: string, kubeconfig?: string): Record<string, string> {
   const { PATH = "", TMPDIR } = process.env;
   return {
-    PATH: [CACHE, join(ROOT, "bin"), PATH].join(delimiter),
+    PATH: [CACHE, PLUGIN, PATH].join(delimiter),
     HOME: home,
     NO_COLOR: "1",
     ...(TMPDIR === undefined ? {} : { TMPDIR }),
