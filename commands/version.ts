@@ -3,6 +3,11 @@ import { VERSION } from "../src/cli/version.ts";
 
 export default class Version extends Command {
   static override summary = "Print the version.";
+  static override usage = "<%= command.id %> [-o text|json|yaml]";
+  static override examples = [
+    { description: "Which version is this?", command: "<%= config.bin %> <%= command.id %>" },
+    { description: "For a script, with the Node that it runs on:", command: "<%= config.bin %> <%= command.id %> -o json" },
+  ];
   static override flags = {
     output: Flags.string({ char: "o", options: ["text", "json", "yaml"], default: "text", summary: "What to print." }),
   };

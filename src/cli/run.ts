@@ -122,10 +122,12 @@ async function loadConfig(
     pluginType: "core",
     load: async () => {
       const id = command.id as string;
-      const loaded = (await loaders[id]()).default as { flags: Readonly<Record<string, FlagShape>> };
+      const loaded = (await loaders[id]()).default as { args?: Record<string, object>; flags: Readonly<Record<string, FlagShape>> };
       const defaults = new Defaults(id, () => knownCommands(manifest));
       onDefaults(defaults);
-      return Object.assign(loaded, { id, flags: defaults.flagsWith({ ...loaded.flags, ...(COLOR_FLAG as object) }) });
+      // An argument that is not given is not given: oclif would take what a pipe holds, which is `-` here and nothing else.
+      const args = Object.fromEntries(Object.entries(loaded.args ?? {}).map(([name, arg]) => [name, { ...arg, ignoreStdin: true }]));
+      return Object.assign(loaded, { id, args, flags: defaults.flagsWith({ ...loaded.flags, ...(COLOR_FLAG as object) }) });
     },
   }));
   const root = import.meta.dirname;

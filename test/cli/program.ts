@@ -19,10 +19,11 @@ export interface Run {
   readonly err: string;
 }
 
-/** This process's environment without what is said in it to the program. */
-export function strangersEnvironment(): NodeJS.ProcessEnv {
+/** What a run of the program gets: no cluster, broker and defaults of whoever runs the tests. */
+export function programEnvironment(home: string): NodeJS.ProcessEnv {
   const others = Object.entries(process.env).filter(([name]) => !/^(?:KGUARDIAN|KUBE_GUARDIAN|XDG)_/.test(name));
-  return Object.fromEntries(others);
+  // Hundreds of runs compile the same program: V8 keeps what it compiled.
+  return { ...Object.fromEntries(others), NODE_COMPILE_CACHE: CACHE, NO_COLOR: "1", HOME: home, KUBECONFIG: "" };
 }
 
 /** Runs the program as a user would, from the checkout's root. */
@@ -32,15 +33,7 @@ export function run(args: readonly string[], input: string | Buffer = "", enviro
     input,
     encoding: "utf8",
     maxBuffer: 1 << 28,
-    // No cluster, broker and defaults of whoever runs the tests. Hundreds of runs compile the same program: V8 keeps what it compiled.
-    env: {
-      ...strangersEnvironment(),
-      NODE_COMPILE_CACHE: CACHE,
-      NO_COLOR: "1",
-      HOME: folder,
-      KUBECONFIG: "",
-      ...environment,
-    },
+    env: { ...programEnvironment(folder), ...environment },
   });
   return { code: status, out: stdout, err: stderr };
 }
