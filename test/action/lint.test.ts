@@ -75,3 +75,26 @@ describe("workflows and action", () => {
     expect(granted.flat()).toEqual([".github/workflows/release.yml publish"]);
   });
 });
+
+describe("the page on pull requests", () => {
+  const page = readFileSync(join(ROOT, "docs/pull-request.md"), "utf8");
+  const { inputs, outputs } = load(readFileSync(join(ROOT, "action.yml"), "utf8")) as { inputs: object; outputs: object };
+
+  test("names every input and output of the action, and no other", () => {
+    const [, table] = /^\| input \| \|\n([\s\S]*?)\n\n/m.exec(page)!;
+    const named = [...table.matchAll(/^\| ([^|]*) \|/gm)].flatMap(([, cell]) => [...cell.matchAll(/`([\w-]+)`/g)].map(([, name]) => name));
+    expect(named.sort()).toEqual(Object.keys(inputs).sort());
+    const [, sentence] = /^Outputs: (.*)\(/m.exec(page)!;
+    expect([...sentence.matchAll(/`([\w-]+)`/g)].map(([, name]) => name)).toEqual(Object.keys(outputs));
+  });
+
+  test("has a workflow whose steps give inputs that there are", ({ skip }) => {
+    const [, text] = /```yaml\n(name: policies\n[\s\S]*?)```/.exec(page)!;
+    const { jobs } = load(text) as { jobs: { policies: { steps: { uses: string; with: object }[] } } };
+    const own = jobs.policies.steps.filter(({ uses }) => uses.startsWith("kguardian-dev/kguardian@"));
+    expect(own.length).toBe(2);
+    expect(own.flatMap((step) => Object.keys(step.with)).filter((name) => !(name in inputs))).toEqual([]);
+    if (tool("actionlint") === undefined) return skip(`actionlint ${MISSING}`);
+    expect(spawnSync(tool("actionlint")!, ["-"], { input: text, encoding: "utf8" })).toMatchObject({ status: 0, stdout: "" });
+  });
+});

@@ -48,7 +48,7 @@ test("the reasons of unknown verdicts on the page on semantics are those of the 
 test("what plugins do differently is what their profiles say", () => {
   const page = readFileSync(join(ROOT, "docs/semantics.md"), "utf8");
   const [, table] = /^## What plugins do differently\n([\s\S]*?)^## /m.exec(page)!;
-  const rows = [...table.matchAll(/^\| (.*) \|$/gm)].map(([, row]) => row.split(" | "));
+  const rows = [...table.matchAll(/^\|(.*)\|$/gm)].map(([, row]) => row.split("|").map((cell) => cell.trim()));
   const names = rows[0].slice(1) as CniName[];
   expect(names).toEqual(CNI_NAMES);
   const row = (title: string) => rows.find(([first]) => first === title)!.slice(1);
