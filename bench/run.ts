@@ -294,6 +294,7 @@ function benchStartup(rounds: number): void {
     { name: "node -e 0", command: [process.execPath, "-e", "0"] },
     { name: "version", command: [plugin, "version"] },
     { name: "simulate --help", command: [plugin, "simulate", "--help"] },
+    { name: "completion of a flag", command: [plugin, "__complete", "simulate", "-"] },
   ].map((each) => ({ ...each, millis: [] as number[] }));
   say(`\nstartup, ${rounds} alternating runs`);
   for (let round = 0; round < rounds; round++) {

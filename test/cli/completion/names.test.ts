@@ -111,16 +111,3 @@ function kubeconfig(server: string): string {
   const contexts = ["silent", "arn:aws:eks:eu:1:cluster/b"].map((name) => `{name: "${name}", context: {cluster: c, user: u}}`);
   return `apiVersion: v1\nkind: Config\ncurrent-context: silent\nclusters: [{name: c, cluster: {server: "${server}"}}]\nusers: [{name: u, user: {token: t}}]\ncontexts: [${contexts.join(", ")}]\n`;
 }
-
-test("completing does not load what commands need", () => {
-  const least = (args: readonly string[]) =>
-    Math.min(
-      ...Array.from({ length: 5 }, () => {
-        const started = performance.now();
-        run(args);
-        return performance.now() - started;
-      }),
-    );
-  // `version` does nothing but load oclif: whatever the machine, that takes longer than all of a completion.
-  expect(least(["__complete", "simulate", "-"])).toBeLessThan(least(["version"]));
-});
