@@ -21,7 +21,7 @@ add_each() { # add_each FLAG LINES: appends FLAG and each line that is not empty
 
 work=$RUNNER_TEMP/kguardian
 mkdir -p "$work"
-policies=${KGUARDIAN_POLICIES:-}
+policies=${KGUARDIAN_POLICIES:-policies}
 
 # Puts the policies of the base into a folder, whose path it prints. Without any there, the folder says that there are none.
 base_policies() {
@@ -45,18 +45,17 @@ base_policies() {
 
 case $KGUARDIAN_COMMAND in
   diff)
-    [ -n "$policies" ] || fail "input policies: \`diff\` needs the folder of policies"
     case $policies in /* | -* | .. | ../* | */.. | */../*) fail "input policies: \`diff\` needs a path inside the repository" ;; esac
     [ -n "${KGUARDIAN_BASE:-}" ] || fail "input base: \`diff\` needs a commit to compare with where there is no pull request"
     old=$(base_policies)
     arguments+=("$old" "$policies")
     ;;
-  simulate | coverage) [ -z "$policies" ] || arguments+=(--filename "$policies") ;;
+  simulate | coverage) arguments+=(--filename "$policies") ;;
   test)
     add_each "" "${KGUARDIAN_TESTS:-}"
     [ ${#arguments[@]} -gt 0 ] || fail "input tests: \`test\` needs files or folders with PolicyTests"
-    # The default is for the other commands: a test names its own policies.
-    if [ -n "$policies" ] && { [ "$policies" != policies ] || [ -e policies ]; }; then arguments+=(--filename "$policies"); fi
+    # A flag goes before what a test says itself: none unless it was asked for.
+    if [ -n "${KGUARDIAN_POLICIES:-}" ]; then arguments+=(--filename "$policies"); fi
     ;;
   *) fail "input command: not one of diff, simulate, test and coverage" ;;
 esac

@@ -167,6 +167,21 @@ describe("a pull request", () => {
     ]);
   });
 
+  test("what each command is given", () => {
+    const folder = newFolder("given");
+    program(folder, "fake", '#!/bin/sh\nfor each; do case $each in markdown=*|sarif=*|--report) ;; *) echo "$each" ;; esac; done\n');
+    const given = (inputs: Record<string, string>) => {
+      const { log } = runAction({ binary: join(folder, "fake"), comment: "false", ...inputs }, { cwd: folder });
+      return /^::stop-commands::.*\n([\s\S]*)^::/m.exec(log)![1].trim().split("\n").join(" ");
+    };
+    expect(given({ command: "simulate", snapshot: "a b.yaml\nc.yaml\r\n\n", pcap: "x", flows: "y", args: "--cni=calico" })).toBe(
+      "simulate --filename policies --snapshot a b.yaml --snapshot c.yaml --pcap x --flows y --cni=calico",
+    );
+    expect(given({ command: "coverage", policies: "p" })).toBe("coverage --filename p");
+    expect(given({ command: "test", tests: "a.yaml\nb", snapshot: "c.yaml", pcap: "x" })).toBe("test a.yaml b --snapshot c.yaml");
+    expect(given({ command: "test", tests: "a.yaml", policies: "policies" })).toBe("test a.yaml --filename policies");
+  });
+
   test("from a fork, without a token's rights and without a pull request: the summary, and the exit code", () => {
     const inputs = { ...simulate, comment: "true" };
     const fork = pullRequest(ROOT, { "event.pull_request.head.repo.full_name": "mallory/policies" });
@@ -278,7 +293,7 @@ describe("installing", () => {
     const asked = () => readFileSync(join(folder, "asked"), "utf8").trim().split("\n");
     return { real, asked, situation: { cwd: folder, env: { PATH: `${folder}/path:${process.env.PATH}` } } };
   }
-  const inputs = { command: "simulate", policies: "", version: "v9.8.7", comment: "false" };
+  const inputs = { command: "simulate", version: "v9.8.7", comment: "false" };
 
   test("the release's archive for this platform, held to its sum", () => {
     const { situation, asked, real } = release();

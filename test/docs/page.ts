@@ -8,6 +8,8 @@ import { fileURLToPath } from "node:url";
  *   sh live            needs a cluster, a network or root: parsed only
  *   sh refused         run, and exits with 2: what an error looks like
  *   anything else      no commands
+ *
+ * A line with `[` after a blank says how a command is used (`[flags]`) and is none.
  */
 
 export const ROOT = fileURLToPath(new URL("../../", import.meta.url));
@@ -62,7 +64,7 @@ function commandsIn(page: string, block: readonly string[], offset: number, kind
   for (let i = 0; i < block.length; i++) {
     const line = i + offset + 1;
     let text = hasPrompts ? block[i].slice(2) : block[i];
-    if (text.trim() === "" || text.startsWith("#")) continue;
+    if (text.trim() === "" || text.startsWith("#") || / \[/.test(text)) continue;
     while (text.endsWith("\\")) text = `${text}\n${block[++i]}`;
     const shown: string[] = [];
     while (hasPrompts && i + 1 < block.length && !block[i + 1].startsWith("$ ")) shown.push(block[++i]);
