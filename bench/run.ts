@@ -5,20 +5,10 @@ import { parseArgs } from "node:util";
 import { buildSync } from "esbuild";
 import { checkAnswer, comparisons } from "./compareSets.ts";
 import { makeGenerationWorld } from "./generationWorld.ts";
-import {
-  alternate,
-  type Contestant,
-  canMeasure,
-  childEnvironment,
-  findProgram,
-  isExecutable,
-  median,
-  renderResults,
-  renderTable,
-  warm,
-} from "./lib.ts";
+import { alternate, type Contestant, canMeasure, findProgram, isExecutable, renderResults, warm } from "./lib.ts";
 import { type CapturePaths, makeCaptures, mixedPackets, samplePackets } from "./makeCaptures.ts";
 import { DUCKDB_PROGRAM, makeFlowLogs } from "./makeFlowLogs.ts";
+import { measureStartup } from "./startup.ts";
 
 /*
  * Compares us with a plain C libpcap loop and with other readers, on captures that it makes itself.
@@ -277,32 +267,21 @@ function answers(contestant: Contestant): boolean {
   }
 }
 
+/** The checkout's program and, where KGUARDIAN_PROGRAM names one, a packaged one. */
 function benchStartup(rounds: number): void {
-  if (!isExecutable(plugin)) {
-    fail(`${plugin} is missing: npm run build`);
+  const packaged = process.env.KGUARDIAN_PROGRAM;
+  const programs = [{ name: "checkout", path: plugin }, ...(packaged === undefined ? [] : [{ name: "packaged", path: packaged }])];
+  const missing = programs.find(({ path }) => !isExecutable(path));
+  if (missing !== undefined) {
+    fail(`${missing.path} is missing: npm run build`);
     return;
   }
-  const commands = [
-    { name: "node -e 0", command: [process.execPath, "-e", "0"] },
-    { name: "version", command: [plugin, "version"] },
-    { name: "simulate --help", command: [plugin, "simulate", "--help"] },
-  ].map((each) => ({ ...each, millis: [] as number[] }));
   say(`\nstartup, ${rounds} alternating runs`);
-  for (let round = 0; round < rounds; round++) {
-    for (const { name, command, millis } of commands) {
-      const begun = performance.now();
-      const { status } = spawnSync(command[0], command.slice(1), { stdio: "ignore", env: childEnvironment });
-      millis.push(performance.now() - begun);
-      if (status === 0) continue;
-      fail(`${name}: exit code ${status}`);
-      return;
-    }
+  try {
+    process.stdout.write(measureStartup(programs, rounds));
+  } catch (error) {
+    fail((error as Error).message);
   }
-  const rows = commands.map(({ name, millis }) => {
-    const ratio = median(millis.map((each, round) => each / commands[0].millis[round]));
-    return [name, median(millis).toFixed(0), Math.min(...millis).toFixed(0), ratio.toFixed(2)];
-  });
-  process.stdout.write(renderTable([["", "median ms", "least ms", "ratio to node"], ...rows]));
 }
 
 function benchDecide(rounds: number): void {
