@@ -5,20 +5,10 @@ import { parseArgs } from "node:util";
 import { buildSync } from "esbuild";
 import { checkAnswer, comparisons } from "./compareSets.ts";
 import { makeGenerationWorld } from "./generationWorld.ts";
-import {
-  alternate,
-  type Contestant,
-  canMeasure,
-  childEnvironment,
-  findProgram,
-  isExecutable,
-  median,
-  renderResults,
-  renderTable,
-  warm,
-} from "./lib.ts";
+import { alternate, type Contestant, canMeasure, findProgram, isExecutable, renderResults, warm } from "./lib.ts";
 import { type CapturePaths, makeCaptures, mixedPackets, samplePackets } from "./makeCaptures.ts";
 import { DUCKDB_PROGRAM, makeFlowLogs } from "./makeFlowLogs.ts";
+import { measureStartup } from "./startup.ts";
 
 /*
  * Compares us with a plain C libpcap loop and with other readers, on captures that it makes itself.
@@ -252,13 +242,12 @@ function benchCompare(rounds: number): void {
   }
 }
 
-/** A capture of synthetic traffic, beside a plain write of as many bytes into the same file; `measure` alone; a million records. */
+/** A capture of synthetic conversations, beside a plain write of as many bytes into the same file; then `measure` alone. */
 function benchSynth(rounds: number): void {
   const program = bundled("writeCapture.ts");
   if (program === undefined) return;
   const path = join(build, "synth.pcapng");
-  const shop = join(here, "..", "fixtures", "shop", "cluster.yaml");
-  const command = (mode: string) => [...OWN_NODE, program, path, "1000", mode, shop];
+  const command = (mode: string) => [...OWN_NODE, program, path, "1000", mode];
   const contestants: Contestant[] = [
     { name: "plain write", command: command("plain"), tells: true },
     { name: "ours", command: command("capture"), wallTarget: 5, peakTarget: 200, tells: true, ours: true },
@@ -266,13 +255,6 @@ function benchSynth(rounds: number): void {
   ];
   compare("synth, 1 GB of mixed conversations (goal: 200 MB/s)", contestants, rounds, contestants[0].name);
   rmSync(path, { force: true });
-  if (!isExecutable(plugin)) {
-    fail(`${plugin} is missing: npm run build`);
-    return;
-  }
-  const records = [plugin, "synth", "--snapshot", shop, "--rate", "3334", "--duration", "5m", "-o", "records"];
-  const made: Contestant = { name: "synth -o records", command: records, wallTarget: 5, peakTarget: 200, ours: true };
-  compare("synth, 1,000,000 connections of the shop as flow records (goal: 5 s)", [made], rounds);
 }
 
 function answers(contestant: Contestant): boolean {
@@ -285,33 +267,21 @@ function answers(contestant: Contestant): boolean {
   }
 }
 
+/** The checkout's program and, where KGUARDIAN_PROGRAM names one, a packaged one. */
 function benchStartup(rounds: number): void {
-  if (!isExecutable(plugin)) {
-    fail(`${plugin} is missing: npm run build`);
+  const packaged = process.env.KGUARDIAN_PROGRAM;
+  const programs = [{ name: "checkout", path: plugin }, ...(packaged === undefined ? [] : [{ name: "packaged", path: packaged }])];
+  const missing = programs.find(({ path }) => !isExecutable(path));
+  if (missing !== undefined) {
+    fail(`${missing.path} is missing: npm run build`);
     return;
   }
-  const commands = [
-    { name: "node -e 0", command: [process.execPath, "-e", "0"] },
-    { name: "version", command: [plugin, "version"] },
-    { name: "simulate --help", command: [plugin, "simulate", "--help"] },
-    { name: "completion of a flag", command: [plugin, "__complete", "simulate", "-"] },
-  ].map((each) => ({ ...each, millis: [] as number[] }));
   say(`\nstartup, ${rounds} alternating runs`);
-  for (let round = 0; round < rounds; round++) {
-    for (const { name, command, millis } of commands) {
-      const begun = performance.now();
-      const { status } = spawnSync(command[0], command.slice(1), { stdio: "ignore", env: childEnvironment });
-      millis.push(performance.now() - begun);
-      if (status === 0) continue;
-      fail(`${name}: exit code ${status}`);
-      return;
-    }
+  try {
+    process.stdout.write(measureStartup(programs, rounds));
+  } catch (error) {
+    fail((error as Error).message);
   }
-  const rows = commands.map(({ name, millis }) => {
-    const ratio = median(millis.map((each, round) => each / commands[0].millis[round]));
-    return [name, median(millis).toFixed(0), Math.min(...millis).toFixed(0), ratio.toFixed(2)];
-  });
-  process.stdout.write(renderTable([["", "median ms", "least ms", "ratio to node"], ...rows]));
 }
 
 function benchDecide(rounds: number): void {
