@@ -91,8 +91,8 @@ export class Defaults {
 
   #fill(filled: Filled): readonly string[] {
     this.#filled.push(filled);
-    // All flags of a call are filled in within one turn: told together, before any work begins.
-    if (this.#filled.length === 1) setImmediate(() => this.tell());
+    // All flags that the file fills are filled in within one turn: told together, before any work begins.
+    if (this.#filled.length === this.#told + 1) setImmediate(() => this.tell());
     return filled.values;
   }
 
