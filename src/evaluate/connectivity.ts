@@ -169,24 +169,31 @@ export class Connectivity {
     return { party, egress: "not-selectable", ingress: "not-selectable" };
   }
 
-  /** Returns all connectivity that the two sets do not agree on, merged; nothing: the sets are equivalent, proven. */
-  differences(): Link[] {
-    return this.#links((verdicts, family) => this.#differ(verdicts[0], verdicts[1], family));
+  /**
+   * Returns all connectivity that the two sets do not agree on, merged; nothing: the sets are equivalent, proven. `concerned`: the classes whose
+   * policies are the second set's; on all others the first set's stay, so that one pair of sets answers for each of several changes by itself.
+   */
+  differences(concerned?: BitSet): Link[] {
+    return this.#links((verdicts, family) => this.#differ(verdicts[0], verdicts[1], family), concerned);
   }
 
   #differ(before: number, after: number, family: Family): boolean {
     return before !== after && this.verdicts.within(before, family) !== this.verdicts.within(after, family);
   }
 
-  #links(wanted: Wanted): Link[] {
-    return [...this.#podLinks(wanted), ...this.#otherLinks("egress", wanted), ...this.#otherLinks("ingress", wanted)];
+  #links(wanted: Wanted, concerned?: BitSet): Link[] {
+    return [
+      ...this.#podLinks(wanted, concerned),
+      ...this.#otherLinks("egress", wanted, concerned),
+      ...this.#otherLinks("ingress", wanted, concerned),
+    ];
   }
 
   /** Links among pods. */
-  #podLinks(wanted: Wanted): Link[] {
+  #podLinks(wanted: Wanted, concerned?: BitSet): Link[] {
     const { classes } = this;
     const found = new Map<string, { destinations: number[]; sources: BitSet; family: Family; verdicts: readonly number[] }>();
-    const byFamily = this.families.map((family) => this.#pairs(family, wanted));
+    const byFamily = this.families.map((family) => this.#pairs(family, wanted, concerned));
     classes.forEach((_, d) => {
       const groups = byFamily.map((of) => of.get(d) ?? []);
       for (const { sources, family, verdicts } of this.families.length === 1
@@ -212,10 +219,12 @@ export class Connectivity {
   }
 
   /** Returns, for each class of destinations that has any, the sources of each verdict that is asked for. */
-  #pairs(family: Family, wanted: Wanted): Map<number, PairGroup[]> {
+  #pairs(family: Family, wanted: Wanted, concerned?: BitSet): Map<number, PairGroup[]> {
     const { classes, verdicts } = this;
-    const egress = this.#sides.map((_, e) => classes.map((_class, s) => this.#row("egress", e, family, s)));
-    const ingress = this.#sides.map((_, e) => classes.map((_class, d) => this.#row("ingress", e, family, d)));
+    const setFor = (e: number, number: number) => (concerned === undefined || concerned.has(number) ? e : 0);
+    const rowsOf = (direction: Direction) =>
+      this.#sides.map((_, e) => classes.map((_class, number) => this.#row(direction, setFor(e, number), family, number)));
+    const [egress, ingress] = [rowsOf("egress"), rowsOf("ingress")];
     // Of two sets only what they disagree on is asked for: where neither end's policies changed their mind, nothing can be.
     const [sourcesThatMay, destinationsThatMay] = [differing(egress, classes.length), differing(ingress, classes.length)];
     const found = new Map<number, PairGroup[]>();
@@ -291,8 +300,8 @@ export class Connectivity {
   }
 
   /** Links between pods and what no policy governs: nodes, reserved roles, outside addresses. */
-  #otherLinks(direction: Direction, wanted: Wanted): Link[] {
-    const byFamily = this.families.map((family) => this.#otherLinksOf(direction, family, wanted));
+  #otherLinks(direction: Direction, wanted: Wanted, concerned?: BitSet): Link[] {
+    const byFamily = this.families.map((family) => this.#otherLinksOf(direction, family, wanted, concerned));
     return joinPeers(byFamily, this.families, (f) => this.#classesWithout(f)).map(({ peer, classes, family, verdicts }) => {
       const pods: EndSet = { kind: "pods", classes };
       return { sources: direction === "egress" ? pods : peer, destinations: direction === "egress" ? peer : pods, family, verdicts };
@@ -312,10 +321,11 @@ export class Connectivity {
     return classes;
   }
 
-  #otherLinksOf(direction: Direction, family: Family, wanted: Wanted): PeerLink[] {
+  #otherLinksOf(direction: Direction, family: Family, wanted: Wanted, concerned?: BitSet): PeerLink[] {
     const links = new Map<string, PeerLink>();
     const known = new Map<string, readonly PeerVerdict[]>();
     this.classes.forEach((podClass, number) => {
+      if (concerned !== undefined && !concerned.has(number)) return;
       const ends = this.#sides.map((_, e) => endOf(podClass, e, family));
       if (ends.every((end) => end === undefined)) return;
       const keys = ends.map((end, e) => (end === undefined ? "" : `${this.#keyOf(e, end[direction])}`));

@@ -45,6 +45,7 @@ function* mutationTexts({ mutating: { mutations, fates, differences }, simulatio
             noticedBy: {
               source: simulation.sources[fate.by],
               destination: simulation.destinations[fate.by],
+              protocol: protocolName(simulation.connections.protocol(fate.by)),
               port: simulation.ports[fate.by],
             },
           }
@@ -55,12 +56,13 @@ function* mutationTexts({ mutating: { mutations, fates, differences }, simulatio
 }
 
 function exampleObject(example: AskedConnection): Record<string, unknown> {
-  const { source, destination, protocol, port } = example;
+  const { source, destination, protocol, port, requests } = example;
   return {
     source: endObject(source),
     destination: endObject(destination),
     protocol: protocolName(protocol),
     port,
+    ...(requests.length === 0 ? {} : { l7: requests[0] }),
     text: exampleText(example),
   };
 }

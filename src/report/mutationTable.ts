@@ -37,8 +37,13 @@ export function gapRows(result: MutationResult): string[][] {
 /** Names a connection that would show a change. */
 export function exampleText(example: AskedConnection | undefined): string {
   if (example === undefined) return "a request, or a label, that could not be made up";
-  const { source, destination, sourcePort } = example;
-  return `${endLabel(source)} → ${endLabel(destination)} ${probePort(example)}${sourcePort < 0 ? "" : ` from port ${sourcePort}`}`;
+  const { source, destination, sourcePort, requests } = example;
+  return `${endLabel(source)} → ${endLabel(destination)} ${probePort(example)}${sourcePort < 0 ? "" : ` from port ${sourcePort}`}${requestText(requests)}`;
+}
+
+function requestText([request]: AskedConnection["requests"]): string {
+  if (request?.http !== undefined) return `, ${request.http.method} ${request.http.path}`;
+  return request?.dns === undefined ? "" : `, query ${request.dns.query}`;
 }
 
 /** Returns the policies with a change that nothing notices, as kubectl's `-o name` writes objects. */

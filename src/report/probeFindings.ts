@@ -124,11 +124,11 @@ function caseOf(probe: Probe, isUnknown: boolean): FindingCase {
 }
 
 function failure(result: ProbeResult, failed: FailedExpectation, cases: ReadonlyMap<number, FindingCase>): Finding {
-  const { kind, policy, rule, probes, by } = failed;
+  const { kind, policy, rule, probes, by, deciding } = failed;
   const own = { blocked: ASYMMETRY, overruled: OVERRULED, hole: HOLE }[kind];
   const others =
-    by.matched.length > 0
-      ? by.matched.map((match) => placeOfPolicy(match.policy.ref, match.rule, "what decides"))
+    deciding.length > 0
+      ? deciding.map((match) => placeOfPolicy(match.policy.ref, match.rule, "what decides"))
       : by.isolatedBy.map((each) => placeOfPolicy(each.ref, each.ref, "what denies"));
   return {
     rule: own,

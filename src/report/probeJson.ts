@@ -49,14 +49,14 @@ function headOf(result: ProbeResult): Record<string, unknown> {
 }
 
 function failedObject(result: ProbeResult, failed: FailedExpectation): Record<string, unknown> {
-  const { kind, policy, rule, probes, by } = failed;
+  const { kind, policy, rule, probes, by, deciding } = failed;
   return {
     kind: { blocked: "asymmetry", overruled: "overruled", hole: "hole" }[kind],
     rule: refObject(policy, rule),
     message: failureText(result, failed),
     by:
-      by.matched.length > 0
-        ? by.matched.map(({ policy: own, rule: ref }) => refObject(own, ref))
+      deciding.length > 0
+        ? deciding.map(({ policy: own, rule: ref }) => refObject(own, ref))
         : by.isolatedBy.map((each) => refObject(each)),
     probes,
   };
@@ -113,7 +113,12 @@ export function endObject(participant: Participant): Record<string, unknown> {
       return { type: "pod", namespace, name, workload: `${workload.kind}/${workload.name}`, ...ip, labels };
     }
     case "node":
-      return { type: "node", name: participant.node.name, ...ip };
+      return {
+        type: "node",
+        name: participant.node.name,
+        ...ip,
+        ...(participant.relation === undefined ? {} : { relation: participant.relation }),
+      };
     case "reserved":
       return { type: participant.entity, ...ip };
     case "external":

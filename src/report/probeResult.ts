@@ -1,4 +1,4 @@
-import type { Decision } from "../evaluate/decision.ts";
+import type { Decision, Match } from "../evaluate/decision.ts";
 import type { Participant } from "../evaluate/evaluator.ts";
 import { describeLabels } from "../evaluate/ruleFaults.ts";
 import { formatAddress } from "../net/address.ts";
@@ -62,13 +62,18 @@ export function endLabel(participant: Participant): string {
       return `a pod of ${namespace} with ${keys.length === 0 ? "no labels" : someOf(keys.map((key) => describeLabels([key], labels)))}`;
     }
     case "node":
-      return participant.node.name === "" ? "a node" : `node ${participant.node.name}`;
+      return nodeLabel(participant);
     case "reserved":
       return participant.entity;
     case "external":
     case "unknown":
       return participant.address === undefined ? "outside" : formatAddress(participant.address);
   }
+}
+
+function nodeLabel({ node, relation }: Extract<Participant, { type: "node" }>): string {
+  if (relation !== undefined) return relation === "own" ? "its own node" : "another node than its own";
+  return node.name === "" ? "a node" : `node ${node.name}`;
 }
 
 /** Returns a probe's port for people: `8080/TCP`, `ICMP type 8 code 0`. */
@@ -78,7 +83,7 @@ export function probePort({ protocol, port }: AskedConnection): string {
 }
 
 /** Says what decided: rules, or the policies that isolate. */
-export function decidedBy({ reason, matched, isolatedBy }: Decision): string {
+export function decidedBy({ reason, isolatedBy }: Decision, matched: readonly Match[]): string {
   const place = (text: string) => (text === "" ? "" : ` (${text})`);
   if (matched.length > 0)
     return someOf([...new Set(matched.map(({ policy, rule }) => `${policyLabel(policy)} ${rule.path}${place(placeLabel(rule))}`))]);
@@ -88,7 +93,10 @@ export function decidedBy({ reason, matched, isolatedBy }: Decision): string {
 }
 
 /** Says in a sentence what failed. */
-export function failureText({ probing: { probes } }: ProbeResult, { kind, direction, probes: numbers, by }: FailedExpectation): string {
+export function failureText(
+  { probing: { probes } }: ProbeResult,
+  { kind, direction, isInside, probes: numbers, by, deciding }: FailedExpectation,
+): string {
   const other = direction === "egress" ? "ingress" : "egress";
   const what = someOf(
     numbers.map((i) => probes[i].what),
@@ -96,10 +104,10 @@ export function failureText({ probing: { probes } }: ProbeResult, { kind, direct
   );
   switch (kind) {
     case "blocked":
-      return `what it allows (${what}) is denied at the other end, ${other} of ${decidedBy(by)}`;
+      return `what it allows (${what}) is denied at the other end, ${other} of ${decidedBy(by, deciding)}`;
     case "overruled":
-      return `what it allows (${what}) is denied by ${decidedBy(by)}`;
+      return `what it allows (${what}) is denied by ${decidedBy(by, deciding)}`;
     case "hole":
-      return `what is outside of it (${what}) is allowed by ${decidedBy(by)}`;
+      return `what ${isInside ? "it denies" : "is outside of it"} (${what}) is allowed by ${decidedBy(by, deciding)}`;
   }
 }

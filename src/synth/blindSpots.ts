@@ -5,10 +5,11 @@ import { workloadKey } from "../evaluate/compare.ts";
 import { type CoveredWorkload, coverWorkloads } from "../evaluate/coverageWorkloads.ts";
 import type { Decision, Match } from "../evaluate/decision.ts";
 import type { Evaluator, Participant } from "../evaluate/evaluator.ts";
+import { peersOf } from "../evaluate/honoured.ts";
 import type { Judgement } from "../evaluate/judge.ts";
 import { isIPv4 } from "../net/address.ts";
 import { TCP, UDP } from "../net/protocol.ts";
-import type { Direction, Policy, RuleRef } from "../policy/model.ts";
+import type { Direction, Policy, Rule, RuleRef } from "../policy/model.ts";
 import type { Mutation } from "./mutations.ts";
 import type { Probe } from "./probe.ts";
 import type { Probing } from "./probing.ts";
@@ -23,10 +24,13 @@ export interface FailedExpectation {
    * the plugin, allows what is outside of the rule.
    */
   readonly kind: "blocked" | "overruled" | "hole";
+  /** Whether the rule holds what fails: a rule that denies has holes inside. */
+  readonly isInside: boolean;
   /** Numbers of the probes. */
   readonly probes: readonly number[];
-  /** The decision that settles it. */
+  /** The decision that settles it, and of the rules that matched those that do. */
   readonly by: Decision;
+  readonly deciding: readonly Match[];
 }
 
 /** A workload that lacks something that hardly any can do without. */
@@ -89,12 +93,30 @@ function failedExpectations({ probes, judgements }: Probing): FailedExpectation[
     const other = judgement[direction === "egress" ? "ingress" : "egress"];
     const kind = probe.expected === "deny" ? "hole" : own.verdict === "deny" ? "overruled" : "blocked";
     const by = kind === "blocked" ? other : own;
-    const key = [policy.ref.kind, policy.ref.namespace, policy.ref.name, rule.path, direction, kind, decisionKey(by)].join("\u0000");
+    const isInside = probe.isInside === true;
+    const key = [isInside, policy.ref.kind, policy.ref.namespace, policy.ref.name, rule.path, direction, kind, decisionKey(by)].join(
+      "\u0000",
+    );
     const known = found.get(key);
-    if (known === undefined) found.set(key, { policy, rule, direction, kind, probes: [i], by });
+    if (known === undefined) found.set(key, { policy, rule, direction, kind, isInside, probes: [i], by, deciding: decidingOf(by) });
     else known.probes.push(i);
   });
   return [...found.values()];
+}
+
+/** Of the rules that matched those that say what was decided; others were asked after them, or passed on. */
+function decidingOf({ matched, verdict }: Decision): Match[] {
+  const [first] = matched;
+  return matched.filter(({ policy, rule }) => {
+    const own = ruleAt(policy, rule);
+    return own === undefined ? rule === first.rule : own.action === verdict;
+  });
+}
+
+/** Returns the rule of a policy that a path leads to, or into. */
+function ruleAt({ ingress, egress, unlisted }: Policy, { path }: RuleRef): Rule | undefined {
+  const lists = [ingress, egress, unlisted?.ingress, unlisted?.egress];
+  return lists.flatMap((list) => list?.rules ?? []).find(({ ref }) => path === ref.path || path.startsWith(`${ref.path}.`));
 }
 
 function decisionKey({ reason, matched, isolatedBy }: Decision): string {
@@ -120,6 +142,9 @@ function deniesDns(evaluator: Evaluator, pod: Pod, resolvers: readonly { partici
   const selecting = evaluator.policiesOf(self, "egress");
   if (!selecting.some(({ clauses }) => clauses.some(({ rule }) => rule.action === "allow"))) return undefined;
   const isFour = pod.addresses.some(isIPv4);
+  // Rules on addresses see the Service's there, which clients dial.
+  if (evaluator.profile.blocksMatchDialled && selecting.some(({ policy }) => peersOf(policy).some(({ kind }) => kind === "prefix")))
+    return undefined;
   const denials = resolvers
     .filter(({ participant }) => participant.address === undefined || pod.addresses.length === 0 || isIPv4(participant.address) === isFour)
     .flatMap(({ participant, port }) =>

@@ -1,6 +1,6 @@
 import { BitSet } from "../evaluate/bitSet.ts";
 import { compileConnectivity, type Judged } from "../evaluate/compare.ts";
-import type { Connectivity, EndSet, Link } from "../evaluate/connectivity.ts";
+import type { Connectivity } from "../evaluate/connectivity.ts";
 import { outsideNames } from "../evaluate/otherEnds.ts";
 import type { PolicySet } from "../policy/model.ts";
 import { type Batch, type Batches, mutatedSet } from "./batches.ts";
@@ -35,39 +35,25 @@ export class Comparison {
     const found = new Map<number, ProvenDifference>();
     let done = 0;
     for (const batch of this.#batches.of(mutations, wanted)) {
-      for (const m of this.#compareTogether(batch, mutations, found)) {
-        const { connectivity, links, names } = this.#compare([mutations[m]]);
-        if (links.length > 0) found.set(m, { example: differenceOf(connectivity, links, names, this.#world) });
-      }
+      this.#compareTogether(batch, mutations, found);
       progress((done += batch.members.length));
     }
     return found;
   }
 
-  #compare(mutations: readonly Mutation[]) {
-    const changed = mutatedSet(this.#set, mutations);
+  /** Compiles all mutations of a batch at once; each is compared with what policies other than its own leave as it was. */
+  #compareTogether({ members, reaches }: Batch, mutations: readonly Mutation[], found: Map<number, ProvenDifference>): void {
+    const changed = mutatedSet(
+      this.#set,
+      members.map((m) => mutations[m]),
+    );
     const connectivity = compileConnectivity([this.#judged, this.#judgedOf(changed)]);
     const names = outsideNames([...this.#set.policies, ...changed.policies]);
-    return { connectivity, links: connectivity.differences(), names };
-  }
-
-  /** Compares with all mutations of a batch at once. Returns those of which that does not tell whether they change anything. */
-  #compareTogether({ members, reaches }: Batch, mutations: readonly Mutation[], found: Map<number, ProvenDifference>): number[] {
-    const { connectivity, links, names } = this.#compare(members.map((m) => mutations[m]));
-    if (links.length === 0) return [];
     const numbers = new Map(this.#batches.pods.map((pod, i) => [pod, i]));
-    const owned = reaches.map((reach) => classesOf(connectivity, (pod) => reach.has(numbers.get(pod) ?? -1)));
-    const owners = new BitSet(connectivity.classes.length);
-    for (const classes of owned) owners.addAll(classes);
-    return members.filter((m, i) => {
-      const own = owned[i];
-      const free = new BitSet(owners.size).fill().removeAll(owners).addAll(own);
-      const concerned = links.filter(({ sources, destinations }) => meets(sources, own) || meets(destinations, own));
-      if (concerned.length === 0) return false;
-      // Where another mutation concerns the other end, either may be the cause.
-      const sure = concerned.flatMap((link) => [...narrowed(link, own, free), ...narrowed(link, free, own)]);
-      if (sure.length > 0) found.set(m, { example: differenceOf(connectivity, sure, names, this.#world) });
-      return sure.length === 0;
+    members.forEach((m, i) => {
+      const concerned = classesOf(connectivity, (pod) => reaches[i].has(numbers.get(pod) ?? -1));
+      const links = connectivity.differences(concerned);
+      if (links.length > 0) found.set(m, { example: differenceOf(connectivity, links, names, this.#world) });
     });
   }
 }
@@ -81,19 +67,4 @@ function classesOf(
     if (members.some(([pod]) => pod !== undefined && isIn(pod))) set.add(number);
   });
   return set;
-}
-
-function meets(set: EndSet, classes: BitSet): boolean {
-  return set.kind === "pods" && !set.classes.copy().retainAll(classes).isEmpty;
-}
-
-/** Returns a link between those of its ends that are in some classes; what is no pod is in all. */
-function narrowed(link: Link, from: BitSet, to: BitSet): Link[] {
-  const within = (set: EndSet, classes: BitSet): EndSet | undefined => {
-    if (set.kind !== "pods") return set;
-    const own = set.classes.copy().retainAll(classes);
-    return own.isEmpty ? undefined : { kind: "pods", classes: own };
-  };
-  const [sources, destinations] = [within(link.sources, from), within(link.destinations, to)];
-  return sources === undefined || destinations === undefined ? [] : [{ ...link, sources, destinations }];
 }

@@ -1,14 +1,14 @@
-import type { Pod } from "../cluster/objects.ts";
+import type { Node, Pod } from "../cluster/objects.ts";
 import type { BitSet } from "../evaluate/bitSet.ts";
 import type { Connectivity, EndSet, Link } from "../evaluate/connectivity.ts";
 import type { Participant } from "../evaluate/evaluator.ts";
 import { matchTruth, type Request } from "../evaluate/l7.ts";
-import type { AddressEnd, OutsideName, Role } from "../evaluate/otherEnds.ts";
+import type { AddressEnd, NodeEnd, OutsideName, Role } from "../evaluate/otherEnds.ts";
 import type { Family } from "../evaluate/podClasses.ts";
+import type { Meaning } from "../evaluate/portVerdicts.ts";
 import { type Address, isIPv4, parseAddress } from "../net/address.ts";
 import { hasPorts } from "../net/protocol.ts";
-import type { L7Match } from "../policy/model.ts";
-import { requestFor } from "./madeUpRequest.ts";
+import { oddRequest, requestFor } from "./madeUpRequest.ts";
 import type { AskedConnection, ProbeWorld } from "./probe.ts";
 
 /** A protocol that no policy names stands for all of them (RFC 3692: numbers for experiments). */
@@ -73,14 +73,13 @@ class Picker {
       const [before, after] = verdicts.map((verdict) => all.outcomeAt(verdict, number));
       if (before === after) continue;
       const [old, fresh] = [all.meaningOf(before), all.meaningOf(after)];
+      const request = requestBetween(old, fresh);
+      const requests = request === undefined ? [] : [request];
       if (old.verdict !== fresh.verdict) {
-        const found = { number, isPlain: true, requests: [] };
+        const found = { number, isPlain: true, requests };
         if (hasPorts(protocol)) return found;
         portless ??= found;
-      } else {
-        const request = requestBetween(old.requests ?? [], fresh.requests ?? []);
-        if (request !== undefined) open ??= { number, isPlain: false, requests: [request] };
-      }
+      } else if (request !== undefined) open ??= { number, isPlain: false, requests };
     }
     return portless ?? open;
   }
@@ -95,20 +94,31 @@ class Picker {
     return undefined;
   }
 
-  /** A node is a pod's own or another one: the pod says which is meant. */
+  /** Of two pods of one class another one of the workload stands for the second. */
   #pair(source: End, destination: End, family: Family): [Participant, Participant] | undefined {
-    const [a, b] = [source, destination];
-    if (a.kind === "pod" && b.kind === "pod")
-      return a.pod === b.pod
-        ? [participantOf(a.pod, family), participantOf(this.#world.twin(b.pod), family)]
-        : [participantOf(a.pod, family), participantOf(b.pod, family)];
-    if (a.kind === "pod") return [participantOf(a.pod, family), this.#other(b)];
-    return b.kind === "pod" ? [this.#other(a), participantOf(b.pod, family)] : undefined;
+    if (source.kind === "pods" && destination.kind === "pods") {
+      const [from] = source.pods;
+      const to = destination.pods.find((pod) => pod !== from) ?? this.#world.twin(destination.pods[0]);
+      return [participantOf(from, family), participantOf(to, family)];
+    }
+    if (source.kind === "pods" && destination.kind !== "pods") return this.#withOther(source, destination, family);
+    if (source.kind !== "pods" && destination.kind === "pods") {
+      const [pod, other] = this.#withOther(destination, source, family);
+      return [other, pod];
+    }
+    return undefined;
   }
 
-  #other(end: End): Participant {
-    if (end.kind === "pod") return participantOf(end.pod, 0);
-    return end.participant;
+  /** A node is a pod's own or another one: where there are a pod and a node that stand so they are taken, else it is said which is meant. */
+  #withOther({ pods }: PodsEnd, other: NodesEnd | OtherEnd, family: Family): [Participant, Participant] {
+    if (other.kind === "other") return [participantOf(pods[0], family), other.participant];
+    const { nodes, relation } = other;
+    for (const pod of pods)
+      for (const { node, address } of nodes)
+        if (pod.nodeName !== undefined && (pod.nodeName === node.name) === (relation === "own"))
+          return [participantOf(pod, family), { type: "node", node, address }];
+    const [{ node, address }] = nodes;
+    return [participantOf(pods[0], family), { type: "node", node, address, relation }];
   }
 
   #candidates(set: EndSet, family: Family): End[] {
@@ -116,16 +126,9 @@ class Picker {
       case "pods":
         return this.#podsOf(set.classes, family);
       case "nodes":
-        return set.nodes.flatMap(({ names, relation, family: own }): End[] => {
-          if (own !== 0 && own !== family && family !== 0) return [];
-          const node = this.#world.cluster.nodes.find(({ name }) => name === names[0]) ?? {
-            name: "",
-            labels: {},
-            addresses: [],
-            podPrefixes: [],
-          };
-          const address = node.addresses.find((each) => isIn(each, own === 0 ? family : own));
-          return [{ kind: "other", participant: { type: "node", node, address, relation } }];
+        return set.nodes.flatMap((end): End[] => {
+          if (end.family !== 0 && end.family !== family && family !== 0) return [];
+          return [{ kind: "nodes", relation: end.relation, nodes: this.#nodesOf(end, end.family === 0 ? family : end.family) }];
         });
       case "entity":
         return [{ kind: "other", participant: { type: "reserved", entity: set.entity.entity, address: RESERVED[family === 6 ? 6 : 4] } }];
@@ -137,14 +140,25 @@ class Picker {
   #podsOf(classes: BitSet, family: Family): End[] {
     const found: End[] = [];
     classes.forEach((number) => {
-      const member = this.#connectivity.classes[number].members.map(([pod]) => pod).find((pod) => pod !== undefined);
-      if (
-        member !== undefined &&
-        (member.addresses.length === 0 || family === 0 || member.addresses.some((address) => isIn(address, family)))
-      )
-        found.push({ kind: "pod", pod: member });
+      const pods = this.#connectivity.classes[number].members
+        .flatMap(([pod]) => pod ?? [])
+        .filter(({ addresses }) => addresses.length === 0 || addresses.some((address) => isIn(address, family)));
+      if (pods.length > 0) found.push({ kind: "pods", pods });
     });
     return found;
+  }
+
+  /** The nodes of an end, each with an address that policies take for the same. */
+  #nodesOf({ names, parties }: NodeEnd, family: Family): NodesEnd["nodes"] {
+    const nodes = names.map((name) => this.#world.cluster.nodes.find((node) => node.name === name) ?? NO_NODE);
+    const isAlike = (address: Address) =>
+      this.#connectivity.evaluators.every(
+        ({ rules }, e) => parties[e] === undefined || rules.addresses.classOf(address) === parties[e].addressClass,
+      );
+    return nodes.map((node) => {
+      const own = node.addresses.filter((address) => isIn(address, family));
+      return { node, address: own.find(isAlike) ?? own[0] };
+    });
   }
 
   /** Each role has an address of its own within the interval, since a name belongs to an address. */
@@ -159,7 +173,26 @@ class Picker {
   }
 }
 
-type End = { readonly kind: "pod"; readonly pod: Pod } | { readonly kind: "other"; readonly participant: Participant };
+interface PodsEnd {
+  readonly kind: "pods";
+  readonly pods: readonly Pod[];
+}
+
+interface NodesEnd {
+  readonly kind: "nodes";
+  readonly relation: "own" | "other";
+  readonly nodes: readonly { readonly node: Node; readonly address: Address | undefined }[];
+}
+
+interface OtherEnd {
+  readonly kind: "other";
+  readonly participant: Participant;
+}
+
+type End = PodsEnd | NodesEnd | OtherEnd;
+
+/** Stands for nodes where there is no Node object. */
+const NO_NODE: Node = { name: "", labels: {}, addresses: [], podPrefixes: [] };
 
 interface SpanOfDifference {
   readonly number: number;
@@ -167,12 +200,12 @@ interface SpanOfDifference {
   readonly requests: readonly Request[];
 }
 
-/** Returns a request that one of two lists of alternatives lets pass and the other does not; undefined where none could be made up. */
-function requestBetween(old: readonly L7Match[], fresh: readonly L7Match[]): Request | undefined {
-  const holds = (matches: readonly L7Match[], request: Request) => matches.some((match) => matchTruth(match, request) === true);
-  return [...old, ...fresh]
-    .map((match) => requestFor([match]))
-    .find((request) => request !== undefined && holds(old, request) !== holds(fresh, request));
+/** Returns a request that one of two outcomes lets pass and the other does not; undefined where none could be made up, or none is asked for. */
+function requestBetween(old: Meaning, fresh: Meaning): Request | undefined {
+  const passes = ({ verdict, requests }: Meaning, request: Request) =>
+    requests === undefined ? verdict === "allow" : requests.some((match) => matchTruth(match, request) === true);
+  const wanted = [...(old.requests ?? []), ...(fresh.requests ?? [])].flatMap((match) => requestFor([match]) ?? []);
+  return [...wanted, ...wanted.map(oddRequest)].find((request) => passes(old, request) !== passes(fresh, request));
 }
 
 function isIn(address: Address, family: Family): boolean {

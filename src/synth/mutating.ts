@@ -55,6 +55,8 @@ export function observedTraffic(simulation: Simulation): AskedTraffic {
     size: simulation.connections.size,
     sourceOf: (i) => podOf(simulation.ends(i).source)[0],
     destinationsOf: (i) => simulation.ends(i).targets.flatMap(({ participant }) => podOf(participant)),
+    // That a verdict is no longer unknown, and an allowance, alarms nobody.
+    isNoticed: (before, after) => before !== after && (before === "deny" || after === "deny"),
     judge: (i, evaluator) => simulation.judge(i, evaluator),
   };
 }

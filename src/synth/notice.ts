@@ -1,5 +1,5 @@
 import type { Pod } from "../cluster/objects.ts";
-import { combine } from "../evaluate/decision.ts";
+import { combine, type Verdict } from "../evaluate/decision.ts";
 import type { Evaluator } from "../evaluate/evaluator.ts";
 import type { Judgement } from "../evaluate/judge.ts";
 import type { PolicySet } from "../policy/model.ts";
@@ -12,6 +12,8 @@ export interface AskedTraffic {
   /** The pods at one end each; policies can select no others. */
   sourceOf(i: number): Pod | undefined;
   destinationsOf(i: number): readonly Pod[];
+  /** Whether an observer would see that a connection fares otherwise: some changes of what is not known show nobody a thing. */
+  isNoticed(before: Verdict, after: Verdict): boolean;
   judge(i: number, evaluator: Evaluator): Judgement;
 }
 
@@ -96,7 +98,7 @@ export class Notice {
       const egress = (source === m ? after : before).egress.verdict;
       const ingress = (destinations.has(m) ? after : before).ingress.verdict;
       const verdict = concerned.length === 1 ? after.verdict : combine(egress, ingress);
-      if (verdict !== before.verdict) found[m] = i;
+      if (this.#traffic.isNoticed(before.verdict, verdict)) found[m] = i;
     }
   }
 }

@@ -150,6 +150,7 @@ export function probeTraffic(probes: readonly Probe[]): AskedTraffic {
       const pod = podOf(probes[i].destination);
       return pod === undefined ? [] : [pod];
     },
+    isNoticed: (before, after) => before !== after,
     judge: (i, evaluator) => judgeProbe(probes[i], evaluator),
   };
 }

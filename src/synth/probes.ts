@@ -112,12 +112,15 @@ export class ProbeMaker {
       this.add(odd === undefined ? { ...asked, requests } : { ...asked, requests: [odd], isOddRequest: true });
     };
     const byRef = Map.groupBy(peers, ({ ref }) => ref);
+    let isFirst = true;
     for (const cases of byRef.values()) {
       const holding = cases.find(({ peer }) => this.#holdsPeer(policy, direction, rule, subject, peer) === true) ?? cases[0];
       const destination = direction === "egress" ? holding.peer : subject;
       const [usual, ...ports] = this.#portCases(rule, destination);
       for (const each of cases) push(each, usual);
-      for (const port of ports) push({ ...holding, what: "" }, port);
+      // The ports of a rule are those of each of its peers: they are asked about once.
+      for (const port of isFirst ? ports : []) push({ ...holding, what: "" }, port);
+      isFirst = false;
       if (request !== undefined) push({ ...holding, what: "a request that nobody should make" }, usual, oddRequest(request));
       this.#addWayBack(base, subject, holding.peer, usual);
     }
@@ -157,9 +160,9 @@ export class ProbeMaker {
   #peerCases(policy: Policy, rule: Rule, subject: Participant): PeerCase[] {
     const strangers = this.#strangers(subject);
     if (rule.peers === "any") return strangers.map((each) => ({ ...each, ref: rule.ref }));
-    return rule.peers.flatMap((peer): PeerCase[] => {
+    return rule.peers.flatMap((peer, i): PeerCase[] => {
       const own = this.#casesOf(peer, policy, subject);
-      return [...own, ...strangers].map((each) => ({ ...each, ref: peer.ref }));
+      return [...own, ...(i === 0 || own.length === 0 ? strangers : [])].map((each) => ({ ...each, ref: peer.ref }));
     });
   }
 
@@ -437,14 +440,28 @@ function expectedOf(asked: Asked, isInside: boolean | undefined, evaluator: Eval
   const list = rulesUnder(evaluator.profile, policy, direction);
   const own = list?.rules.find(({ ref }) => ref === rule);
   const isolates = list?.isolates === true;
-  // The way back is in the other direction than the rule: only a policy that isolates there denies it.
-  if (own === undefined) return isolates ? "deny" : undefined;
-  if (isInside === undefined || own.action === "pass") return undefined;
+  if (own === undefined) {
+    // The way back is in the other direction than the rule: only a policy that isolates there denies it.
+    const there = rulesUnder(evaluator.profile, policy, OPPOSITE[direction])?.rules.find(({ ref }) => ref === rule);
+    return isolates && there?.action === "allow" ? "deny" : undefined;
+  }
+  if (isInside === undefined || own.action === "pass" || comesLate(asked, list?.rules ?? [], evaluator)) return undefined;
   if (own.action === "deny") return isInside ? "deny" : undefined;
   if (!isInside) return isolates ? "deny" : undefined;
   if (own.l7 === undefined) return "allow";
   // A request that the rule wants cannot always be made up.
   return requests.length === 0 ? undefined : isOddRequest === true ? "deny" : "allow";
+}
+
+/** Reports whether an earlier rule of an ordered list may decide before a rule is asked: its author knows that. */
+function comesLate(asked: Asked, rules: readonly Rule[], evaluator: Evaluator): boolean {
+  const stage = evaluator.rules.stages.find(({ policies }) => policies.includes(asked.policy));
+  if (stage?.combine !== "first-match") return false;
+  const earlier = rules.slice(
+    0,
+    rules.findIndex(({ ref }) => ref === asked.rule),
+  );
+  return earlier.some(({ action, ref }) => action !== "log" && truthOfRule(evaluator, { ...asked, rule: ref }) !== false);
 }
 
 /** Returns labels with one requirement broken, the least changed; undefined where no label can. */

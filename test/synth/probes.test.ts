@@ -156,3 +156,60 @@ spec: {endpointSelector: {matchLabels: {app: db}}, ingressDeny: [{fromEntities: 
     ]);
   });
 });
+
+describe("what a fresh reader found", () => {
+  test("two changes that undo each other at both ends are each proven by themselves", () => {
+    const { probing } = probed([
+      policy(
+        "{podSelector: {matchLabels: {app: web}}, policyTypes: [Egress], egress: [{to: [{ipBlock: {cidr: 10.244.0.7/32}}], ports: [{port: 81}]}]}",
+        "web",
+      ),
+      policy(
+        "{podSelector: {}, ingress: [{from: [{ipBlock: {cidr: 10.9.9.9/32}}]}, {from: [{ipBlock: {cidr: 10.244.0.5/32}}], ports: [{port: 80}]}]}",
+        "job",
+      ).replace("namespace: shop", "namespace: other"),
+    ]);
+    const fates = new Map(probing.mutations.map(({ policy: { ref }, what }, m) => [`${ref.name} ${what}`, probing.fates[m].kind]));
+    expect(fates.get("web egress[0] on 80-81/TCP in place of 81/TCP")).toBe("noticed");
+    expect(fates.get("job ingress[1] on 80-81/TCP in place of 80/TCP")).toBe("noticed");
+    expect(fates.get("web egress[0] on 81-82/TCP in place of 81/TCP")).toBe("equivalent");
+  });
+
+  test("a rule that an earlier one of an ordered policy decides before is expected to decide nothing", () => {
+    const ordered = `
+apiVersion: projectcalico.org/v3
+kind: NetworkPolicy
+metadata: {name: db, namespace: shop}
+spec: {selector: "app == 'db'", types: [Ingress], ingress: [{action: Allow, protocol: TCP, destination: {ports: [5432]}}, {action: Deny}]}`;
+    const { probing, spots } = probed([ordered], "calico");
+    expect(spots.failed).toEqual([]);
+    expect(probing.probes.filter(({ expected }) => expected === "deny").length).toBeGreaterThan(2);
+  });
+
+  test("a rule that denies or passes on says nothing of the way back", () => {
+    const denying = `
+apiVersion: cilium.io/v2
+kind: CiliumNetworkPolicy
+metadata: {name: db, namespace: shop}
+spec: {endpointSelector: {matchLabels: {app: db}}, ingressDeny: [{fromEntities: [world]}], egress: [{toEntities: [world]}]}`;
+    const { probing } = probed([denying], "cilium");
+    const back = probing.probes.filter(({ what, rule }) => what.startsWith("the way back") && rule.path.startsWith("ingressDeny"));
+    expect(back.map(({ expected }) => expected)).toEqual([undefined]);
+  });
+
+  test("ports are asked about once a rule, not once a peer", () => {
+    const many = (count: number, of: (i: number) => string) => Array.from({ length: count }, (_, i) => of(i)).join(", ");
+    const wide = `{podSelector: {matchLabels: {app: db}}, ingress: [{from: [${many(20, (i) => `{ipBlock: {cidr: 198.51.100.${i * 4}/32}}`)}], ports: [${many(20, (i) => `{port: ${1000 + i * 3}}`)}]}]}`;
+    expect(probed([policy(wide)]).probing.probes.length).toBeLessThan(400);
+  });
+});
+
+test("a node in an example is the pod's own or another one, as it must be to show the change", () => {
+  const { probing } = probed([
+    policy("{podSelector: {matchLabels: {app: db}}, ingress: [{from: [{ipBlock: {cidr: 172.18.0.0/24}}], ports: [{port: 5432}]}]}"),
+  ]);
+  const nodes = probing.probes.filter(({ source }) => source.type === "node");
+  expect(nodes.length).toBeGreaterThan(0);
+  // n1 is the own node of db, which the API lets through whatever policies say.
+  expect(nodes.map(({ source }) => (source.type === "node" ? source.node.name : ""))).not.toContain("n1");
+});
