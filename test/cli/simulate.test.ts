@@ -290,6 +290,6 @@ test("version: the package's, as text and JSON", () => {
 });
 
 test("help shows the commands and flags, with examples", () => {
-  expect(run(["--help"]).out).toContain("simulate  Tell which observed connections policies would drop, and why.");
+  expect(run(["--help"]).out).toContain("Tell which observed connections policies would drop, and why.");
   expect(run(["simulate", "--help"]).out).toMatch(/--pcap=FILE\|DIR\|-[\s\S]*EXAMPLES/);
 });
