@@ -82,16 +82,13 @@ export function hasPolicies({ policies, unevaluated, tiers, sets }: LoadedPolici
 /** Reads the policies that the cluster holds already. Audit policies only report: they are not in force. */
 export async function existingPolicies(cluster: Cluster, namespace: string): Promise<LoadedPolicies> {
   await prepareFor(cluster.policyObjects);
-  const {
-    problems,
-    ignored: _,
-    ...read
-  } = readPolicies(cluster.policyObjects, {
-    defaultNamespace: namespace,
-    namespaces: [...cluster.namespaces.values()],
-  });
+  const options = { defaultNamespace: namespace, namespaces: [...cluster.namespaces.values()] };
+  // An audit policy may stand beside the policy of its name that it was promoted to.
+  const [reporting, inForce] = [true, false].map((isAudit) => cluster.policyObjects.filter((object) => isAuditObject(object) === isAudit));
+  const { policies: audits, problems: auditProblems } = readPolicies(reporting, options);
+  const { problems: ownProblems, ignored: _, ...read } = readPolicies(inForce, options);
+  const problems = [...ownProblems, ...auditProblems];
   refuseErrors(problems);
-  const audits = read.policies.filter(({ ref }) => ref.apiVersion.startsWith("kguardian.dev/"));
   const warnings = problems.map(problemText);
   if (audits.length > 0)
     warnings.push(
@@ -99,7 +96,11 @@ export async function existingPolicies(cluster: Cluster, namespace: string): Pro
         ? "one audit policy in the cluster only reports and is left out; give it with -f to judge what it would become"
         : `${audits.length} audit policies in the cluster only report and are left out; give them with -f to judge what they would become`,
     );
-  return { ...read, objects: cluster.policyObjects, policies: read.policies.filter((policy) => !audits.includes(policy)), warnings };
+  return { ...read, objects: cluster.policyObjects, warnings };
+}
+
+function isAuditObject({ value }: ManifestObject): boolean {
+  return String(value.apiVersion).startsWith("kguardian.dev/");
 }
 
 /** Loads what reading policies takes: dialects other than NetworkPolicy have regular expressions. */

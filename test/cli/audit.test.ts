@@ -393,3 +393,19 @@ describe("audit verdicts", () => {
     expect(err.trimEnd().split("\n")).toHaveLength(1);
   });
 });
+
+it("an audit policy beside the policy that it was promoted to is no mistake", async () => {
+  const policy = (apiVersion: string, kind: string) =>
+    `apiVersion: ${apiVersion}\nkind: ${kind}\nmetadata: {name: web, namespace: shop}\nspec: {podSelector: {}, policyTypes: [Ingress], ingress: []}\n`;
+  const path = join(folder, "promoted.yaml");
+  writeFileSync(
+    path,
+    [
+      "apiVersion: v1\nkind: Pod\nmetadata: {name: web-0, namespace: shop, labels: {app: web}}\nstatus: {podIP: 10.0.0.1, phase: Running}\n",
+      policy("kguardian.dev/v1alpha1", "AuditNetworkPolicy"),
+      policy("networking.k8s.io/v1", "NetworkPolicy"),
+    ].join("---\n"),
+  );
+  const { code, out } = await run(["matrix", "--snapshot", path]);
+  expect({ code, head: out.split(":")[0] }).toEqual({ code: 0, head: "1 workload under 1 policy" });
+});
