@@ -309,6 +309,27 @@ spec:
     expect(error).toContain("have no addresses of one family");
   });
 
+  test("a verdict that hangs on the request says so, of running pods and of templates; of templates' addresses no log is spoken of", async () => {
+    const pod = (name: string, address: string) =>
+      `apiVersion: v1\nkind: Pod\nmetadata: {namespace: shop, name: ${name}, labels: {app: ${name}}}\nspec: {nodeName: n1, containers: [{name: c}]}\nstatus: {phase: Running, podIP: ${address}}\n---\n`;
+    const deployment = (name: string) =>
+      `apiVersion: apps/v1\nkind: Deployment\nmetadata: {namespace: shop, name: ${name}}\nspec: {selector: {matchLabels: {app: ${name}}}, template: {metadata: {labels: {app: ${name}}}, spec: {containers: [{name: c}]}}}\n---\n`;
+    const rules = (dialect: string) =>
+      dialect === "cilium"
+        ? 'apiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy\nmetadata: {namespace: shop, name: web}\nspec: {endpointSelector: {matchLabels: {app: web}}, ingress: [{fromCIDR: [203.0.113.0/24]}, {fromEndpoints: [{matchLabels: {app: db}}], toPorts: [{ports: [{port: "8080", protocol: TCP}], rules: {http: [{method: GET, path: "/api/.*"}]}}]}]}\n'
+        : "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {namespace: shop, name: web}\nspec: {podSelector: {matchLabels: {app: web}}, ingress: [{from: [{podSelector: {matchLabels: {app: none}}}]}, {from: [{ipBlock: {cidr: 10.0.0.0/8}}]}]}\n";
+    const why = async (objects: string, cni: string) => {
+      const flags = { snapshot: [file("requests.yaml", objects)], filename: [file("requests/p.yaml", rules(cni))], cni };
+      const result = await expecting(["from: {labels: {app: db}}, to: {labels: {app: web}}, ports: 8080, verdict: allow"], "", flags);
+      return result.tests[0].expectations[0].examples.map(({ verdict, why }) => `${verdict}: ${why}`);
+    };
+    const byRequest = ["unknown: ingress: only GET /api/.*: shop/web ingress[1].fromEndpoints[0] (p.yaml:4) looks at the request"];
+    expect(await why(pod("db", "10.0.0.1") + pod("web", "10.0.0.2"), "cilium")).toEqual(byRequest);
+    expect(await why(deployment("db") + deployment("web"), "cilium")).toEqual(byRequest);
+    const [byAddress] = await why(deployment("db") + deployment("web"), "generic");
+    expect(byAddress).toMatch(/^unknown: ingress: .*is for addresses, and shop\/deploy\/db has none yet \(no running pod\)$/);
+  });
+
   describe("pods on the host network among others", () => {
     const pod = (namespace: string, name: string, node: string, address: string, more = "") =>
       `apiVersion: v1\nkind: Pod\nmetadata: {namespace: ${namespace}, name: ${name}}\nspec: {nodeName: ${node}${more}, containers: [{name: c}]}\nstatus: {phase: Running, podIP: ${address}}\n---\n`;
