@@ -154,7 +154,7 @@ export function judgeTest(test: PolicyTestText, opened: OpenedSet): PolicyTestRe
     policies: set.policies.length,
     workloads: new Set(world.pods.map(({ workload: { namespace, kind, name } }) => `${namespace}/${kind}/${name}`)).size,
     expectations,
-    warnings: [...new Set([...warnings, ...cautionsOf(set, evaluator, world), ...gapsOf(cluster, false)])],
+    warnings: [...new Set([...warnings, ...finder.warnings, ...cautionsOf(set, evaluator, world), ...gapsOf(cluster, false)])],
   };
 }
 

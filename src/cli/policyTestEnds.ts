@@ -14,7 +14,7 @@ import { LoggedParties } from "../flow/parties.ts";
 import { type Address, formatAddress, parseAddress } from "../net/address.ts";
 import { formatPrefix, type Prefix, parsePrefix, prefixContains, wholeAddress } from "../net/prefix.ts";
 import type { Entity } from "../policy/model.ts";
-import { nearest, type Path } from "../policy/objectReader.ts";
+import { nearest, type Path, pathText } from "../policy/objectReader.ts";
 import { listed } from "../report/text.ts";
 import { findEndpoint } from "./endpointText.ts";
 import { UsageError } from "./errors.ts";
@@ -72,6 +72,7 @@ export class EndFinder {
   readonly #prefixes = new Map<string, Prefix>();
   readonly #dnsNames = new Set<string>();
   readonly #cuts: PortCut[] = [];
+  readonly #warnings = new Set<string>();
   #sets = 0;
   #outsides: ReadonlyMap<Family, Address> | undefined;
 
@@ -94,6 +95,11 @@ export class EndFinder {
       ports: this.#cuts,
       dnsNames: [...this.#dnsNames],
     };
+  }
+
+  /** What a reader must know of whoever was named so far. */
+  get warnings(): readonly string[] {
+    return [...this.#warnings];
   }
 
   /** Returns who one side of an expectation is. `onPorts`: for destinations, which of a Service's ports are meant. */
@@ -153,17 +159,18 @@ export class EndFinder {
     else looks.push(text);
   }
 
-  #ends(text: EndText): NamedEnds {
-    const named = this.#named(text);
-    return text.except.length === 0 ? named : without(named, union(text.except.map((each) => this.#ends(each))));
+  #ends(text: EndText, isLeftOut = false): NamedEnds {
+    const named = this.#named(text, isLeftOut);
+    return text.except.length === 0 ? named : without(named, union(text.except.map((each) => this.#ends(each, true))));
   }
 
-  #named(text: EndText): NamedEnds {
+  /** `isLeftOut`: it stands below `except`. */
+  #named(text: EndText, isLeftOut: boolean): NamedEnds {
     switch (text.kind) {
       case "all":
         return this.#all(text.of);
       case "selector":
-        return this.#podEnds(this.#selected(text), text.path);
+        return this.#podEnds(this.#selected(text), text.path, isLeftOut);
       case "dnsName": {
         this.#dnsNames.add(text.name);
         return { ...NOBODY, outside: [(end, role, connectivity) => role.name === text.name && this.#isFamilyMeant(end, connectivity)] };
@@ -196,21 +203,32 @@ export class EndFinder {
     return set;
   }
 
-  /** Pods on the host network are their node: that is what policies see. */
-  #podEnds(pods: readonly Pod[], path: Path): NamedEnds {
+  /** Pods on the host network are their node: that is what policies see. `isLeftOut`: of a selection, to leave out less is the safe side. */
+  #podEnds(pods: readonly Pod[], path: Path, isLeftOut = false): NamedEnds {
     const own = pods.filter((pod) => !this.#hostPods.has(pod));
-    if (own.length > 0 || pods.length === 0) return { ...NOBODY, pods: this.#setOf(own) };
+    const plain = { ...NOBODY, pods: this.#setOf(own) };
+    const onHost = pods.filter((pod) => this.#hostPods.has(pod));
+    if (onHost.length === 0) return plain;
+    const { nodes, fault } = this.#nodesOf(onHost);
+    if (fault !== undefined) {
+      const { namespace, name } = onHost.find(({ nodeName = "" }) => !nodes.includes(nodeName))!;
+      const pod = `${namespace}/${name}`;
+      if (!isLeftOut || own.length === 0)
+        throw new EndError(path, own.length === 0 ? `its pods are ${fault}` : `its pod \`${pod}\` is ${fault}`);
+      this.#warnings.add(`${pathText(path)} leaves out the pod ${pod}, but not its node: it is ${fault}`);
+    }
+    return union([plain, this.#nodeEnds(nodes)]);
+  }
+
+  /** Returns the nodes of pods on the host network, and what is wrong where these are not all that policies see of them. */
+  #nodesOf(pods: readonly Pod[]): { readonly nodes: readonly string[]; readonly fault: string | undefined } {
     const { profile, world } = this.#opened.judged;
     if (profile.selectsHostPods.egress || profile.selectsHostPods.ingress)
-      throw new EndError(
-        path,
-        `its pods are on the host network, whose traffic ${profile.name} judges in a way that only \`explain\` follows`,
-      );
-    const nodes = new Set(pods.map(({ nodeName }) => nodeName ?? ""));
-    const known = world.nodes.filter(({ name }) => nodes.has(name));
-    if (known.length === 0)
-      throw new EndError(path, "its pods are on the host network, where policies see the node, and no Node object tells which that is");
-    return this.#nodeEnds(known.map(({ name }) => name));
+      return { nodes: [], fault: `on the host network, whose traffic ${profile.name} judges in a way that only \`explain\` follows` };
+    const known = new Set(world.nodes.map(({ name }) => name));
+    const nodes = [...new Set(pods.flatMap(({ nodeName = "" }) => (known.has(nodeName) ? [nodeName] : [])))];
+    const fault = "on the host network, where policies see the node, and no Node object tells which that is";
+    return { nodes, fault: pods.every(({ nodeName = "" }) => known.has(nodeName)) ? undefined : fault };
   }
 
   #nodeEnds(names: readonly string[]): NamedEnds {
@@ -295,10 +313,10 @@ export class EndFinder {
     return { ...NOBODY, pods: this.#setOf(pods) };
   }
 
-  #selectedBy({ namespace, selector }: Service): readonly Pod[] {
+  #selectedBy({ namespace, selector }: Service, pods = this.#pods): readonly Pod[] {
     if (selector === undefined || Object.keys(selector).length === 0) return [];
     const wanted = selectorOfLabels(Object.entries(selector));
-    return this.#pods.filter((pod) => pod.namespace === namespace && selects(wanted, pod.labels));
+    return pods.filter((pod) => pod.namespace === namespace && selects(wanted, pod.labels));
   }
 
   #prefixEnds(prefix: Prefix): NamedEnds {
@@ -400,10 +418,13 @@ export class EndFinder {
       if (own === undefined) ports.set(pod, [target]);
       else own.push(target);
     };
-    for (const pod of this.#selectedBy(service))
+    for (const pod of this.#selectedBy(service, [...this.#pods, ...this.#hostPods]))
       for (const { port, index } of chosen) {
-        const target = serviceIndex.targetPortOn(pod, service, index);
-        if (target !== undefined) addTo(pod, { protocol: port.protocol, port: target, dialled: port.port });
+        const number = serviceIndex.targetPortOn(pod, service, index);
+        if (number === undefined) continue;
+        const target = { protocol: port.protocol, port: number, dialled: port.port };
+        if (this.#hostPods.has(pod)) addresses.push({ ...target, ends: this.#podEnds([pod], path) });
+        else addTo(pod, target);
       }
     if (service.selector === undefined)
       for (const { port } of chosen)

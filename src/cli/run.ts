@@ -63,6 +63,8 @@ export async function runCommandLine(
   }
   let defaults: Defaults | undefined;
   try {
+    // Start-up is felt at every call: most ask for no report.
+    if (args.some((arg) => arg.startsWith("--report"))) (await import("./overwrites.ts")).refuseOverwrites(args, manifest);
     const config = await loadConfig(version, loaders, manifest, (made) => {
       defaults = made;
     });

@@ -8,6 +8,7 @@ type Given = Readonly<Record<string, unknown>>;
 /** What a run is for. */
 export type SynthMode = "traffic" | "simulate" | "probe" | "mutate";
 
+const MODES = ["simulate", "probe", "mutate"] as const;
 /** Of the profile's traffic: probes need none, and observed traffic takes its place. */
 const OF_TRAFFIC = ["profile", "seed", "duration", "rate", "start", "pcap-out", "records-out", "snapshot-out"] as const;
 const OBSERVED = ["pcap", "flows"] as const;
@@ -48,7 +49,7 @@ export function checkSynthFlags(flags: Given): string | undefined {
 
 /** Returns what a run is for. Throws a UsageError where it is for two things. */
 export function modeOf(flags: Given): SynthMode {
-  const modes = (["simulate", "probe", "mutate"] as const).filter((mode) => flags[mode] === true);
+  const modes = MODES.filter((mode) => flags[mode] === true);
   if (modes.length > 1) throw new UsageError(`--${modes[0]} and --${modes[1]} answer different questions: give one of them`);
   return modes[0] ?? "traffic";
 }
@@ -78,7 +79,7 @@ function firstOf<T extends string>(flags: Given, names: readonly T[]): T | undef
 
 /** Prints a built-in profile. */
 export async function showProfile(name: string, flags: Given): Promise<void> {
-  const stray = [...FILES, "simulate", "output"].find((each) => flags[each] !== undefined && flags[each] !== false);
+  const stray = firstOf(flags, [...MODES, ...OF_TRAFFIC, ...OF_OBSERVATION, ...OF_POLICIES, "ignore", "fail-on", "output"]);
   if (stray !== undefined) throw new UsageError(`--show-profile prints a profile and makes no traffic: leave --${stray} out`);
   const { safeYaml } = await import("../report/safeYaml.ts");
   await writePieces(process.stdout, [safeYaml(builtinProfile(name), 120)]);

@@ -52,6 +52,11 @@ const MAX_BYTES = 2 ** 30;
 const MAX_LIST_DEPTH = 8;
 const MANIFEST_NAME = /\.(?:json|yaml|yml)$/;
 
+/** Reports whether a file of this name is read where its folder is named. */
+export function isManifestName(name: string): boolean {
+  return MANIFEST_NAME.test(name);
+}
+
 /**
  * Returns the Kubernetes objects of a YAML or JSON text: of several documents in turn, with lists unwrapped. Scalars are
  * read as the API's own YAML reader does (YAML 1.1 booleans and octal numbers). Throws a ManifestError.
@@ -264,7 +269,7 @@ function directoryFiles(directory: string, recursive: boolean): string[] {
     const path = join(directory, entry.name);
     if (entry.isDirectory()) {
       if (recursive && !entry.name.startsWith("..")) for (const file of directoryFiles(path, recursive)) files.push(file);
-    } else if (MANIFEST_NAME.test(entry.name)) {
+    } else if (isManifestName(entry.name)) {
       if (!entry.isSymbolicLink() || !statOf(path).isDirectory()) files.push(path);
     }
   }

@@ -199,7 +199,7 @@ function reasonOf(connectivity: Connectivity, { link, outcome, span }: OfOneOutc
       const [open, direction] = egress.verdict === "unknown" ? ([egress, "egress"] as const) : ([ingress, "ingress"] as const);
       const of = culpritsOf(open);
       const stand = direction === "egress" ? destination.stand : source.stand;
-      const said = withoutAddress(open, stand) ?? decisionMessage(open, direction, ends);
+      const said = openText(open, stand) ?? decisionMessage(open, direction, ends);
       return {
         verdict: "unknown",
         why: `${direction}: ${text === undefined ? "" : `${text}: `}${said}`,
@@ -227,11 +227,14 @@ function reasonOf(connectivity: Connectivity, { link, outcome, span }: OfOneOutc
   }
 }
 
-/** Pods of templates have no address yet: what rules on addresses say of them is open. */
-function withoutAddress({ matched: [first] }: Decision, { participant, endpoint }: Stand): string | undefined {
-  if (first === undefined || participant.type !== "pod" || participant.address !== undefined) return undefined;
-  const isForAddresses = peersOf(first.policy).some(({ kind }) => kind === "prefix");
-  return isForAddresses ? `${matchLabel(first)} is for addresses, and ${endpointLabel(endpoint)} has none yet (no running pod)` : undefined;
+/** What is open although no log is at play: requests, and addresses. Pods of templates have none yet, nodes perhaps none that is known. */
+function openText({ matched, reason, notes }: Decision, { participant, endpoint }: Stand): string | undefined {
+  const [first] = matched;
+  if (first !== undefined && reason === "no-l7-data" && notes.length === 0) return `${matchLabel(first)} looks at the request`;
+  const byAddress = matched.find(({ policy }) => peersOf(policy).some(({ kind }) => kind === "prefix"));
+  if (reason === "no-l7-data" || byAddress === undefined || participant.address !== undefined) return undefined;
+  const none = participant.type === "pod" ? "has none yet (no running pod)" : "has none that is known";
+  return `${matchLabel(byAddress)} is for addresses, and ${endpointLabel(endpoint)} ${none}`;
 }
 
 /** What allows one side; nothing where no policy could be about it. */
@@ -277,8 +280,10 @@ function representative(connectivity: Connectivity, set: EndSet, family: Link["f
       });
       const pod = connectivity.classes[number].members[0][0]!;
       const { namespace, name, workload } = pod;
-      const endpoint: Endpoint = { type: "pod", namespace, name, workload: `${workload.kind}/${workload.name}` };
-      return { end: { kind: "pods", number }, stand: stand({ type: "pod", pod, address: pod.addresses.find(isOf) }, endpoint), pod };
+      const address = pod.addresses.find(isOf);
+      const ip = address === undefined ? {} : { ip: formatAddress(address) };
+      const endpoint: Endpoint = { type: "pod", namespace, name, workload: `${workload.kind}/${workload.name}`, ...ip };
+      return { end: { kind: "pods", number }, stand: stand({ type: "pod", pod, address }, endpoint), pod };
     }
     case "nodes": {
       const found = set.nodes.find((node) => node.family === family || node.family === 0 || family === 0) ?? set.nodes[0];

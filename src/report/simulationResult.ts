@@ -152,7 +152,8 @@ export function matchLabel({ policy, rule }: Match): string {
 function sentence(decision: Decision, direction: "egress" | "ingress", subject: string, other: string, ends: Ends): string {
   const policies = policiesOf(decision);
   const [first] = decision.matched;
-  if (decision.verdict === "unknown") {
+  // What hangs on the request alone does so whatever the addresses are.
+  if (decision.verdict === "unknown" && decision.reason !== "no-l7-data") {
     const hidden = withoutAddress(decision, direction === "ingress" ? ends.sourceEndpoint : ends.destinationEndpoint);
     if (hidden !== undefined) return hidden;
   }

@@ -2,7 +2,7 @@ import type { Node, Pod } from "../cluster/objects.ts";
 import type { Cluster } from "../cluster/snapshot.ts";
 import { type Address, isIPv4 } from "../net/address.ts";
 import { FIRST_EPHEMERAL_PORT } from "../net/clientPorts.ts";
-import { parsePrefix } from "../net/prefix.ts";
+import { formatPrefix, type Prefix, parsePrefix } from "../net/prefix.ts";
 import { type Changes, READY_SECONDS } from "./changes.ts";
 import type { External } from "./profile.ts";
 import { hashText } from "./random.ts";
@@ -91,6 +91,10 @@ export class ClientPorts {
 const CLIENTS = ["203.0.113.0/25", "2001:db8:0:1::/64"];
 const NAMED = ["203.0.113.128/25", "2001:db8:0:2::/64"];
 const HOSTS = 50;
+/** Addresses that are tried for one host where those before are the cluster's own: all of a small prefix, and of a larger one some all over it. */
+const TRIES = 1024;
+/** Steps over a large prefix: a prime. */
+const STEP = 2_654_435_761n;
 
 /** Makes the parties of a run, each once. */
 export class Parties {
@@ -99,7 +103,12 @@ export class Parties {
   readonly #byPod = new Map<Pod, Party>();
   readonly #successors = new Map<Pod, Pod[]>();
   readonly #byNode = new Map<Node, Party>();
-  readonly #outside = new Map<string, Party>();
+  /** By name and prefixes; undefined: every address of these is the cluster's own. */
+  readonly #outside = new Map<string, Party | undefined>();
+  readonly #outsideByAddresses = new Map<string, Party>();
+  /** Prefixes without a free address: nobody looks there again. */
+  readonly #full = new Set<string>();
+  readonly #isOwned: (address: Address) => boolean;
   readonly #byAddress = new Map<Address, Party>();
 
   constructor(cluster: Cluster, { made, ends }: Changes, startSeconds: number) {
@@ -135,6 +144,8 @@ export class Parties {
       const origin = replaces ?? like;
       this.#successors.set(origin, [...(this.#successors.get(origin) ?? []), pod]);
     }
+    const madeAddresses = new Set(made.flatMap(({ pod }) => pod.addresses));
+    this.#isOwned = (address) => madeAddresses.has(address) || cluster.timeline.ownerAt(address, null).type !== "external";
     const moments = [...this.#byPod.values()].flatMap(({ from, until, goneAt }) => [from, until, until + DRAIN, goneAt]);
     this.changes = [...new Set(moments.filter(Number.isFinite))].sort((a, b) => a - b);
   }
@@ -155,33 +166,59 @@ export class Parties {
     return party.pod === undefined ? [party] : this.ofPods([party.pod]);
   }
 
-  /** Returns hosts outside, as many as there are names, else as are asked for. */
+  /** Returns hosts outside, as many as there are names, else as are asked for; none where every address is the cluster's own. */
   outside({ cidrs, names, hosts = HOSTS }: External): readonly Party[] {
-    if (names !== undefined && names.length > 0) return names.map((name) => this.named(name, cidrs));
-    return Array.from({ length: hosts }, (_, i) => this.#host(String(i), i, cidrs ?? CLIENTS));
+    if (names !== undefined && names.length > 0) return names.flatMap((name) => this.named(name, cidrs) ?? []);
+    return Array.from({ length: hosts }, (_, i) => this.#host(String(i), i, cidrs ?? CLIENTS)).filter((host) => host !== undefined);
   }
 
-  /** Returns the host of a name, whose addresses hang on the name alone. */
-  named(name: string, cidrs: readonly string[] = NAMED): Party {
+  /** Returns the host of a name, whose addresses hang on the name and the cluster alone. undefined: every address is the cluster's own. */
+  named(name: string, cidrs: readonly string[] = NAMED): Party | undefined {
     return this.#host(name, hashText(name), cidrs);
   }
 
-  #host(label: string, number: number, cidrs: readonly string[]): Party {
+  #host(label: string, number: number, cidrs: readonly string[]): Party | undefined {
     const key = `${label} ${cidrs.join()}`;
-    const known = this.#outside.get(key);
-    if (known !== undefined) return known;
+    if (this.#outside.has(key)) return this.#outside.get(key);
     const prefixes = cidrs.map((cidr) => parsePrefix(cidr)!);
     const addresses = ([4, 6] as const).flatMap((family) => {
       const own = prefixes.filter((prefix) => prefix.family === family);
-      if (own.length === 0) return [];
-      const { first, last } = own[number % own.length];
-      const size = last - first;
-      // The first address and the last name the network and everybody on it.
-      return [size < 3n ? first + (BigInt(number) % (size + 1n)) : first + 1n + (BigInt(number) % (size - 1n))];
+      // Where one prefix is all the cluster's, the next one has the host.
+      for (let i = 0; i < own.length; i++) {
+        const found = this.#freeAddress(own[(number + i) % own.length], number);
+        if (found !== undefined) return [found];
+      }
+      return [];
     });
-    const party = new Party({ addresses, kind: "outside" });
+    const party = addresses.length === 0 ? undefined : this.#atAddresses(addresses);
     this.#outside.set(key, party);
     return party;
+  }
+
+  /** Two hosts of one address are one: else both would give out its ports. */
+  #atAddresses(addresses: readonly Address[]): Party {
+    const key = addresses.join();
+    const known = this.#outsideByAddresses.get(key);
+    if (known !== undefined) return known;
+    const party = new Party({ addresses, kind: "outside" });
+    this.#outsideByAddresses.set(key, party);
+    return party;
+  }
+
+  #freeAddress(prefix: Prefix, number: number): Address | undefined {
+    const name = formatPrefix(prefix);
+    if (this.#full.has(name)) return undefined;
+    const { first, last } = prefix;
+    const size = last - first;
+    // The first address and the last name the network and everybody on it.
+    const [least, count] = size < 3n ? [first, size + 1n] : [first + 1n, size - 1n];
+    const step = count <= TRIES ? 1n : STEP;
+    for (let i = 0; i < TRIES && i < count; i++) {
+      const address = least + ((BigInt(number) + BigInt(i) * step) % count);
+      if (!this.#isOwned(address)) return address;
+    }
+    this.#full.add(name);
+    return undefined;
   }
 }
 

@@ -320,8 +320,25 @@ function nodes(f: FieldReader): Check {
   return (value, path) => void f.fields(value, path, { labels: f.labels, count: f.integer(1, 1e6) });
 }
 
+/**
+ * Addresses that no host on another network has: this network, loopback, multicast, broadcast (RFC 6890 section 2.2.2, RFC 5771), and of
+ * IPv6 unspecified, loopback, link-local, multicast (RFC 4291 section 2.4) and IPv4-mapped, which is IPv4 in other words.
+ */
+const NO_HOSTS = ["0.0.0.0/8", "127.0.0.0/8", "224.0.0.0/4", "255.255.255.255/32", "::/127", "::ffff:0:0/96", "fe80::/10", "ff00::/8"];
+
+function cidrFault(text: string): string | undefined {
+  const prefix = parsePrefix(text);
+  if (prefix === undefined) return "is no prefix (203.0.113.0/24)";
+  const { first, last, family } = prefix;
+  const found = NO_HOSTS.find((each) => {
+    const other = parsePrefix(each)!;
+    return other.family === family && other.first <= last && first <= other.last;
+  });
+  return found === undefined ? undefined : `holds addresses that no host outside has (${found})`;
+}
+
 function external(f: FieldReader, isTarget: boolean): Check {
-  const cidr = f.text((text) => (parsePrefix(text) !== undefined ? undefined : "is no prefix (203.0.113.0/24)"));
+  const cidr = f.text(cidrFault);
   return (value, path) =>
     void f.fields(value, path, {
       cidrs: f.list(cidr),

@@ -89,7 +89,10 @@ class RouteCompiler {
   compile(spec: ProfileSpec): Routes {
     const warnings: string[] = [];
     for (const { to } of spec.calls)
-      for (const name of to.external?.names ?? []) this.#outsideNames.set(name, this.#parties.named(name, to.external?.cidrs));
+      for (const name of to.external?.names ?? []) {
+        const host = this.#parties.named(name, to.external?.cidrs);
+        if (host !== undefined) this.#outsideNames.set(name, host);
+      }
     const weighted: [WeightedChoice<Route>, number][] = [];
     for (const [i, call] of spec.calls.entries()) {
       const routes = this.#routesOf(call);
@@ -114,6 +117,9 @@ class RouteCompiler {
     if (to.service !== undefined && this.#select.services(to.service).length === 0) return "`to` selects no Service of the snapshot";
     if (to.pods !== undefined && this.#select.all(to.pods).length === 0) return "`to` selects no pod of the snapshot";
     if (to.nodes !== undefined && this.#select.nodes(to.nodes).length === 0) return "`to` selects no node of the snapshot";
+    const outside = from.external ?? to.external;
+    if (outside !== undefined && this.#parties.outside(outside).length === 0)
+      return "every address of `external` is the cluster's own, so that nobody outside has one";
     return "nobody there has the port, or a backend";
   }
 
@@ -124,9 +130,13 @@ class RouteCompiler {
     const { pods, nodes, external } = call.to;
     if (external !== undefined) {
       const hosts = this.#parties.outside(external);
+      if (hosts.length === 0) return [];
       const listeners = this.#namedPorts(call) ?? [];
       if (external.names === undefined || external.names.length === 0) return [this.#route(call, clients, hosts, () => listeners)];
-      return external.names.map((name) => this.#route(call, clients, [this.#outsideNames.get(name)!], () => listeners, name));
+      return external.names.flatMap((name) => {
+        const host = this.#outsideNames.get(name);
+        return host === undefined ? [] : [this.#route(call, clients, [host], () => listeners, name)];
+      });
     }
     const targets =
       pods === undefined ? this.#parties.ofNodes(this.#select.nodes(nodes ?? {})) : this.#parties.ofPods(this.#select.living(pods));

@@ -309,6 +309,93 @@ spec:
     expect(error).toContain("have no addresses of one family");
   });
 
+  test("a verdict that hangs on the request says so, of running pods and of templates; of templates' addresses no log is spoken of", async () => {
+    const pod = (name: string, address: string) =>
+      `apiVersion: v1\nkind: Pod\nmetadata: {namespace: shop, name: ${name}, labels: {app: ${name}}}\nspec: {nodeName: n1, containers: [{name: c}]}\nstatus: {phase: Running, podIP: ${address}}\n---\n`;
+    const deployment = (name: string) =>
+      `apiVersion: apps/v1\nkind: Deployment\nmetadata: {namespace: shop, name: ${name}}\nspec: {selector: {matchLabels: {app: ${name}}}, template: {metadata: {labels: {app: ${name}}}, spec: {containers: [{name: c}]}}}\n---\n`;
+    const rules = (dialect: string) =>
+      dialect === "cilium"
+        ? 'apiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy\nmetadata: {namespace: shop, name: web}\nspec: {endpointSelector: {matchLabels: {app: web}}, ingress: [{fromCIDR: [203.0.113.0/24]}, {fromEndpoints: [{matchLabels: {app: db}}], toPorts: [{ports: [{port: "8080", protocol: TCP}], rules: {http: [{method: GET, path: "/api/.*"}]}}]}]}\n'
+        : "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {namespace: shop, name: web}\nspec: {podSelector: {matchLabels: {app: web}}, ingress: [{from: [{podSelector: {matchLabels: {app: none}}}]}, {from: [{ipBlock: {cidr: 10.0.0.0/8}}]}]}\n";
+    const why = async (objects: string, cni: string) => {
+      const flags = { snapshot: [file("requests.yaml", objects)], filename: [file("requests/p.yaml", rules(cni))], cni };
+      const result = await expecting(["from: {labels: {app: db}}, to: {labels: {app: web}}, ports: 8080, verdict: allow"], "", flags);
+      return result.tests[0].expectations[0].examples.map(({ verdict, why }) => `${verdict}: ${why}`);
+    };
+    const byRequest = ["unknown: ingress: only GET /api/.*: shop/web ingress[1].fromEndpoints[0] (p.yaml:4) looks at the request"];
+    expect(await why(pod("db", "10.0.0.1") + pod("web", "10.0.0.2"), "cilium")).toEqual(byRequest);
+    expect(await why(deployment("db") + deployment("web"), "cilium")).toEqual(byRequest);
+    const [byAddress] = await why(deployment("db") + deployment("web"), "generic");
+    expect(byAddress).toMatch(/^unknown: ingress: .*is for addresses, and shop\/deploy\/db has none yet \(no running pod\)$/);
+  });
+
+  describe("pods on the host network among others", () => {
+    const pod = (namespace: string, name: string, node: string, address: string, more = "") =>
+      `apiVersion: v1\nkind: Pod\nmetadata: {namespace: ${namespace}, name: ${name}}\nspec: {nodeName: ${node}${more}, containers: [{name: c}]}\nstatus: {phase: Running, podIP: ${address}}\n---\n`;
+    const node = (name: string, address: string) =>
+      `apiVersion: v1\nkind: Node\nmetadata: {name: ${name}}\nstatus: {addresses: [{type: InternalIP, address: ${address}}]}\n---\n`;
+    const web = pod("a", "web-1", "n2", "10.1.0.1");
+    const others = pod("b", "db-0", "n1", "10.1.0.2") + pod("b", "agent", "n1", "192.168.0.1", ", hostNetwork: true");
+    const policies = () =>
+      file(
+        "mixed/p.yaml",
+        "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {namespace: a, name: web}\nspec: {podSelector: {}, ingress: [{from: [{ipBlock: {cidr: 192.168.0.0/16}}]}]}\n",
+      );
+    const nodes = node("n1", "192.168.0.1") + node("n2", "192.168.0.2") + node("n3", "192.168.0.3");
+    const judgeMixed = (lines: readonly string[], snapshot = web + others + nodes, cni = "generic") =>
+      expecting(lines, "", { snapshot: [file("mixed.yaml", snapshot)], filename: [policies()], cni }, "b");
+
+    test("they are their nodes, as the same pods alone are, also where they are left out", async () => {
+      const found = contradictions(
+        await judgeMixed([
+          "from: agent, to: a/web-1, ports: 8080, verdict: deny",
+          "from: {namespace: b}, to: a/web-1, ports: 8080, verdict: deny",
+          "from: {namespace: b, except: agent}, to: a/web-1, ports: 8080, verdict: deny",
+          "from: {all: nodes, except: [{namespace: b}, node/n2]}, to: a/web-1, ports: 8080, verdict: deny",
+        ]),
+      );
+      const byNode = ["node/n1 (others than the pod's own) > a/pod/web-1 8080/TCP allow"];
+      expect(found.slice(0, 3)).toEqual([byNode, byNode, []]);
+      expect(found[3]).toHaveLength(1);
+      expect(found[3][0]).toContain("node/n3");
+      expect(found[3][0]).not.toContain("node/n1");
+    });
+
+    test("behind a Service they are the nodes that it leads to", async () => {
+      const labelled = (text: string) => text.replaceAll(/name: (db-0|agent)/g, "name: $1, labels: {app: db}");
+      const service =
+        "apiVersion: v1\nkind: Service\nmetadata: {namespace: b, name: db}\nspec: {clusterIP: 10.9.0.1, selector: {app: db}, ports: [{port: 80, targetPort: 8080}]}\n---\n";
+      const egress = file(
+        "mixed/egress.yaml",
+        "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {namespace: a, name: web}\nspec: {podSelector: {}, policyTypes: [Egress], egress: [{to: [{ipBlock: {cidr: 192.168.0.0/16}}]}]}\n",
+      );
+      const snapshot = file("service.yaml", web + labelled(others) + nodes + service);
+      const flags = { snapshot: [snapshot], filename: [egress], cni: "generic" };
+      const found = contradictions(await expecting(["from: a/web-1, to: svc/db, ports: 80, verdict: deny"], "", flags, "b"));
+      expect(found).toEqual([["a/pod/web-1 > node/n1 (others than the pod's own) 8080/TCP allow"]]);
+    });
+
+    test("without their Node object, or where the plugin selects them, an error; where a selection leaves them out, a warning", async () => {
+      const lines = ["from: {namespace: b}, to: a/web-1, ports: 8080, verdict: deny"];
+      // Where it will run is not known.
+      const set =
+        "apiVersion: apps/v1\nkind: DaemonSet\nmetadata: {namespace: b, name: scan}\nspec: {selector: {matchLabels: {app: scan}}, template: {metadata: {labels: {app: scan}}, spec: {hostNetwork: true, containers: [{name: c}]}}}\n---\n";
+      const db = pod("b", "db-0", "n1", "10.1.0.2");
+      const [noNode] = await failing(judgeMixed(lines, web + db + nodes + set));
+      expect(noNode).toContain("its pod `b/scan` is on the host network, where policies see the node, and no Node object tells");
+      expect((await failing(judgeMixed(lines, web + others + nodes + set)))[0]).toContain("its pod `b/scan` is on");
+      const [selected] = await failing(judgeMixed(lines, web + others + nodes, "aws"));
+      expect(selected).toContain("its pod `b/agent` is on the host network, whose traffic aws judges");
+      const result = await judgeMixed(
+        ["from: {all: pods, except: {namespace: b}}, to: a/web-1, ports: 8080, verdict: deny", "from: pods, to: a/web-1, verdict: deny"],
+        web + db + nodes + set,
+      );
+      const told = result.tests[0].warnings.filter((text) => text.includes("leaves out the pod b/scan, but not its node"));
+      expect(told).toHaveLength(1);
+    });
+  });
+
   test("what is not known fails, and is told", async () => {
     const snapshot = file(
       "no-namespace.yaml",

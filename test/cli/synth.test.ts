@@ -128,6 +128,16 @@ describe("synth", () => {
     [[...snapshot, "--snapshot-out", `${SHOP}/cluster.yaml`], "is an input already"],
     [[...snapshot, "--pcap-out", "/nowhere/x"], "--pcap-out: /nowhere/x: no such file"],
     [["--show-profile", "web", "--simulate"], "--show-profile prints a profile and makes no traffic"],
+    [["--show-profile", "web", "--probe"], "--show-profile prints a profile and makes no traffic: leave --probe out"],
+    [["--show-profile", "web", "--mutate"], "--show-profile prints a profile and makes no traffic: leave --mutate out"],
+    [["--show-profile", "web", "--seed", "3"], "--show-profile prints a profile and makes no traffic: leave --seed out"],
+    [["--show-profile", "web", "--profile", "web"], "--show-profile prints a profile and makes no traffic: leave --profile out"],
+    [["--show-profile", "web", "--duration", "5s"], "--show-profile prints a profile and makes no traffic: leave --duration out"],
+    [["--show-profile", "web", "--rate", "5"], "--show-profile prints a profile and makes no traffic: leave --rate out"],
+    [
+      ["--show-profile", "web", "--start", "2026-01-01T00:00:00Z"],
+      "--show-profile prints a profile and makes no traffic: leave --start out",
+    ],
     [["--show-profile", "\u001b[31mweb"], "--show-profile: there is no profile `\\u001b[31mweb`"],
   ])("%j is refused in one line: %s", (args, message) => {
     const { code, out, err } = run(["synth", ...args]);

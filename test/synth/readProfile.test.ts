@@ -57,6 +57,38 @@ describe("a profile", () => {
       ["calls:", "- from: {pods: {}}", "  to: {pods: {}}", "  port: 9-8"],
       ["8:5 `9-8` is no port: a number, a range (8000-8100) or a port's name"],
     ],
+    [
+      ["calls:", "- from: {external: {cidrs: [198.51.100.0/24, 224.0.0.0/4]}}", "  to: {pods: {}}"],
+      ["6:48 `224.0.0.0/4` holds addresses that no host outside has (224.0.0.0/4)"],
+    ],
+    [
+      ["calls:", "- from: {external: {cidrs: [198.51.100.0/24, 127.0.0.1/32]}}", "  to: {pods: {}}"],
+      ["6:48 `127.0.0.1/32` holds addresses that no host outside has (127.0.0.0/8)"],
+    ],
+    [
+      ["calls:", "- from: {external: {cidrs: [198.51.100.0/24, 0.0.0.0/0]}}", "  to: {pods: {}}"],
+      ["6:48 `0.0.0.0/0` holds addresses that no host outside has (0.0.0.0/8)"],
+    ],
+    [
+      ["calls:", "- from: {external: {cidrs: [198.51.100.0/24, 255.255.255.255/32]}}", "  to: {pods: {}}"],
+      ["6:48 `255.255.255.255/32` holds addresses that no host outside has (255.255.255.255/32)"],
+    ],
+    [
+      ["calls:", '- from: {external: {cidrs: [198.51.100.0/24, "ff02::/16"]}}', "  to: {pods: {}}"],
+      ["6:48 `ff02::/16` holds addresses that no host outside has (ff00::/8)"],
+    ],
+    [
+      ["calls:", '- from: {external: {cidrs: [198.51.100.0/24, "::1/128"]}}', "  to: {pods: {}}"],
+      ["6:48 `::1/128` holds addresses that no host outside has (::/127)"],
+    ],
+    [
+      ["calls:", '- from: {external: {cidrs: [198.51.100.0/24, "fe80::1/128"]}}', "  to: {pods: {}}"],
+      ["6:48 `fe80::1/128` holds addresses that no host outside has (fe80::/10)"],
+    ],
+    [
+      ["calls:", '- from: {external: {cidrs: [198.51.100.0/24, "::ffff:10.0.0.0/104"]}}', "  to: {pods: {}}"],
+      ["6:48 `::ffff:10.0.0.0/104` holds addresses that no host outside has (::ffff:0:0/96)"],
+    ],
     [["calls:", "- from: {external: {cidrs: [10.0.0.1]}}", "  to: {pods: {}}"], ["6:31 `10.0.0.1` is no prefix (203.0.113.0/24)"]],
     [["calls:", "- from: {pods: {workload: web}}", "  to: {pods: {}}"], ["6:19 `web` is no workload: kind/name (deploy/web)"]],
     [["calls:", "- from: {pods: {}}", "  to: {pods: {}}", "  protocol: UDP", "  exchange: {kind: http}"], ["9:16 `http` goes over TCP"]],

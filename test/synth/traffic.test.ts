@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { readManifest } from "../../src/cluster/manifest.ts";
 import { readCluster } from "../../src/cluster/snapshot.ts";
 import { formatAddress, isIPv4, parseAddress } from "../../src/net/address.ts";
-import { parsePrefix, prefixContains } from "../../src/net/prefix.ts";
+import { formatPrefix, makePrefix, parsePrefix, prefixContains } from "../../src/net/prefix.ts";
 import { TCP, UDP } from "../../src/net/protocol.ts";
 import { BUILTIN_PROFILES } from "../../src/synth/builtinProfiles.ts";
 import { CallGraph } from "../../src/synth/callGraph.ts";
@@ -10,7 +10,7 @@ import { changedObjects } from "../../src/synth/changedObjects.ts";
 import type { Exchange } from "../../src/synth/conversation.ts";
 import type { Call } from "../../src/synth/profile.ts";
 import { RecordWriter } from "../../src/synth/records.ts";
-import type { Measured } from "../../src/synth/traffic.ts";
+import { type Measured, prepareTraffic } from "../../src/synth/traffic.ts";
 import { made, objects, prepare, profileOf, START, shop } from "./shop.ts";
 
 const SECOND = 1_000_000;
@@ -314,4 +314,46 @@ describe("the call graph", () => {
       new Set([parseAddress("10.0.0.1")]),
     );
   });
+});
+
+describe("hosts outside", () => {
+  const cidrOf = (address: bigint, length: number) => formatPrefix(makePrefix(address, length));
+  const node = shop.nodes[0].addresses[0];
+  const pod = shop.pods.find(({ hostNetwork, addresses }) => !hostNetwork && addresses.length > 0)!.addresses[0];
+  const from = (cidrs: readonly string[]): Call => ({ from: { external: { cidrs } }, to: { pods: { labels: {} } }, port: 8080 });
+  const typeOf = (address: bigint) => shop.timeline.ownerAt(address, null).type;
+
+  it("have no address of the cluster's own, and another one each", () => {
+    const all = made(profileOf({ calls: [from([cidrOf(node, 24)])] }), { durationSeconds: 20, rate: 50 });
+    const clients = new Set(all.map(({ conversation: { client } }) => client));
+    expect([...clients].map(typeOf).filter((type) => type !== "external")).toEqual([]);
+    expect(clients.size).toBeGreaterThan(30);
+    const byName: Call = {
+      from: { pods: {} },
+      to: { external: { cidrs: [cidrOf(node, 24)], names: ["a.example", "b.example"] } },
+      port: 443,
+    };
+    const called = made(profileOf({ lookups: false, calls: [byName] }), { durationSeconds: 5, rate: 20 });
+    expect(called.length).toBeGreaterThan(0);
+    expect(called.filter(({ conversation: { server } }) => typeOf(server) !== "external")).toEqual([]);
+  });
+
+  it.each([[cidrOf(node, 32)], [cidrOf(pod, 32)], [cidrOf(pod, 30)]])(
+    "of %s there are none, with a warning; beside another call that has some",
+    (cidr) => {
+      const none = prepareTraffic(shop, profileOf({ calls: [from([cidr])] }), { seed: 1, startSeconds: START });
+      expect(none).toMatchObject({
+        isEmpty: true,
+        warnings: [
+          "call 1 of the profile makes no traffic: every address of `external` is the cluster's own, so that nobody outside has one",
+        ],
+      });
+      const names: Call = { from: { pods: {} }, to: { external: { cidrs: [cidr], names: ["a.example"] } }, port: 443 };
+      const some = prepare(profileOf({ calls: [names, from([cidr, "198.51.100.0/24"])] }), { durationSeconds: 5, rate: 20 });
+      expect(some.warnings).toHaveLength(1);
+      const clients = [...some.conversations()].map(({ conversation: { client } }) => client);
+      expect(clients.length).toBeGreaterThan(0);
+      expect(clients.every((client) => prefixContains(parsePrefix("198.51.100.0/24")!, client))).toBe(true);
+    },
+  );
 });
