@@ -21,7 +21,22 @@ function load(id) {
   const name = id.slice(2);
   const run = compileFunction(getAsset(name, "utf8"), ["exports", "require", "module", "__filename", "__dirname"], { filename: name });
   run(module.exports, load, module, __filename, __dirname);
+  if (module.exports.__esModule) module.exports = settled(module.exports);
   return module.exports;
+}
+
+/**
+ * Exports as plain values. esbuild makes each a getter, since a module may change what it exports; asking getters cost a tenth of reading
+ * a capture. Nothing here changes an export that has a value (program.mjs looks for it); what has none yet stays a getter.
+ */
+function settled(from) {
+  const to = Object.defineProperty({ __proto__: null }, "__esModule", { value: true });
+  for (const name of Object.keys(from)) {
+    const value = from[name];
+    if (value === undefined) Object.defineProperty(to, name, { enumerable: true, get: () => from[name] });
+    else to[name] = value;
+  }
+  return to;
 }
 
 let ended = false;

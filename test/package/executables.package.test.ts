@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, inject, test } from "vitest";
 import { ARM64, readMachO, segmentFaults, signatureFaults, X86_64 } from "./machO.ts";
-import { type Platform, ROOT, readExecutable } from "./packages.ts";
+import { neededLibraries, type Platform, ROOT, readExecutable } from "./packages.ts";
 
 /*
  * The executables of platforms that this machine cannot run, by what their formats say; each holds the same program.
@@ -70,13 +70,16 @@ test("a signature that is there already is replaced", async () => {
 
 test("the others are ELF and PE files for their processors", () => {
   // ELF: 64 bit, little endian, executable, e_machine (System V ABI: 62 x86-64, 183 AArch64).
-  for (const [platform, machine] of [
-    ["linux-amd64", 62],
-    ["linux-arm64", 183],
+  for (const [platform, machine, loader] of [
+    ["linux-amd64", 62, "ld-linux-x86-64.so.2"],
+    ["linux-arm64", 183, "ld-linux-aarch64.so.1"],
   ] as const) {
     const file = readExecutable(packages, platform);
     expect(file.toString("latin1", 0, 6)).toBe("\x7fELF\x02\x01");
     expect(file.readUInt16LE(18)).toBe(machine);
+    // What docs/install.md and krew's caveats say that must be there; the rest is glibc.
+    const glibc = [loader, "libc.so.6", "libdl.so.2", "libm.so.6", "libpthread.so.0"];
+    expect(neededLibraries(file)).toEqual([...glibc, "libatomic.so.1", "libgcc_s.so.1", "libstdc++.so.6"].sort());
   }
   // PE: the header's place at 0x3c, IMAGE_FILE_MACHINE_AMD64, PE32+, console program.
   const file = readExecutable(packages, "windows-amd64");

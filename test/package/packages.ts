@@ -61,6 +61,25 @@ function readZip(zip: Buffer): PackedFile[] {
   return files;
 }
 
+/** The shared libraries that a 64-bit ELF file asks for (System V ABI: DT_NEEDED in PT_DYNAMIC). */
+export function neededLibraries(file: Buffer): string[] {
+  const long = (offset: number) => Number(file.readBigUInt64LE(offset));
+  const headers = Array.from({ length: file.readUInt16LE(56) }, (_, index) => {
+    const at = long(32) + index * file.readUInt16LE(54);
+    return { type: file.readUInt32LE(at), offset: long(at + 8), address: long(at + 16), bytes: long(at + 32) };
+  });
+  const dynamic = headers.find(({ type }) => type === 2)!;
+  const entries = Array.from({ length: dynamic.bytes / 16 }, (_, index) => {
+    const at = dynamic.offset + 16 * index;
+    return { tag: long(at), value: long(at + 8) };
+  });
+  const strings = entries.find(({ tag }) => tag === 5)!.value;
+  const loaded = headers.find(({ type, address, bytes }) => type === 1 && strings >= address && strings < address + bytes)!;
+  const begin = loaded.offset + strings - loaded.address;
+  const needed = entries.filter(({ tag }) => tag === 1).map(({ value }) => begin + value);
+  return needed.map((at) => file.toString("latin1", at, file.indexOf(0, at))).sort();
+}
+
 /** The plugin's executable of a platform. */
 export function readExecutable(folder: string, platform: Platform): Buffer {
   return readArchive(join(folder, archiveName(platform))).find(({ mode }) => (mode & 0o111) !== 0)!.bytes;
