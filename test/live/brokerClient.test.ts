@@ -30,12 +30,13 @@ interface Client {
   readonly client: BrokerClient;
   readonly retries: string[];
 }
-function clientOf(url: string, token?: string, name = "there"): Client {
+/** `idleMs`: how long silence is borne; short, since many tests wait for it. */
+function clientOf(url: string, token?: string, name = "there", idleMs = 300): Client {
   const retries: string[] = [];
   const agent = new Agent({ keepAlive: true });
   stops.push(() => agent.destroy());
   const parsed = parseBrokerUrl(url);
-  const server = { name: `the broker ${nameOf(parsed)}`, url: parsed, timeouts: { idleMs: 300, totalMs: 1000 }, agent };
+  const server = { name: `the broker ${nameOf(parsed)}`, url: parsed, timeouts: { idleMs, totalMs: idleMs === 300 ? 1000 : 60_000 }, agent };
   return { client: new BrokerClient(server, name, token, { retry: (message) => retries.push(message) }), retries };
 }
 
@@ -363,7 +364,7 @@ describe("the cap of 20,000 rows", () => {
     const podInfo = [...POD_INFO, { ...POD_INFO[0], pod_name: "pod-39" }];
     const names = Array.from({ length: 10 }, (_, i) => `pod-${29 + i}`);
     const broker = await start({ traffic: rows, podInfo });
-    const answers = await askBroker(clientOf(broker.url).client, async () => names);
+    const answers = await askBroker(clientOf(broker.url, undefined, "there", 20_000).client, async () => names);
     expect(new Set(answers.traffic.map(({ uuid }) => uuid)).size).toBe(rows.length);
     expect(answers.rejected).toEqual({});
     expect(answers.notes).toEqual([expect.stringContaining("ends at 20,000 rows, so each of 45 pods was asked for by itself")]);
