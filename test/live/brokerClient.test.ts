@@ -36,7 +36,7 @@ function clientOf(url: string, token?: string, name = "there", idleMs = 300): Cl
   const agent = new Agent({ keepAlive: true });
   stops.push(() => agent.destroy());
   const parsed = parseBrokerUrl(url);
-  const server = { name: `the broker ${nameOf(parsed)}`, url: parsed, timeouts: { idleMs, totalMs: idleMs === 300 ? 1000 : 60_000 }, agent };
+  const server = { name: `the broker ${nameOf(parsed)}`, url: parsed, timeouts: { idleMs, totalMs: Math.max(1000, idleMs) }, agent };
   return { client: new BrokerClient(server, name, token, { retry: (message) => retries.push(message) }), retries };
 }
 
