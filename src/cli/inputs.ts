@@ -2,7 +2,6 @@ import { realpathSync, statSync } from "node:fs";
 import { CaptureError } from "../capture/captureError.ts";
 import type { Gap } from "../capture/gaps.ts";
 import type { FlowLogOptions } from "../capture/logs/readFlowLog.ts";
-import { newestRecordTime } from "../capture/newest.ts";
 import { expandInputs, type InputSummary, readCaptures } from "../capture/observation.ts";
 import { LINK_TYPE, OUTSIDE_WINDOW, SKIP_REASONS } from "../capture/skipReasons.ts";
 import type { Cluster } from "../cluster/snapshot.ts";
@@ -160,9 +159,14 @@ async function timeBounds(
   const bounds: { since?: number; until?: number } = {};
   let newest: number | undefined;
   const isStray = (path: string) => !flags.flows.includes(path);
+  // It loads every reader of flow logs, which few runs ask for.
+  const newestTime = async () => {
+    const { newestRecordTime } = await import("../capture/newest.ts");
+    return await newestRecordTime(pcaps, flows, logOptionsOf(flags), isStray);
+  };
   const origin = {
     name: isLive ? "now" : "the newest record",
-    seconds: async () => (newest ??= isLive ? Date.now() / 1000 : await newestRecordTime(pcaps, flows, logOptionsOf(flags), isStray)),
+    seconds: async () => (newest ??= isLive ? Date.now() / 1000 : await newestTime()),
   };
   for (const name of ["since", "until"] as const) {
     const text = flags[name];
