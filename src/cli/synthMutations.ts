@@ -27,10 +27,9 @@ export function mutateWith({ judged, sources }: Preparation, observation: Observ
   const progress = new Progress("changing policies", 1);
   const mutating = mutatePolicies(
     {
-      set: judged,
+      judged: judgedIn(judged, world, cluster, evaluator.profile),
       simulation: simulation.simulation,
       compile: (set) => new Evaluator(set, observation.world, evaluator.profile),
-      judgedOf: (set) => judgedIn(set, world, cluster, evaluator.profile),
     },
     (done, of) => progress.update(done / of),
   );

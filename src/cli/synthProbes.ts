@@ -1,5 +1,4 @@
 import { cautionsOf } from "../evaluate/cautions.ts";
-import { Evaluator } from "../evaluate/evaluator.ts";
 import type { ProbeResult } from "../report/probeResult.ts";
 import { findBlindSpots } from "../synth/blindSpots.ts";
 import { probePolicies } from "../synth/probing.ts";
@@ -14,21 +13,16 @@ export async function synthProbes(flags: SetFlags): Promise<ProbeResult> {
   collectAtOnce();
   expectLongWork(false);
   const { cluster, judged, cni, warnings } = await openSet(flags);
-  const { set, world, profile } = judged;
+  const { set, world } = judged;
   if (set.policies.length === 0) throw new UsageError("no policy is in force, so there are no rules to probe: give some with -f");
   expectLongWork(true);
   const progress = new Progress("comparing changed policies", 1);
-  const probing = probePolicies(
-    set,
-    (each) => ({ ...judged, set: each }),
-    (done, of) => progress.update(done / of),
-  );
+  const probing = probePolicies(judged, (done, of) => progress.update(done / of));
   progress.stop();
-  const evaluator = new Evaluator(set, world, profile);
   return {
     probing,
-    blindSpots: findBlindSpots(probing, evaluator, cluster, world.pods),
+    blindSpots: findBlindSpots(probing, cluster, world.pods),
     cni,
-    warnings: [...new Set([...warnings, ...cautionsOf(set, evaluator, world), ...gapsOf(cluster, false)])],
+    warnings: [...new Set([...warnings, ...cautionsOf(set, probing.plain, world), ...gapsOf(cluster, false)])],
   };
 }

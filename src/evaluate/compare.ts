@@ -47,10 +47,12 @@ function withNames(names: readonly OutsideName[], others: readonly string[]): Ou
   return [...names, ...others.filter((text) => !known.has(text)).map((text) => ({ text, example: text }))];
 }
 
+/** Stands for nodes where there is no Node object. */
+export const UNHEARD_OF_NODE: Node = { name: "", labels: {}, addresses: [], podPrefixes: [] };
+
 /** Without any Node object nodes are there all the same: of one of which nothing is known, two sets must still agree. */
 function nodesOf(nodes: readonly (readonly Node[])[]): readonly (readonly Node[])[] {
-  const unheardOf: Node = { name: "", labels: {}, addresses: [], podPrefixes: [] };
-  return nodes.length === 1 || nodes.some((list) => list.length > 0) ? nodes : nodes.map(() => [unheardOf]);
+  return nodes.length === 1 || nodes.some((list) => list.length > 0) ? nodes : nodes.map(() => [UNHEARD_OF_NODE]);
 }
 
 /** Returns what rules of a set refer to, as text, in whatever order it was written. They name sets: their names count. */

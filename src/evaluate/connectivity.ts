@@ -98,6 +98,8 @@ export class Connectivity {
   readonly entities: readonly EntityEnd[];
   readonly addresses: readonly AddressEnd[];
   readonly roles: readonly Role[];
+  /** Names that outside addresses are told apart by. */
+  readonly names: readonly OutsideName[];
   readonly #sides: readonly Sides[];
   /** What the policies on an end say of each class of peers; ends that say the same share it. */
   readonly #rows = new Map<string, RowOfClasses>();
@@ -120,6 +122,7 @@ export class Connectivity {
     this.addresses = addressEnds(evaluators, this.families, isInside, apart.prefixes);
     this.#addressNumbers = new Map(this.addresses.map((end, i) => [end, i]));
     this.roles = outsideRoles(evaluators, names);
+    this.names = names;
   }
 
   /** Returns all connectivity of the only set that is not wholly denied, merged. */

@@ -1,4 +1,4 @@
-import { type Direction, type Policy, portNameOf, type RuleRef } from "../policy/model.ts";
+import { type Direction, OPPOSITE, type Policy, portNameOf, type RuleRef } from "../policy/model.ts";
 import { decideCell, matchPeers, nearTruth } from "./cell.ts";
 import { CellsWithout, type Contrast, NO_NAMES } from "./cellsWithout.ts";
 import type { Clause } from "./clauses.ts";
@@ -58,7 +58,6 @@ interface SubjectGroup {
 }
 
 const NEEDED = { kind: "needed" } as const;
-const OPPOSITE = { egress: "ingress", ingress: "egress" } as const;
 /** What ends that are no pod call their ports; pods' names are numbered from 0. */
 const NO_PORTS = -2;
 

@@ -1,4 +1,4 @@
-import type { Action, Direction, Policy, Rule, RuleRef } from "../policy/model.ts";
+import { type Action, DIRECTIONS, type Direction, type Policy, type Rule, type RuleRef } from "../policy/model.ts";
 import type { Evaluator } from "./evaluator.ts";
 import { rulesUnder } from "./stages.ts";
 
@@ -31,7 +31,7 @@ export class WrittenRules {
     stages.forEach(({ policies, combine }, stage) => {
       for (const policy of policies) {
         const own = new Map<string, WrittenRule & { rules: Rule[] }>();
-        for (const direction of ["ingress", "egress"] as const)
+        for (const direction of DIRECTIONS)
           for (const rule of rulesUnder(profile, policy, direction)?.rules ?? []) {
             if (rule.action === "log") continue;
             const path = writtenPath(rule.ref.path);

@@ -1,6 +1,6 @@
 import type { Pod } from "../cluster/objects.ts";
 import { compare } from "../net/order.ts";
-import type { Direction, Policy } from "../policy/model.ts";
+import { DIRECTIONS, type Direction, type Policy } from "../policy/model.ts";
 import { workloadKey } from "./compare.ts";
 import type { Evaluator } from "./evaluator.ts";
 
@@ -23,8 +23,6 @@ export interface WorkloadCoverage {
   readonly workloads: readonly CoveredWorkload[];
   readonly selectedBy: ReadonlyMap<Policy, readonly CoveredWorkload[]>;
 }
-
-const DIRECTIONS = ["ingress", "egress"] as const;
 
 /** Says of every workload whether policies isolate it in a direction. `hadTraffic` by workload key. */
 export function coverWorkloads(evaluator: Evaluator, pods: readonly Pod[], hadTraffic: (key: string) => boolean): WorkloadCoverage {

@@ -1,6 +1,6 @@
 import { isIcmp } from "../net/protocol.ts";
 import { combine, type Decision, type Note, type UnknownReason, type Verdict } from "./decision.ts";
-import type { Ends } from "./ends.ts";
+import type { Ends, Target } from "./ends.ts";
 import type { Evaluator, Participant } from "./evaluator.ts";
 import { peersOf } from "./honoured.ts";
 import { decideByRequests, type Request } from "./l7.ts";
@@ -14,6 +14,11 @@ export interface Judgement {
 
 /** Reports whether an evaluator lacks policies of a namespace, since nobody could read them. */
 export type IsUnread = (namespace: string, evaluator: Evaluator) => boolean;
+
+/** What a verdict takes of the ends of a connection. */
+export interface JudgedEnds extends Pick<Ends, "source" | "via" | "arrivesFrom"> {
+  readonly targets: readonly Pick<Target, "participant" | "port">[];
+}
 
 /** What is asked of two ends. */
 export interface Packet {
@@ -30,7 +35,7 @@ export interface Packet {
 /**
  * Judges a connection between two ends: everything that a verdict takes, for whoever asks. Several possible targets are judged each.
  */
-export function judgeEnds(evaluator: Evaluator, ends: Ends, packet: Packet): Judgement {
+export function judgeEnds(evaluator: Evaluator, ends: JudgedEnds, packet: Packet): Judgement {
   const { targets } = ends;
   const { protocol } = packet;
   // A log that does not tell ICMP's type: what all types agree on holds.
@@ -53,7 +58,7 @@ export function judgeEnds(evaluator: Evaluator, ends: Ends, packet: Packet): Jud
 }
 
 /** Judges a connection as going to one participant and port. */
-function judgeTarget(evaluator: Evaluator, ends: Ends, packet: Packet, participant: Participant, port: number): Judgement {
+function judgeTarget(evaluator: Evaluator, ends: JudgedEnds, packet: Packet, participant: Participant, port: number): Judgement {
   const { protocol, sourcePort } = packet;
   const source = evaluator.classify(ends.source);
   const destination = evaluator.classify(participant);

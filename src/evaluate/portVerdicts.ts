@@ -1,4 +1,4 @@
-import { type L7Match, rulesOf } from "../policy/model.ts";
+import { type L7Match, ruleHolding, rulesOf } from "../policy/model.ts";
 import { contentKey } from "./contentKey.ts";
 import type { Decision, Verdict } from "./decision.ts";
 import { decideByRequests } from "./l7.ts";
@@ -204,7 +204,7 @@ function distinct(matches: readonly L7Match[]): L7Match[] {
 function unknownKey({ reason, matched, isolatedBy, notes, otherwise }: Decision, evaluator: number): string {
   const rules: { action: string | undefined; texts: Set<string> }[] = [];
   for (const { policy, rule } of matched) {
-    const whole = rulesOf(policy).find(({ ref }) => rule.path === ref.path || rule.path.startsWith(`${ref.path}.`));
+    const whole = ruleHolding(rulesOf(policy), rule);
     const text = contentKey([policy.tier, policy.subject, whole]);
     const last = rules.at(-1);
     if (last !== undefined && last.action === whole?.action) last.texts.add(text);

@@ -9,6 +9,10 @@ import type { Prefix } from "../net/prefix.ts";
 
 export type Direction = "ingress" | "egress";
 
+export const DIRECTIONS = ["ingress", "egress"] as const satisfies readonly Direction[];
+
+export const OPPOSITE = { ingress: "egress", egress: "ingress" } as const;
+
 /** What a matching rule does: `pass` leaves the tier, `log` decides nothing. */
 export type Action = "allow" | "deny" | "pass" | "log";
 
@@ -228,6 +232,11 @@ export interface PolicySet {
   readonly policies: readonly Policy[];
   readonly tiers: readonly Tier[];
   readonly sets: readonly AddressSet[];
+}
+
+/** Returns the rule of a list that a path leads to, or into (a peer of it). */
+export function ruleHolding(rules: readonly Rule[], { path }: RuleRef): Rule | undefined {
+  return rules.find(({ ref }) => path === ref.path || path.startsWith(`${ref.path}.`));
 }
 
 /** Returns a policy's rules, those on what comes in first. */

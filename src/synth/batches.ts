@@ -1,7 +1,7 @@
 import type { Pod } from "../cluster/objects.ts";
 import { BitSet } from "../evaluate/bitSet.ts";
 import type { Evaluator } from "../evaluate/evaluator.ts";
-import type { Policy, PolicySet } from "../policy/model.ts";
+import { DIRECTIONS, type Policy, type PolicySet } from "../policy/model.ts";
 import type { Mutation } from "./mutations.ts";
 
 /** Mutations that are made to one set together; no two of them concern the same pod. */
@@ -12,8 +12,6 @@ export interface Batch {
   readonly reaches: BitSet[];
   readonly reach: BitSet;
 }
-
-const DIRECTIONS = ["ingress", "egress"] as const;
 
 /**
  * Puts mutations together whose policies govern different pods: what the policies on a pod say is then one mutation's doing, so that one

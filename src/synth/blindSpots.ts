@@ -9,7 +9,7 @@ import { peersOf } from "../evaluate/honoured.ts";
 import type { Judgement } from "../evaluate/judge.ts";
 import { isIPv4 } from "../net/address.ts";
 import { TCP, UDP } from "../net/protocol.ts";
-import type { Direction, Policy, Rule, RuleRef } from "../policy/model.ts";
+import { type Direction, OPPOSITE, type Policy, type RuleRef, ruleHolding } from "../policy/model.ts";
 import type { Mutation } from "./mutations.ts";
 import type { Probe } from "./probe.ts";
 import type { Probing } from "./probing.ts";
@@ -55,9 +55,9 @@ export interface BlindSpots {
   readonly withoutHealthChecks: readonly Forgotten[];
 }
 
-/** Returns what the probes and the policies themselves show. `evaluator` is of the cluster as it is. */
-export function findBlindSpots(probing: Probing, evaluator: Evaluator, cluster: Cluster, pods: readonly Pod[]): BlindSpots {
-  const { mutations, fates } = probing;
+/** Returns what the probes and the policies themselves show. */
+export function findBlindSpots(probing: Probing, cluster: Cluster, pods: readonly Pod[]): BlindSpots {
+  const { plain: evaluator, mutations, fates } = probing;
   const { workloads } = coverWorkloads(evaluator, pods, () => false);
   const byWorkload = Map.groupBy(pods, ({ workload, hostNetwork }) => `${hostNetwork} ${workloadKey(workload)}`);
   const members = ({ hostNetwork, namespace, workload }: CoveredWorkload) =>
@@ -90,7 +90,7 @@ function failedExpectations({ probes, judgements }: Probing): FailedExpectation[
     if (holds(probe, judgement) !== false) return;
     const { policy, rule, direction } = probe;
     const own = judgement[direction];
-    const other = judgement[direction === "egress" ? "ingress" : "egress"];
+    const other = judgement[OPPOSITE[direction]];
     const kind = probe.expected === "deny" ? "hole" : own.verdict === "deny" ? "overruled" : "blocked";
     const by = kind === "blocked" ? other : own;
     const isInside = probe.isInside === true;
@@ -108,15 +108,13 @@ function failedExpectations({ probes, judgements }: Probing): FailedExpectation[
 function decidingOf({ matched, verdict }: Decision): Match[] {
   const [first] = matched;
   return matched.filter(({ policy, rule }) => {
-    const own = ruleAt(policy, rule);
+    const lists = [policy.ingress, policy.egress, policy.unlisted?.ingress, policy.unlisted?.egress];
+    const own = ruleHolding(
+      lists.flatMap((list) => list?.rules ?? []),
+      rule,
+    );
     return own === undefined ? rule === first.rule : own.action === verdict;
   });
-}
-
-/** Returns the rule of a policy that a path leads to, or into. */
-function ruleAt({ ingress, egress, unlisted }: Policy, { path }: RuleRef): Rule | undefined {
-  const lists = [ingress, egress, unlisted?.ingress, unlisted?.egress];
-  return lists.flatMap((list) => list?.rules ?? []).find(({ ref }) => path === ref.path || path.startsWith(`${ref.path}.`));
 }
 
 function decisionKey({ reason, matched, isolatedBy }: Decision): string {
@@ -145,7 +143,7 @@ function deniesDns(evaluator: Evaluator, pod: Pod, resolvers: readonly { partici
   // Rules on addresses see the Service's there, which clients dial.
   if (evaluator.profile.blocksMatchDialled && selecting.some(({ policy }) => peersOf(policy).some(({ kind }) => kind === "prefix")))
     return undefined;
-  const denials = resolvers
+  const decisions = resolvers
     .filter(({ participant }) => participant.address === undefined || pod.addresses.length === 0 || isIPv4(participant.address) === isFour)
     .flatMap(({ participant, port }) =>
       [UDP, TCP].map(
@@ -153,8 +151,7 @@ function deniesDns(evaluator: Evaluator, pod: Pod, resolvers: readonly { partici
           evaluator.decisions[evaluator.decideEgress(self, evaluator.classify(participant), evaluator.ports.classOf(protocol, port))],
       ),
     );
-  if (denials.length === 0 || denials.some(({ verdict }) => verdict !== "deny")) return undefined;
-  return denials[0].matched.length > 0 ? denials[0].matched.map(({ policy }) => policy) : [...denials[0].isolatedBy];
+  return decisions.length === 0 ? undefined : denyingAll(decisions);
 }
 
 /** Returns the policies that deny what a pod's own node asks of its ports; undefined where any port is open to it. */
@@ -163,11 +160,17 @@ function deniesHealthChecks(evaluator: Evaluator, pod: Pod, { nodes }: Cluster):
   if (node === undefined || pod.ports.length === 0) return undefined;
   const self = evaluator.classify({ type: "pod", pod, address: pod.addresses[0] });
   const from = evaluator.classify({ type: "node", node, address: node.addresses[0] });
-  const denials = pod.ports.map(
+  const decisions = pod.ports.map(
     ({ protocol, port }) => evaluator.decisions[evaluator.decideIngress(from, self, evaluator.ports.classOf(protocol, port))],
   );
-  if (denials.some(({ verdict }) => verdict !== "deny")) return undefined;
-  return denials[0].matched.length > 0 ? denials[0].matched.map(({ policy }) => policy) : [...denials[0].isolatedBy];
+  return denyingAll(decisions);
+}
+
+/** Returns the policies behind the first of several denials; undefined where not all are. */
+function denyingAll(decisions: readonly Decision[]): Policy[] | undefined {
+  if (decisions.some(({ verdict }) => verdict !== "deny")) return undefined;
+  const [{ matched, isolatedBy }] = decisions;
+  return matched.length > 0 ? matched.map(({ policy }) => policy) : [...isolatedBy];
 }
 
 /** Names a workload as `namespace/Kind/name`. */

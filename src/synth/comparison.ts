@@ -1,8 +1,7 @@
+import type { Pod } from "../cluster/objects.ts";
 import { BitSet } from "../evaluate/bitSet.ts";
 import { compileConnectivity, type Judged } from "../evaluate/compare.ts";
 import type { Connectivity } from "../evaluate/connectivity.ts";
-import { outsideNames } from "../evaluate/otherEnds.ts";
-import type { PolicySet } from "../policy/model.ts";
 import { type Batch, type Batches, mutatedSet } from "./batches.ts";
 import { differenceOf } from "./differences.ts";
 import type { Mutation } from "./mutations.ts";
@@ -16,18 +15,18 @@ export interface ProvenDifference {
 
 /** Compares a policy set with its mutations, exactly, over all ends and ports of the cluster. */
 export class Comparison {
-  readonly #set: PolicySet;
-  readonly #judgedOf: (set: PolicySet) => Judged;
   readonly #judged: Judged;
   readonly #world: ProbeWorld;
   readonly #batches: Batches;
+  /** By pod: its number in the batches. */
+  readonly #numbers: ReadonlyMap<Pod, number>;
 
-  constructor(set: PolicySet, judgedOf: (set: PolicySet) => Judged, world: ProbeWorld, batches: Batches) {
-    this.#set = set;
-    this.#judgedOf = judgedOf;
-    this.#judged = judgedOf(set);
+  /** `batches` are of the pods of the cluster as it is. */
+  constructor(judged: Judged, world: ProbeWorld, batches: Batches) {
+    this.#judged = judged;
     this.#world = world;
     this.#batches = batches;
+    this.#numbers = new Map(batches.pods.map((pod, i) => [pod, i]));
   }
 
   /** Returns what mutations change, by number; those that are left out change nothing. `wanted`: their numbers. */
@@ -44,24 +43,19 @@ export class Comparison {
   /** Compiles all mutations of a batch at once; each is compared with what policies other than its own leave as it was. */
   #compareTogether({ members, reaches }: Batch, mutations: readonly Mutation[], found: Map<number, ProvenDifference>): void {
     const changed = mutatedSet(
-      this.#set,
+      this.#judged.set,
       members.map((m) => mutations[m]),
     );
-    const connectivity = compileConnectivity([this.#judged, this.#judgedOf(changed)]);
-    const names = outsideNames([...this.#set.policies, ...changed.policies]);
-    const numbers = new Map(this.#batches.pods.map((pod, i) => [pod, i]));
+    const connectivity = compileConnectivity([this.#judged, { ...this.#judged, set: changed }]);
     members.forEach((m, i) => {
-      const concerned = classesOf(connectivity, (pod) => reaches[i].has(numbers.get(pod) ?? -1));
+      const concerned = classesOf(connectivity, (pod) => reaches[i].has(this.#numbers.get(pod) ?? -1));
       const links = connectivity.differences(concerned);
-      if (links.length > 0) found.set(m, { example: differenceOf(connectivity, links, names, this.#world) });
+      if (links.length > 0) found.set(m, { example: differenceOf(connectivity, links, this.#world) });
     });
   }
 }
 
-function classesOf(
-  { classes }: Connectivity,
-  isIn: (pod: NonNullable<Connectivity["classes"][number]["members"][number][number]>) => boolean,
-): BitSet {
+function classesOf({ classes }: Connectivity, isIn: (pod: Pod) => boolean): BitSet {
   const set = new BitSet(classes.length);
   classes.forEach(({ members }, number) => {
     if (members.some(([pod]) => pod !== undefined && isIn(pod))) set.add(number);

@@ -1,9 +1,10 @@
 import type { Node, Pod } from "../cluster/objects.ts";
 import type { BitSet } from "../evaluate/bitSet.ts";
+import { UNHEARD_OF_NODE } from "../evaluate/compare.ts";
 import type { Connectivity, EndSet, Link } from "../evaluate/connectivity.ts";
 import type { Participant } from "../evaluate/evaluator.ts";
 import { matchTruth, type Request } from "../evaluate/l7.ts";
-import type { AddressEnd, NodeEnd, OutsideName, Role } from "../evaluate/otherEnds.ts";
+import type { AddressEnd, NodeEnd, Role } from "../evaluate/otherEnds.ts";
 import type { Family } from "../evaluate/podClasses.ts";
 import type { Meaning } from "../evaluate/portVerdicts.ts";
 import { type Address, isIPv4, parseAddress } from "../net/address.ts";
@@ -18,15 +19,10 @@ const RESERVED = { 4: parseAddress("192.0.2.77")!, 6: parseAddress("2001:db8:1::
 
 /**
  * Returns one connection of a proven difference: of the first and second set that `connectivity` compares. Undefined where they are
- * equivalent, or differ in requests alone of which none could be made up. `names`: what outside addresses are told apart by.
+ * equivalent, or differ in requests alone of which none could be made up.
  */
-export function differenceOf(
-  connectivity: Connectivity,
-  differences: readonly Link[],
-  names: readonly OutsideName[],
-  world: ProbeWorld,
-): AskedConnection | undefined {
-  const picker = new Picker(connectivity, names, world);
+export function differenceOf(connectivity: Connectivity, differences: readonly Link[], world: ProbeWorld): AskedConnection | undefined {
+  const picker = new Picker(connectivity, world);
   let open: AskedConnection | undefined;
   for (const link of differences) {
     for (const family of link.family === 0 ? connectivity.families : [link.family]) {
@@ -41,12 +37,10 @@ export function differenceOf(
 
 class Picker {
   readonly #connectivity: Connectivity;
-  readonly #names: readonly OutsideName[];
   readonly #world: ProbeWorld;
 
-  constructor(connectivity: Connectivity, names: readonly OutsideName[], world: ProbeWorld) {
+  constructor(connectivity: Connectivity, world: ProbeWorld) {
     this.#connectivity = connectivity;
-    this.#names = names;
     this.#world = world;
   }
 
@@ -150,7 +144,7 @@ class Picker {
 
   /** The nodes of an end, each with an address that policies take for the same. */
   #nodesOf({ names, parties }: NodeEnd, family: Family): NodesEnd["nodes"] {
-    const nodes = names.map((name) => this.#world.cluster.nodes.find((node) => node.name === name) ?? NO_NODE);
+    const nodes = names.map((name) => this.#world.cluster.nodes.find((node) => node.name === name) ?? UNHEARD_OF_NODE);
     const isAlike = (address: Address) =>
       this.#connectivity.evaluators.every(
         ({ rules }, e) => parties[e] === undefined || rules.addresses.classOf(address) === parties[e].addressClass,
@@ -163,7 +157,7 @@ class Picker {
 
   /** Each role has an address of its own within the interval, since a name belongs to an address. */
   #outside({ ranges }: AddressEnd, role: Role): End[] {
-    const name = role.name === undefined ? undefined : this.#names.find(({ text }) => text === role.name)?.example;
+    const name = role.name === undefined ? undefined : this.#connectivity.names.find(({ text }) => text === role.name)?.example;
     for (const { first, last } of ranges) {
       const address = this.#world.freeAddress(first, last, name);
       if (address !== undefined)
@@ -190,9 +184,6 @@ interface OtherEnd {
 }
 
 type End = PodsEnd | NodesEnd | OtherEnd;
-
-/** Stands for nodes where there is no Node object. */
-const NO_NODE: Node = { name: "", labels: {}, addresses: [], podPrefixes: [] };
 
 interface SpanOfDifference {
   readonly number: number;

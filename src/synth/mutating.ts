@@ -21,25 +21,26 @@ export interface Mutating {
 
 /** What mutations are judged with. */
 export interface MutatedSet {
-  readonly set: PolicySet;
+  /** The set in the cluster as it is. */
+  readonly judged: Judged;
   readonly simulation: Simulation;
-  /** Compiles a set against the world that the traffic was judged in. */
+  /** Compiles a set against the world that the traffic was judged in, as the simulation's own is. */
   readonly compile: (set: PolicySet) => Evaluator;
-  /** Puts a set into the cluster as it is. */
-  readonly judgedOf: (set: PolicySet) => Judged;
 }
 
 /**
  * Makes each small change to a policy set and looks whether the traffic notices: whether any connection's verdict changes. What it does
  * not notice is compared exactly: a change that alters no connectivity at all says nothing of the traffic.
  */
-export function mutatePolicies({ set, simulation, compile, judgedOf }: MutatedSet, progress: Progress = () => {}): Mutating {
-  const mutations = policiesInForce(simulation.evaluator).flatMap(mutationsOf);
+export function mutatePolicies({ judged, simulation, compile }: MutatedSet, progress: Progress = () => {}): Mutating {
+  const { evaluator } = simulation;
+  const mutations = policiesInForce(evaluator).flatMap(mutationsOf);
   const total = mutations.length * 2;
-  const noticed = new Notice(set, observedTraffic(simulation), compile).noticedBy(mutations, (done) => progress(done, total));
+  const noticed = new Notice(judged.set, evaluator, observedTraffic(simulation), compile).noticedBy(mutations, (done) =>
+    progress(done, total),
+  );
   const unnoticed = mutations.flatMap((_, m) => (noticed[m] < 0 ? [m] : []));
-  const judged = judgedOf(set);
-  const comparison = new Comparison(set, judgedOf, new ProbeWorld(judged.world), new Batches(compile(set), judged.world.pods));
+  const comparison = new Comparison(judged, new ProbeWorld(judged.world), new Batches(evaluator, judged.world.pods));
   const differences = comparison.differences(mutations, unnoticed, (done) => progress(total - unnoticed.length + done, total));
   const fates = mutations.map((_, m): Fate => {
     if (noticed[m] >= 0) return { kind: "noticed", by: noticed[m] };

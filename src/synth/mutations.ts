@@ -3,7 +3,19 @@ import { describePorts, describeRequirement } from "../evaluate/ruleFaults.ts";
 import { replaceRule, rulesIn, withRules } from "../generate/change/policyEdit.ts";
 import { formatPrefix, makePrefix } from "../net/prefix.ts";
 import { TCP, UDP } from "../net/protocol.ts";
-import type { Direction, Expression, NamespaceMatch, PeerTerm, PodMatch, Policy, PortMatch, Rule, RuleRef } from "../policy/model.ts";
+import {
+  DIRECTIONS,
+  type Direction,
+  type Expression,
+  type NamespaceMatch,
+  OPPOSITE,
+  type PeerTerm,
+  type PodMatch,
+  type Policy,
+  type PortMatch,
+  type Rule,
+  type RuleRef,
+} from "../policy/model.ts";
 
 /** What a mutation does to a policy. */
 export type MutationKind =
@@ -43,7 +55,6 @@ interface Variant<T> {
 }
 
 const LAST_PORT = 65535;
-const OPPOSITE = { ingress: "egress", egress: "ingress" } as const;
 
 /** Returns every small change of a policy: each rule, peer, port, label and prefix by itself. */
 export function mutationsOf(policy: Policy): Mutation[] {
@@ -52,7 +63,7 @@ export function mutationsOf(policy: Policy): Mutation[] {
   for (const { kind, value, what } of podMatchVariants(policy.subject))
     if (kind !== "any-namespace")
       found.push({ kind, policy, after: { ...policy, subject: value }, rule: undefined, what: `what it selects ${what}` });
-  for (const direction of ["ingress", "egress"] as const)
+  for (const direction of DIRECTIONS)
     for (const rule of rulesIn(policy, direction)) {
       if (rule.action === "log") continue;
       const { path } = rule.ref;

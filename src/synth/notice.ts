@@ -30,11 +30,11 @@ export class Notice {
   readonly #numbers: ReadonlyMap<Pod, number>;
   readonly #batches: Batches;
 
-  constructor(set: PolicySet, traffic: AskedTraffic, compile: (set: PolicySet) => Evaluator) {
+  /** `evaluator` is of the set as it is, as `compile` makes one. */
+  constructor(set: PolicySet, evaluator: Evaluator, traffic: AskedTraffic, compile: (set: PolicySet) => Evaluator) {
     this.#set = set;
     this.#traffic = traffic;
     this.#compile = compile;
-    const evaluator = compile(set);
     this.#base = Array.from({ length: traffic.size }, (_, i) => traffic.judge(i, evaluator));
     const numbers = new Map<Pod, number>();
     const asked: number[][] = [];

@@ -1,8 +1,8 @@
 import { NAMESPACE_NAME, type Namespace, type Pod } from "../cluster/objects.ts";
-import { combine, type Decision, type Verdict } from "../evaluate/decision.ts";
+import type { Verdict } from "../evaluate/decision.ts";
 import type { Evaluator, Participant, World } from "../evaluate/evaluator.ts";
-import type { Judgement } from "../evaluate/judge.ts";
-import { decideByRequests, type Request } from "../evaluate/l7.ts";
+import { type Judgement, judgeEnds } from "../evaluate/judge.ts";
+import type { Request } from "../evaluate/l7.ts";
 import { NameTable } from "../flow/names.ts";
 import type { Address } from "../net/address.ts";
 import type { Direction, Policy, RuleRef } from "../policy/model.ts";
@@ -132,12 +132,8 @@ export function judgeProbe(
   { source, destination, protocol, port, sourcePort, requests }: AskedConnection,
   evaluator: Evaluator,
 ): Judgement {
-  const portClass = evaluator.ports.withSource(evaluator.ports.classOf(protocol, port), protocol, sourcePort);
-  const [from, to] = [evaluator.classify(source), evaluator.classify(destination)];
-  const ask = (id: number): Decision => decideByRequests(evaluator.decisions[id], requests);
-  const egress = ask(evaluator.decideEgress(from, to, portClass));
-  const ingress = ask(evaluator.decideIngress(from, to, portClass));
-  return { egress, ingress, verdict: combine(egress.verdict, ingress.verdict) };
+  const ends = { source, via: undefined, arrivesFrom: undefined, targets: [{ participant: destination, port }] };
+  return judgeEnds(evaluator, ends, { protocol, sourcePort, hasIcmpType: true, requests: () => requests });
 }
 
 /** Returns probes as traffic that policy sets are asked about. */

@@ -10,12 +10,21 @@ import { differing } from "../generate/probes.ts";
 import { type Address, formatAddress, isIPv4, parseAddress } from "../net/address.ts";
 import { type Prefix, wholeAddress } from "../net/prefix.ts";
 import { hasPorts, isIcmp, protocolName, TCP, UDP } from "../net/protocol.ts";
-import type { Direction, PeerTerm, PodMatch, Policy, PortMatch, Rule, RuleRef } from "../policy/model.ts";
+import {
+  DIRECTIONS,
+  type Direction,
+  OPPOSITE,
+  type PeerTerm,
+  type PodMatch,
+  type Policy,
+  type PortMatch,
+  type Rule,
+  type RuleRef,
+} from "../policy/model.ts";
 import { literalOf } from "../policy/regex.ts";
 import { oddRequest, requestFor } from "./madeUpRequest.ts";
 import { ELSEWHERE, type Probe, type ProbeWorld } from "./probe.ts";
 
-const OPPOSITE = { ingress: "egress", egress: "ingress" } as const;
 const LAST_ADDRESS = 2n ** 128n - 1n;
 const LAST_PORT = 65535;
 /** A port that clients use for themselves (RFC 6335, section 6: dynamic ports). */
@@ -56,18 +65,36 @@ export class ProbeMaker {
   readonly #world: ProbeWorld;
   readonly #asked: Asked[] = [];
   readonly #keys = new Set<string>();
+  /** By policy the first pod that it certainly selects. */
+  readonly #subjects: ReadonlyMap<Policy, Pod>;
+  /** By address the pod or else the node that has it. */
+  readonly #holders = new Map<Address, Participant>();
 
   /** `evaluator` is of the cluster as it is. */
   constructor(evaluator: Evaluator, world: ProbeWorld) {
     this.#evaluator = evaluator;
     this.#world = world;
+    const { pods, nodes } = world.cluster;
+    const ownPods = pods.filter(({ hostNetwork }) => !hostNetwork);
+    this.#subjects = firstSelected(evaluator, ownPods);
+    const put = (holder: Participant & { readonly address: Address }) => {
+      if (!this.#holders.has(holder.address)) this.#holders.set(holder.address, holder);
+    };
+    for (const pod of ownPods) for (const address of pod.addresses) put({ type: "pod", pod, address });
+    for (const node of nodes) for (const address of node.addresses) put({ type: "node", node, address });
   }
 
   /** Adds the cases at the edges of every rule of a policy. */
   addPolicy(policy: Policy): void {
-    for (const direction of ["ingress", "egress"] as const)
-      for (const rule of rulesUnder(this.#evaluator.profile, policy, direction)?.rules ?? [])
-        if (rule.action !== "log") this.#addRule(policy, direction, rule);
+    const asked = DIRECTIONS.flatMap((direction) =>
+      (rulesUnder(this.#evaluator.profile, policy, direction)?.rules ?? [])
+        .filter(({ action }) => action !== "log")
+        .map((rule) => ({ direction, rule })),
+    );
+    if (asked.length === 0) return;
+    const subject = podParticipant(this.#subjects.get(policy) ?? this.#podFor(policy.subject));
+    const strangers = this.#strangers(subject);
+    for (const { direction, rule } of asked) this.#addRule(policy, direction, rule, subject, strangers);
   }
 
   add(asked: Asked): void {
@@ -98,9 +125,8 @@ export class ProbeMaker {
     });
   }
 
-  #addRule(policy: Policy, direction: Direction, rule: Rule): void {
-    const subject = this.#subjectOf(policy);
-    const peers = this.#peerCases(policy, rule, subject);
+  #addRule(policy: Policy, direction: Direction, rule: Rule, subject: Participant, strangers: readonly Omit<PeerCase, "ref">[]): void {
+    const peers = this.#peerCases(rule, subject, strangers);
     const base = { policy, rule: rule.ref, direction };
     const request = rule.l7 === undefined ? undefined : requestFor(rule.l7);
     const requests = request === undefined ? [] : [request];
@@ -134,22 +160,6 @@ export class ProbeMaker {
     this.add({ ...base, ...way, direction: OPPOSITE[base.direction], what: "the way back, as a connection of its own" });
   }
 
-  #subjectOf(policy: Policy): Participant {
-    const { pods } = this.#world.cluster;
-    const pod = pods.find((each) => !each.hostNetwork && this.#selects(policy, each)) ?? this.#podFor(policy.subject);
-    return podParticipant(pod);
-  }
-
-  #selects(policy: Policy, pod: Pod): boolean {
-    const participant = this.#evaluator.classify(podParticipant(pod));
-    const { identity } = this.#evaluator.party(participant);
-    return (["ingress", "egress"] as const).some((direction) =>
-      this.#evaluator
-        .policiesOf(participant, direction)
-        .some((compiled) => compiled.policy === policy && this.#evaluator.rules.identities.truthOf(compiled.subject, identity) === true),
-    );
-  }
-
   #holdsPeer(policy: Policy, direction: Direction, rule: Rule, subject: Participant, peer: Participant): Truth {
     return truthOfClauses(this.#evaluator, policy, direction, rule.ref, subject, (clause, self) => {
       const party = this.#evaluator.partyTo(self, this.#evaluator.classify(peer));
@@ -157,16 +167,15 @@ export class ProbeMaker {
     });
   }
 
-  #peerCases(policy: Policy, rule: Rule, subject: Participant): PeerCase[] {
-    const strangers = this.#strangers(subject);
+  #peerCases(rule: Rule, subject: Participant, strangers: readonly Omit<PeerCase, "ref">[]): PeerCase[] {
     if (rule.peers === "any") return strangers.map((each) => ({ ...each, ref: rule.ref }));
     return rule.peers.flatMap((peer, i): PeerCase[] => {
-      const own = this.#casesOf(peer, policy, subject);
+      const own = this.#casesOf(peer, subject);
       return [...own, ...(i === 0 || own.length === 0 ? strangers : [])].map((each) => ({ ...each, ref: peer.ref }));
     });
   }
 
-  #casesOf(term: PeerTerm, policy: Policy, subject: Participant): Omit<PeerCase, "ref">[] {
+  #casesOf(term: PeerTerm, subject: Participant): Omit<PeerCase, "ref">[] {
     switch (term.kind) {
       case "pods":
         return this.#podCases(term.match, subject);
@@ -176,9 +185,9 @@ export class ProbeMaker {
         return addressesAround(term.except).map((address) => this.#addressCase(address));
       case "all":
       case "some":
-        return term.terms.flatMap((inner) => this.#casesOf(inner, policy, subject));
+        return term.terms.flatMap((inner) => this.#casesOf(inner, subject));
       case "not":
-        return this.#casesOf(term.term, policy, subject);
+        return this.#casesOf(term.term, subject);
       case "names":
         return term.patterns.flatMap(({ regex, text }, i) => {
           const name = literalOf(regex) ?? text.replace(/\*+/g, "probe");
@@ -195,12 +204,9 @@ export class ProbeMaker {
   }
 
   #addressCase(address: Address): Omit<PeerCase, "ref"> {
-    const { pods, nodes } = this.#world.cluster;
-    const pod = pods.find(({ addresses, hostNetwork }) => !hostNetwork && addresses.includes(address));
-    const node = nodes.find(({ addresses }) => addresses.includes(address));
     const what = `address ${formatAddress(address)}`;
-    if (pod !== undefined) return { peer: { type: "pod", pod, address }, what };
-    if (node !== undefined) return { peer: { type: "node", node, address }, what };
+    const holder = this.#holders.get(address);
+    if (holder !== undefined) return { peer: holder, what };
     this.#world.address(address, undefined);
     return { peer: { type: "external", address }, what };
   }
@@ -377,6 +383,18 @@ const NOBODY: Pod = {
 
 function podParticipant(pod: Pod): Participant {
   return { type: "pod", pod, address: pod.addresses[0] };
+}
+
+function firstSelected(evaluator: Evaluator, pods: readonly Pod[]): Map<Policy, Pod> {
+  const found = new Map<Policy, Pod>();
+  for (const pod of pods) {
+    const self = evaluator.classify(podParticipant(pod));
+    const { identity } = evaluator.party(self);
+    for (const direction of DIRECTIONS)
+      for (const { policy, subject } of evaluator.policiesOf(self, direction))
+        if (!found.has(policy) && evaluator.rules.identities.truthOf(subject, identity) === true) found.set(policy, pod);
+  }
+  return found;
 }
 
 function endKey(participant: Participant): string {

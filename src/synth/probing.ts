@@ -17,6 +17,8 @@ export type Fate = { readonly kind: "noticed"; readonly by: number } | { readonl
 
 /** A policy set with the probes at its edges. */
 export interface Probing {
+  /** Compiled against the cluster as it is. */
+  readonly plain: Evaluator;
   /** Compiled against the cluster and the probes' own pods. */
   readonly evaluator: Evaluator;
   /** Compiles another set against the same. */
@@ -36,20 +38,19 @@ export type Progress = (done: number, of: number) => void;
 
 /**
  * Makes probes for every rule of a set: at its edges, and wherever a small change of a policy would change connectivity that no edge
- * shows. `judgedOf` puts a set into the cluster as it is.
+ * shows. `judged` is the set in the cluster as it is.
  */
-export function probePolicies(set: PolicySet, judgedOf: (set: PolicySet) => Judged, progress: Progress = () => {}): Probing {
-  const judged = judgedOf(set);
-  const { profile } = judged;
+export function probePolicies(judged: Judged, progress: Progress = () => {}): Probing {
+  const { set, profile } = judged;
   const world = new ProbeWorld(judged.world);
   const plain = new Evaluator(set, judged.world, profile);
   const maker = new ProbeMaker(plain, world);
   const policies = policiesInForce(plain);
   for (const policy of policies) maker.addPolicy(policy);
   const mutations = policies.flatMap(mutationsOf);
-  const noticed = noticeBy(maker, set, world, profile).notice.noticedBy(mutations);
+  const noticed = noticeBy(maker, judged, world).notice.noticedBy(mutations);
   const unnoticed = mutations.flatMap((_, m) => (noticed[m] < 0 ? [m] : []));
-  const comparison = new Comparison(set, judgedOf, world, new Batches(plain, judged.world.pods));
+  const comparison = new Comparison(judged, world, new Batches(plain, judged.world.pods));
   const differences = comparison.differences(mutations, unnoticed, (done) => progress(done, unnoticed.length));
   for (const m of unnoticed) {
     const difference = differences.get(m);
@@ -63,9 +64,10 @@ export function probePolicies(set: PolicySet, judgedOf: (set: PolicySet) => Judg
         what: `${what} would change it`,
       });
   }
-  const { evaluator, compile, probes, notice } = noticeBy(maker, set, world, profile);
+  const { evaluator, compile, probes, notice } = noticeBy(maker, judged, world);
   const last = notice.noticedBy(mutations);
   return {
+    plain,
     evaluator,
     compile,
     policies,
@@ -91,10 +93,10 @@ function directionOf({ rule, policy }: Mutation): Direction {
   return policy.ingress === undefined ? "egress" : "ingress";
 }
 
-function noticeBy(maker: ProbeMaker, set: PolicySet, world: ProbeWorld, profile: Judged["profile"]) {
+function noticeBy(maker: ProbeMaker, { set, profile }: Judged, world: ProbeWorld) {
   const own = world.world;
   const compile = (each: PolicySet) => new Evaluator(each, own, profile);
   const evaluator = compile(set);
   const probes = maker.probes(evaluator);
-  return { evaluator, compile, probes, notice: new Notice(set, probeTraffic(probes), compile) };
+  return { evaluator, compile, probes, notice: new Notice(set, evaluator, probeTraffic(probes), compile) };
 }

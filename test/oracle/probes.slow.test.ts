@@ -30,7 +30,7 @@ describe.each(["generic", "cilium", "calico"] as const)("probes under %s", (cni)
         const world: World = { ...clusterOf(snapshotText(resources)), apiServers: new Set([parseAddress("192.0.2.12")!]) };
         const profile = profileOf(cni);
         const judgedOf = (each: PolicySet) => ({ set: each, world, profile, isInside: () => false });
-        const probing = probePolicies(set, judgedOf);
+        const probing = probePolicies(judgedOf(set));
         const context = (what: string) => `${what} in ${JSON.stringify({ resources, policies: objects })}`;
         probing.mutations.forEach((mutation, m) => {
           const fate = probing.fates[m];

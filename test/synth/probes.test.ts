@@ -2,7 +2,6 @@ import { describe, expect, test } from "vitest";
 import { judgedIn, worldOf } from "../../src/cli/openSets.ts";
 import { readManifest } from "../../src/cluster/manifest.ts";
 import { readCluster } from "../../src/cluster/snapshot.ts";
-import { Evaluator } from "../../src/evaluate/evaluator.ts";
 import { type CniName, profileOf } from "../../src/evaluate/profile.ts";
 import { readPolicies } from "../../src/policy/readPolicies.ts";
 import { loadRegexEngine } from "../../src/policy/regex.ts";
@@ -42,9 +41,8 @@ function probed(policies: readonly string[], cni: CniName = "generic") {
   const cluster = readCluster(readManifest(CLUSTER, "cluster.yaml"));
   const set = readPolicies(readManifest(policies.join("\n---\n"), "policies.yaml"), { defaultNamespace: "shop" });
   const world = worldOf(cluster);
-  const profile = profileOf(cni);
-  const probing = probePolicies(set, (each) => judgedIn(each, world, cluster, profile));
-  const spots = findBlindSpots(probing, new Evaluator(set, world, profile), cluster, world.pods);
+  const probing = probePolicies(judgedIn(set, world, cluster, profileOf(cni)));
+  const spots = findBlindSpots(probing, cluster, world.pods);
   return { probing, spots };
 }
 
