@@ -7,6 +7,7 @@ import type { CniProfile } from "../evaluate/profile.ts";
 import { isIPv4 } from "../net/address.ts";
 import type { AddressRange } from "../net/mergePrefixes.ts";
 import type { PolicySet } from "../policy/model.ts";
+import type { ReportedCni } from "../report/labels.ts";
 import { chooseProfile } from "./chooseProfile.ts";
 import { UsageError } from "./errors.ts";
 import { type PolicyFlags, policiesInForce, readManifests } from "./policies.ts";
@@ -34,7 +35,7 @@ export interface OpenedSet {
   /** Where objects belong that name no namespace. */
   readonly namespace: string;
   readonly judged: Judged;
-  readonly cni: { readonly name: string; readonly because: string; readonly caveats: readonly string[] };
+  readonly cni: ReportedCni;
   /** What was said while all of it was read. */
   readonly warnings: readonly string[];
 }

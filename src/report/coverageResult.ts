@@ -5,6 +5,7 @@ import type { CoveredWorkload } from "../evaluate/coverageWorkloads.ts";
 import type { Policy, RuleRef } from "../policy/model.ts";
 import { placeLabel, policyLabel } from "./labels.ts";
 import type { SimulationResult } from "./simulationResult.ts";
+import { listed } from "./text.ts";
 
 /**
  * What is to be said of a rule. `dead`: none of the traffic of the workloads that it is about came under it. `not-exercised`: none of
@@ -122,7 +123,7 @@ const NAMED = 3;
 
 /** Returns the first few of many, and how many more there are. */
 export function someOf(texts: readonly string[], most = NAMED): string {
-  return texts.length <= most ? texts.join(", ") : `${texts.slice(0, most).join(", ")} and ${texts.length - most} more`;
+  return listed(texts, most);
 }
 
 /** Says what does the work of a rule that changes nothing. */

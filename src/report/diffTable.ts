@@ -4,7 +4,7 @@ import { formatDuration } from "../net/time.ts";
 import { policyTitle } from "../policy/model.ts";
 import { Explainer } from "./causes.ts";
 import { countsOf, type DiffResult, signOf } from "./diffResult.ts";
-import { endpointLabel } from "./labels.ts";
+import { cniText, endpointLabel } from "./labels.ts";
 import type { LinkRow } from "./linkTable.ts";
 import { outcomeText } from "./outcomeText.ts";
 import type { PolicyChange } from "./policyChanges.ts";
@@ -66,8 +66,7 @@ export function diffHeader({ policies, before, after, cni }: DiffResult): string
     .map((change) => ({ change, count: policies.filter((policy) => policy.change === change).length }))
     .filter(({ count }) => count > 0);
   const objects = counts.length === 0 ? "no policy in either" : counts.map(({ change, count }) => `${grouped(count)} ${change}`).join(", ");
-  const caveats = cni.caveats.map((caveat) => `\nCNI: ${printable(caveat)}`).join("");
-  return `${printable(before)} → ${printable(after)}: ${objects} · CNI ${cni.name} (${printable(cni.because)})${caveats}`;
+  return `${printable(before)} → ${printable(after)}: ${objects} · ${cniText(cni)}`;
 }
 
 function objectLines({ ref, change, diff }: PolicyChange, wide: boolean, style: Style): string[] {

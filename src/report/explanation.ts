@@ -6,6 +6,7 @@ import type { Judgement } from "../evaluate/judge.ts";
 import type { Change, NoChange } from "../generate/change/smallestChange.ts";
 import type { Prefix } from "../net/prefix.ts";
 import type { Policy } from "../policy/model.ts";
+import type { ReportedCni } from "./labels.ts";
 
 /** A port that is explained: what is dialled, and where that leads. */
 export interface ExplainedPort {
@@ -50,7 +51,7 @@ export interface OtherPorts {
 export interface ExplainResult {
   readonly source: string;
   readonly destination: string;
-  readonly cni: { readonly name: string; readonly because: string; readonly caveats: readonly string[] };
+  readonly cni: ReportedCni;
   /** How many policies were judged. */
   readonly policies: number;
   readonly warnings: readonly string[];

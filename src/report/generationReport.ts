@@ -9,13 +9,14 @@ import { labelOf, type SelectableWorkload } from "../generate/workloads.ts";
 import { grouped, plural } from "../net/number.ts";
 import { formatRfc3339 } from "../net/time.ts";
 import { confidenceOf } from "./confidence.ts";
+import { cniText, type ReportedCni } from "./labels.ts";
 import { PLAIN_STYLE, printable, type Style, safeJson, tableLines } from "./text.ts";
 
 /** Everything that reports of a generation are made of. */
 export interface GenerationResult {
   readonly generation: Generation;
   readonly inputs: readonly InputSummary[];
-  readonly cni: { readonly name: string; readonly because: string; readonly caveats: readonly string[] };
+  readonly cni: ReportedCni;
   readonly warnings: readonly string[];
   /** Workloads that policies were asked for. */
   readonly wanted: number;
@@ -180,11 +181,7 @@ export function generationTable(result: GenerationResult, directory: string | un
   const { generation, cni, warnings, wanted } = result;
   const { policies, gathered, thin, unobserved, unlearned } = generation;
   const lines: string[] = [];
-  lines.push(
-    `${plural(policies.length, "policy", "policies")} for ${plural(wanted, "workload")} · CNI ${cni.name} (${printable(cni.because)})`,
-  );
-  for (const caveat of cni.caveats) lines.push(`CNI: ${printable(caveat)}`);
-  lines.push("");
+  lines.push(`${plural(policies.length, "policy", "policies")} for ${plural(wanted, "workload")} · ${cniText(cni)}`, "");
   if (policies.length > 0) {
     const columns = [
       { title: "FILE" },

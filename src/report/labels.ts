@@ -1,6 +1,19 @@
 import { shortWorkload } from "../cluster/workloads.ts";
 import type { Endpoint } from "../evaluate/endpoints.ts";
 import type { Policy, RuleRef } from "../policy/model.ts";
+import { printable } from "./text.ts";
+
+/** The network plugin that policies are judged for, why that one, and what is not known of it. */
+export interface ReportedCni {
+  readonly name: string;
+  readonly because: string;
+  readonly caveats: readonly string[];
+}
+
+/** Returns the end of a header, with a further line for each caveat. Safe to print. */
+export function cniText({ name, because, caveats }: ReportedCni): string {
+  return `CNI ${name} (${printable(because)})${caveats.map((caveat) => `\nCNI: ${printable(caveat)}`).join("")}`;
+}
 
 /** Returns what people call an endpoint: its workload with the namespace, its Service, its names, else its address. */
 export function endpointLabel(endpoint: Endpoint): string {

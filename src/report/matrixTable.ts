@@ -1,5 +1,6 @@
 import { grouped, plural } from "../net/number.ts";
 import { compare } from "../net/order.ts";
+import { cniText } from "./labels.ts";
 import type { LinkRow } from "./linkTable.ts";
 import { type Exposure, exposuresOf, type MatrixResult } from "./matrixResult.ts";
 import { outcomeText } from "./outcomeText.ts";
@@ -48,9 +49,8 @@ function isOwnNode(text: string): boolean {
 
 /** Returns one line on what was looked at. */
 export function matrixHeader({ links, policies, cni, focus }: MatrixResult): string {
-  const caveats = cni.caveats.map((caveat) => `\nCNI: ${printable(caveat)}`).join("");
   const about = focus === undefined ? "" : `what concerns ${printable(focus)}, of `;
-  return `${about}${plural(links.names.workloads, "workload")} under ${plural(policies.length, "policy", "policies")}: ${grouped(links.size)} allowed pairs · CNI ${cni.name} (${printable(cni.because)})${caveats}`;
+  return `${about}${plural(links.names.workloads, "workload")} under ${plural(policies.length, "policy", "policies")}: ${grouped(links.size)} allowed pairs · ${cniText(cni)}`;
 }
 
 /** Returns merged lines in the order of names. */

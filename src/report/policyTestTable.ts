@@ -1,5 +1,6 @@
 import { plural } from "../net/number.ts";
 import { compare } from "../net/order.ts";
+import { cniText } from "./labels.ts";
 import type { LinkRow } from "./linkTable.ts";
 import {
   type CounterExamples,
@@ -56,8 +57,7 @@ export function countsText(result: PolicyTestsResult): string {
 /** Returns one line on what was tested. */
 export function testHeader({ name, namespace, file, policies, workloads, cni }: PolicyTestResult): string {
   const title = namespace === undefined ? name : `${namespace}/${name}`;
-  const caveats = cni.caveats.map((caveat) => `\nCNI: ${printable(caveat)}`).join("");
-  return `${printable(`${title} (${file}): ${plural(workloads, "workload")} under ${plural(policies, "policy", "policies")} · CNI ${cni.name} (${cni.because})`)}${caveats}`;
+  return `${printable(`${title} (${file})`)}: ${plural(workloads, "workload")} under ${plural(policies, "policy", "policies")} · ${cniText(cni)}`;
 }
 
 function testLines(test: PolicyTestResult, wide: boolean, style: Style): string[] {

@@ -3,18 +3,18 @@ import type { Participant } from "../evaluate/evaluator.ts";
 import { describeLabels } from "../evaluate/ruleFaults.ts";
 import { formatAddress } from "../net/address.ts";
 import { hasPorts, isIcmp, protocolName } from "../net/protocol.ts";
-import type { Policy, RuleRef } from "../policy/model.ts";
+import { OPPOSITE, type Policy, type RuleRef, rulesOf } from "../policy/model.ts";
 import { type BlindSpots, type FailedExpectation, holds } from "../synth/blindSpots.ts";
 import { type AskedConnection, MADE_UP, TWIN } from "../synth/probe.ts";
 import type { Probing } from "../synth/probing.ts";
 import { someOf } from "./coverageResult.ts";
-import { placeLabel, policyLabel } from "./labels.ts";
+import { placeLabel, policyLabel, type ReportedCni } from "./labels.ts";
 
 /** What `synth --probe` found. */
 export interface ProbeResult {
   readonly probing: Probing;
   readonly blindSpots: BlindSpots;
-  readonly cni: { readonly name: string; readonly because: string; readonly caveats: readonly string[] };
+  readonly cni: ReportedCni;
   readonly warnings: readonly string[];
 }
 
@@ -24,7 +24,7 @@ export function countsOf({ probing: { probes, judgements, policies, mutations, f
   const expectations = probes.filter(({ expected }) => expected !== undefined).length;
   const held = answers.filter((answer) => answer === true).length;
   const failed = answers.filter((answer) => answer === false).length;
-  const rules = policies.reduce((sum, { ingress, egress }) => sum + (ingress?.rules.length ?? 0) + (egress?.rules.length ?? 0), 0);
+  const rules = policies.reduce((sum, policy) => sum + rulesOf(policy).length, 0);
   const fate = (kind: (typeof fates)[number]["kind"]) => fates.filter((each) => each.kind === kind).length;
   return {
     policies: policies.length,
@@ -97,14 +97,13 @@ export function failureText(
   { probing: { probes } }: ProbeResult,
   { kind, direction, isInside, probes: numbers, by, deciding }: FailedExpectation,
 ): string {
-  const other = direction === "egress" ? "ingress" : "egress";
   const what = someOf(
     numbers.map((i) => probes[i].what),
     2,
   );
   switch (kind) {
     case "blocked":
-      return `what it allows (${what}) is denied at the other end, ${other} of ${decidedBy(by, deciding)}`;
+      return `what it allows (${what}) is denied at the other end, ${OPPOSITE[direction]} of ${decidedBy(by, deciding)}`;
     case "overruled":
       return `what it allows (${what}) is denied by ${decidedBy(by, deciding)}`;
     case "hole":

@@ -3,7 +3,7 @@ import { type BlindSpots, coveredName, type FailedExpectation, type Forgotten } 
 import type { Mutation } from "../synth/mutations.ts";
 import { someOf } from "./coverageResult.ts";
 import { openWorkloads } from "./coverageTable.ts";
-import { objectName, policyLabel } from "./labels.ts";
+import { cniText, objectName, policyLabel } from "./labels.ts";
 import { countsOf, failureText, type ProbeResult, rulePlaceText, ruleText } from "./probeResult.ts";
 import { section } from "./section.ts";
 import { PLAIN_STYLE, printable, type Style } from "./text.ts";
@@ -39,9 +39,7 @@ export function probeTable(result: ProbeResult, wide: boolean, style: Style = PL
 /** Returns one line on what was asked. */
 export function probeHeader(result: ProbeResult): string {
   const { policies, rules, probes, mutations, noticed, equivalent } = countsOf(result);
-  const { cni } = result;
-  const caveats = cni.caveats.map((caveat) => `\nCNI: ${printable(caveat)}`).join("");
-  return `${plural(probes, "probe")} at the edges of ${plural(rules, "rule")} in ${plural(policies, "policy", "policies")} · CNI ${cni.name} (${printable(cni.because)})${caveats}
+  return `${plural(probes, "probe")} at the edges of ${plural(rules, "rule")} in ${plural(policies, "policy", "policies")} · ${cniText(result.cni)}
 Of ${plural(mutations, "small change")} to these policies the probes notice ${grouped(noticed)}; ${grouped(equivalent)} change nothing (proven).`;
 }
 

@@ -10,7 +10,7 @@ import { plural } from "../net/number.ts";
 import { hasPorts, isIcmp, protocolName } from "../net/protocol.ts";
 import type { Policy } from "../policy/model.ts";
 import type { Confidence } from "./confidence.ts";
-import { endpointLabel, placeLabel, policyLabel } from "./labels.ts";
+import { endpointLabel, placeLabel, policyLabel, type ReportedCni } from "./labels.ts";
 import { listed, printable } from "./text.ts";
 
 /** The first and last moment of what was observed; undefined where no record had a time. */
@@ -51,7 +51,7 @@ export interface SimulationResult {
   readonly simulation: Simulation;
   readonly summary: SimulationSummary;
   readonly inputs: readonly InputSummary[];
-  readonly cni: { readonly name: string; readonly because: string; readonly caveats: readonly string[] };
+  readonly cni: ReportedCni;
   /** What a reader must know of the snapshot and policies, one line each. */
   readonly warnings: readonly string[];
   /** Policies that were given to be judged; without any, the existing ones. */

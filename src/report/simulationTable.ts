@@ -5,7 +5,7 @@ import { grouped, plural } from "../net/number.ts";
 import { formatDuration } from "../net/time.ts";
 import type { Policy } from "../policy/model.ts";
 import { type Cause, findCauses } from "./causes.ts";
-import { objectName } from "./labels.ts";
+import { cniText, objectName } from "./labels.ts";
 import type { SimulationResult, Window } from "./simulationResult.ts";
 import { type Column, formatBytes, PLAIN_STYLE, printable, type Style, tableLines } from "./text.ts";
 
@@ -39,8 +39,7 @@ export function header({ summary, cni, simulation }: SimulationResult): string {
   const seen = grouped(total(simulation.connections.count));
   const counted = seen === grouped(summary.connections) ? "" : ` (seen ${seen} times)`;
   const packets = summary.packets > 0 ? ` in ${plural(summary.packets, "packet")}` : "";
-  const caveats = cni.caveats.map((caveat) => `\nCNI: ${printable(caveat)}`).join("");
-  return `${plural(summary.connections, "connection")}${counted}${packets}, ${window}, against ${plural(summary.policies, "policy", "policies")} · CNI ${cni.name} (${printable(cni.because)})${caveats}`;
+  return `${plural(summary.connections, "connection")}${counted}${packets}, ${window}, against ${plural(summary.policies, "policy", "policies")} · ${cniText(cni)}`;
 }
 
 export function windowText({ from, to, seconds }: Window): string {
