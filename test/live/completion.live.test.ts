@@ -6,6 +6,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { EXAMPLES } from "../cli/commands.ts";
+import { AUDIT_CRDS } from "./auditKinds.ts";
 import { execute, type LiveCluster, startLiveCluster } from "./liveCluster.ts";
 import { type RecordedBroker, startRecordedBroker } from "./recordedBroker.ts";
 import { CLUSTER, POD_INFO, SERVICE_INFO, TRAFFIC } from "./smallWorld.ts";
@@ -25,27 +26,6 @@ const world = JSON.stringify(CLUSTER)
   .replaceAll('"StatefulSet"', '"Deployment"')
   .replaceAll(/"serviceName":"[a-z]+",/g, "");
 
-const CRDS = [
-  ["AuditNetworkPolicy", "auditnetworkpolicies", "Namespaced"],
-  ["AuditClusterNetworkPolicy", "auditclusternetworkpolicies", "Cluster"],
-].map(([kind, plural, scope]) => ({
-  apiVersion: "apiextensions.k8s.io/v1",
-  kind: "CustomResourceDefinition",
-  metadata: { name: `${plural}.kguardian.dev` },
-  spec: {
-    group: "kguardian.dev",
-    scope,
-    names: { kind, plural, singular: kind.toLowerCase(), listKind: `${kind}List` },
-    versions: [
-      {
-        name: "v1alpha1",
-        served: true,
-        storage: true,
-        schema: { openAPIV3Schema: { type: "object", "x-kubernetes-preserve-unknown-fields": true } },
-      },
-    ],
-  },
-}));
 const AUDIT = JSON.stringify({
   apiVersion: "kguardian.dev/v1alpha1",
   kind: "AuditNetworkPolicy",
@@ -69,8 +49,7 @@ beforeAll(async () => {
   const podInfo = POD_INFO.map((row) => JSON.parse(JSON.stringify(row).replaceAll('"StatefulSet"', '"Deployment"')));
   broker = await startRecordedBroker({ podInfo, serviceInfo: SERVICE_INFO, traffic: TRAFFIC, syscalls });
   cluster = await startLiveCluster({ brokerPort: broker.port, world: [file] });
-  const input = CRDS.map((crd) => JSON.stringify(crd)).join("\n");
-  expect(cluster.kubectl(["apply", "--server-side", "-f", "-"], { input }).status).toBe(0);
+  expect(cluster.kubectl(["apply", "--server-side", "-f", "-"], { input: AUDIT_CRDS }).status).toBe(0);
   // A kind is served a moment after it was made.
   for (let tries = 0; cluster.kubectl(["apply", "--server-side", "-f", "-"], { input: AUDIT }).status !== 0; tries++) {
     if (tries === 40) throw new Error("the server does not take an AuditNetworkPolicy");

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { load } from "js-yaml";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { AUDIT_CRDS } from "./auditKinds.ts";
 import { execute, type Finished, type LiveCluster, startLiveCluster } from "./liveCluster.ts";
 import { type RecordedBroker, startRecordedBroker } from "./recordedBroker.ts";
 import { CLUSTER, POD_INFO, SERVICE_INFO, TRAFFIC, trafficRow } from "./smallWorld.ts";
@@ -561,26 +562,6 @@ describe("a broker that is not there", () => {
 });
 
 describe("audit policies and system calls", () => {
-  /** As much of the project's own CRDs as the API server needs to keep their objects. */
-  const crd = (kind: string, plural: string, scope: string) =>
-    JSON.stringify({
-      apiVersion: "apiextensions.k8s.io/v1",
-      kind: "CustomResourceDefinition",
-      metadata: { name: `${plural}.kguardian.dev` },
-      spec: {
-        group: "kguardian.dev",
-        scope,
-        names: { kind, plural, singular: kind.toLowerCase(), listKind: `${kind}List` },
-        versions: [
-          {
-            name: "v1alpha1",
-            served: true,
-            storage: true,
-            schema: { openAPIV3Schema: { type: "object", "x-kubernetes-preserve-unknown-fields": true } },
-          },
-        ],
-      },
-    });
   const audit = (kind: string, name: string, namespace?: string) =>
     JSON.stringify({
       apiVersion: "kguardian.dev/v1alpha1",
@@ -595,9 +576,7 @@ describe("audit policies and system calls", () => {
     });
 
   test("audit policies only report; promoted ones are NetworkPolicies that can be simulated and applied", async () => {
-    apply(
-      `${crd("AuditNetworkPolicy", "auditnetworkpolicies", "Namespaced")}\n${crd("AuditClusterNetworkPolicy", "auditclusternetworkpolicies", "Cluster")}`,
-    );
+    apply(AUDIT_CRDS);
     // A kind is served a moment after it was made; until its status is there `kubectl wait` fails at once.
     await expect
       .poll(
