@@ -183,7 +183,8 @@ function looksLikeUtf16(text: string): boolean {
 
 /**
  * Returns the objects of files, directories (their *.yaml, *.yml and *.json files, as `kubectl apply -f` takes them) and `-`,
- * the standard input. Gzip and Zstandard are recognised by content. `known` texts are not read again, and gain these. Throws a ManifestError for whatever cannot be read.
+ * the standard input. Gzip and Zstandard are recognised by content. `known` texts are not read again, and gain these. Throws a
+ * ManifestError for whatever cannot be read.
  */
 export async function readManifestFiles(
   paths: readonly string[],

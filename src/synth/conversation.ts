@@ -24,6 +24,11 @@ export type Exchange =
       readonly missing: boolean;
     };
 
+/** Reports whether anything comes back. */
+export function isAnswered(exchange: Exchange): boolean {
+  return exchange.kind !== "bytes" || exchange.response > 0;
+}
+
 /**
  * How a connection ends. `finished`: FIN from both sides (UDP: it just ends). `reset`: RST from the client after the exchanges.
  * `open`: the capture ends before it. `refused`: RST on the SYN (UDP: ICMP port unreachable). `unanswered`: nothing comes back.

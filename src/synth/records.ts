@@ -1,7 +1,7 @@
 import { type Address, formatAddress } from "../net/address.ts";
 import { TCP } from "../net/protocol.ts";
 import { formatRfc3339 } from "../net/time.ts";
-import type { Conversation, Exchange, Measure } from "./conversation.ts";
+import { type Conversation, type Exchange, isAnswered, type Measure } from "./conversation.ts";
 import { SECOND } from "./units.ts";
 
 /** Put together before it is handed on. */
@@ -187,10 +187,6 @@ function answerOf({ protocol, ending, exchanges }: Conversation): Buffer | undef
   if (ending === "refused") return REFUSED;
   if (protocol === TCP) return ending === "unanswered" ? NONE : ACCEPTED;
   return ending !== "unanswered" && exchanges.some(isAnswered) ? ACCEPTED : undefined;
-}
-
-function isAnswered(exchange: Exchange): boolean {
-  return exchange.kind !== "bytes" || exchange.response > 0;
 }
 
 function isFirstOfItsKind(exchange: Exchange, i: number, all: readonly Exchange[]): boolean {

@@ -3,7 +3,7 @@ import { shortWorkload } from "../cluster/workloads.ts";
 import type { Address } from "../net/address.ts";
 import { compare } from "../net/order.ts";
 import { UDP } from "../net/protocol.ts";
-import type { Conversation, Ending } from "./conversation.ts";
+import { type Conversation, type Ending, isAnswered } from "./conversation.ts";
 import type { Measured } from "./traffic.ts";
 import { SECOND } from "./units.ts";
 
@@ -23,7 +23,7 @@ export interface MadeLink {
 export type Ended = Ending | "oneWay";
 
 function isOneWay({ protocol, exchanges }: Conversation): boolean {
-  return protocol === UDP && exchanges.every((exchange) => exchange.kind === "bytes" && exchange.response === 0);
+  return protocol === UDP && !exchanges.some(isAnswered);
 }
 
 /** Counts what is made, by workloads. `cluster` is that after the changes of the run. */

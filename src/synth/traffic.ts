@@ -4,7 +4,7 @@ import { parseDuration } from "../net/time.ts";
 import { compileArrivals } from "./arrivals.ts";
 import { CallGraph } from "./callGraph.ts";
 import { type Changes, planChanges, type Run } from "./changes.ts";
-import type { Conversation, Ending, Exchange, Measure } from "./conversation.ts";
+import { type Conversation, type Ending, type Exchange, isAnswered, type Measure } from "./conversation.ts";
 import { lookup } from "./exchanges.ts";
 import { measure } from "./measure.ts";
 import { type Family, Parties, type Party } from "./parties.ts";
@@ -12,6 +12,7 @@ import type { Partition, ProfileSpec, TrafficProfile } from "./profile.ts";
 import { mix, Random, WeightedChoice } from "./random.ts";
 import { compileRoutes, hostOf, type Listener, type Route, type Routes } from "./routes.ts";
 import { PodSelector } from "./selections.ts";
+import { TimeQueue } from "./timeQueue.ts";
 import { microseconds, parseSpan, SECOND } from "./units.ts";
 
 export const DEFAULT_DURATION = "5m";
@@ -120,7 +121,7 @@ class TrafficMaker {
   readonly #next: (after: number) => number;
   readonly #start: number;
   readonly #length: number;
-  readonly #waiting = new Waiting();
+  readonly #waiting = new TimeQueue<Attempt>(({ at }) => at);
   readonly #entropySeed: number;
   #made = 0;
   #latest = 0;
@@ -315,7 +316,7 @@ class TrafficMaker {
     if (clientPort < 0) return this.#leave("all ports of the client were in use");
     const isUdp = protocol === UDP;
     // Datagrams that nothing comes back to are one-way; FIN and RST are TCP's.
-    const isOneWay = isUdp && exchanges.every((each) => each.kind === "bytes" && each.response === 0);
+    const isOneWay = isUdp && !exchanges.some(isAnswered);
     const ending = isUdp && drawn !== "refused" && drawn !== "unanswered" ? (isOneWay ? "unanswered" : "finished") : drawn;
     const isMute = ending === "refused" || (ending === "unanswered" && !isUdp);
     const conversation: Conversation = {
@@ -362,49 +363,4 @@ function within(conversation: Conversation, goneAt: number): Measured | undefine
   if (whole.end < goneAt) return { conversation, measure: whole };
   if (conversation.exchanges.length < 2) return undefined;
   return within({ ...conversation, exchanges: conversation.exchanges.slice(0, 1), pause: 0 }, goneAt);
-}
-
-/** Attempts that wait, as a binary heap by time; those of one time in the order in which they came. */
-class Waiting {
-  readonly #heap: { readonly attempt: Attempt; readonly number: number }[] = [];
-  #count = 0;
-
-  get first(): Attempt | undefined {
-    return this.#heap[0]?.attempt;
-  }
-
-  add(attempt: Attempt): void {
-    const heap = this.#heap;
-    const entry = { attempt, number: this.#count++ };
-    let at = heap.length;
-    heap.push(entry);
-    while (at > 0) {
-      const above = (at - 1) >>> 1;
-      if (!isEarlier(entry, heap[above])) break;
-      heap[at] = heap[above];
-      at = above;
-    }
-    heap[at] = entry;
-  }
-
-  /** Takes the first one out. INVARIANT: there is one. */
-  take(): Attempt {
-    const heap = this.#heap;
-    const [{ attempt }] = heap;
-    const last = heap.pop()!;
-    if (heap.length === 0) return attempt;
-    let at = 0;
-    for (let below = 1; below < heap.length; below = 2 * at + 1) {
-      if (below + 1 < heap.length && isEarlier(heap[below + 1], heap[below])) below++;
-      if (!isEarlier(heap[below], last)) break;
-      heap[at] = heap[below];
-      at = below;
-    }
-    heap[at] = last;
-    return attempt;
-  }
-}
-
-function isEarlier(a: { readonly attempt: Attempt; readonly number: number }, b: typeof a): boolean {
-  return a.attempt.at < b.attempt.at || (a.attempt.at === b.attempt.at && a.number < b.number);
 }
