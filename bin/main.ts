@@ -1,8 +1,8 @@
 import type { CommandManifest } from "../src/cli/manifest.ts";
 import { VERSION } from "../src/cli/version.ts";
 
-/** Put in by the build (scripts/build.mjs), so that no command is loaded only for its help text. */
-declare const EMBEDDED_MANIFEST: CommandManifest | undefined;
+/** A CommandManifest as JSON, put in by the build (scripts/bundle.mjs), so that no command is loaded only for its help text. */
+declare const EMBEDDED_MANIFEST: string | undefined;
 
 /** Every command with the import that loads it: a static map, since a scan of directories is felt at every call. */
 export const COMMANDS = {
@@ -25,7 +25,7 @@ export const COMMANDS = {
 /** Runs the command line of this process and sets its exit code. */
 export async function main(): Promise<void> {
   const args = process.argv.slice(2);
-  const embedded = typeof EMBEDDED_MANIFEST === "undefined" ? undefined : EMBEDDED_MANIFEST;
+  const embedded = typeof EMBEDDED_MANIFEST === "undefined" ? undefined : (JSON.parse(EMBEDDED_MANIFEST) as CommandManifest);
   // A shell asks at every key: it must not wait for what only commands need.
   const exitCode =
     args[0] === "__complete"

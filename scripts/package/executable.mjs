@@ -1,13 +1,15 @@
 // One executable of a platform's Node and the program: Node's single executable applications
 // (https://nodejs.org/api/single-executable-applications.html), which one platform's Node makes for every other.
 import { execFile } from "node:child_process";
-import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
+import { LOADER, makeCodeCaches } from "../codeCache.mjs";
 import { signAdHoc } from "./machO.mjs";
 import { extractNpmPackage } from "./npmPackage.mjs";
 
-const LOADER = join(import.meta.dirname, "loader.cjs");
+/** As in bin/kubectl-kguardian, which says why; but V8 can change its collector only before it starts, so `gen` has the others' one. */
+const FLAGS = ["--single-threaded-gc", "--min-semi-space-size=4"];
 
 /** The name of a platform's executable, in its archive and in the package of its Node. */
 export const executableName = ({ os }, name = "kubectl-kguardian") => (os === "windows" ? `${name}.exe` : name);
@@ -20,19 +22,22 @@ export function extractNode(platform, version, folder) {
   return join(folder, executable);
 }
 
-/** Writes chunks and loader into a folder, as `makeExecutable` wants them. */
-export function writeAssets(chunks, folder) {
-  mkdirSync(join(folder, "chunks"), { recursive: true });
+/** Returns the folder with the program and its code cache, as `makeExecutable` wants it. `builder`: a Node for this machine. */
+export function writeProgram(chunks, builder, work) {
+  const folder = join(work, "program");
+  mkdirSync(folder);
   copyFileSync(LOADER, join(folder, "loader.cjs"));
-  for (const [name, text] of chunks) writeFileSync(join(folder, "chunks", name), text);
+  for (const [name, text] of chunks) writeFileSync(join(folder, name), text);
+  for (const [name, cache] of makeCodeCaches(builder, folder, FLAGS)) writeFileSync(join(folder, name), cache);
+  return folder;
 }
 
 /**
- * Returns the bytes of the executable. `builder` is a Node of the same version for this machine, `node` the platform's; what
- * `writeAssets` wrote lies in `folder`, which also takes the files in between.
+ * Returns the bytes of the executable. `builder` is a Node of the same version for this machine, `node` the platform's; `program` is the
+ * folder of `writeProgram`, `work` takes the files in between.
  */
-export async function makeExecutable({ platform, chunks, builder, node, folder }) {
-  const output = `${platform.name}.out`;
+export async function makeExecutable({ platform, program, builder, node, work }) {
+  const output = join(work, `${platform.name}.out`);
   const configuration = {
     // Relative paths: the loader's is kept in the executable, which must not tell where it was built.
     main: "loader.cjs",
@@ -40,16 +45,20 @@ export async function makeExecutable({ platform, chunks, builder, node, folder }
     executable: node,
     output,
     disableExperimentalSEAWarning: true,
-    // As bin/kubectl-kguardian, which says why; but V8 can change its collector only before it starts, so `gen` has the one of the others.
-    execArgv: ["--single-threaded-gc", "--min-semi-space-size=4"],
+    execArgv: FLAGS,
     // What somebody set in NODE_OPTIONS is for Node programs, which this is to nobody.
     execArgvExtension: "none",
-    assets: Object.fromEntries([...chunks.keys()].map((name) => [name, `chunks/${name}`])),
+    assets: Object.fromEntries(
+      readdirSync(program)
+        .filter((name) => name !== "loader.cjs")
+        .sort()
+        .map((name) => [name, name]),
+    ),
   };
-  const file = join(folder, `${platform.name}.json`);
+  const file = join(work, `${platform.name}.json`);
   writeFileSync(file, JSON.stringify(configuration));
   try {
-    await promisify(execFile)(builder, ["--build-sea", file], { cwd: folder });
+    await promisify(execFile)(builder, ["--build-sea", file], { cwd: program });
   } catch (error) {
     throw new Error(
       `${platform.name}: ${String(error.stderr || error.message)
@@ -58,6 +67,6 @@ export async function makeExecutable({ platform, chunks, builder, node, folder }
         .at(-1)}`,
     );
   }
-  const bytes = readFileSync(join(folder, output));
+  const bytes = readFileSync(output);
   return platform.os === "darwin" ? signAdHoc(bytes, "kubectl-kguardian") : bytes;
 }

@@ -6,11 +6,11 @@ import { availableParallelism, tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { bundleProgram } from "../bundle.mjs";
 import { makeTarGz, makeZip } from "./archive.mjs";
 import { bundledPackages, licenseTexts } from "./bundled.mjs";
-import { executableName, extractNode, makeExecutable, writeAssets } from "./executable.mjs";
+import { executableName, extractNode, makeExecutable, writeProgram } from "./executable.mjs";
 import { makeKrewManifest } from "./krewManifest.mjs";
-import { bundleProgram } from "./program.mjs";
 import { makeSbom } from "./sbom.mjs";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
@@ -37,9 +37,9 @@ function builderPlatform() {
 
 async function makePackages({ platforms, out }, work) {
   const { chunks, metafile } = await bundleProgram();
-  writeAssets(chunks, work);
   const builderFolder = join(work, "builder");
   const builder = extractNode(builderPlatform(), runtimes.node, builderFolder);
+  const program = writeProgram(chunks, builder, work);
   const bundled = bundledPackages(metafile);
   const licenses = licenseTexts(ROOT, bundled, readFileSync(join(builderFolder, "LICENSE"), "utf8"));
   const lock = JSON.parse(read("package-lock.json"));
@@ -50,7 +50,7 @@ async function makePackages({ platforms, out }, work) {
   const writeOut = (name, bytes) => writeFileSync(join(out, name), bytes);
   await eachOf(platforms, availableParallelism(), async (platform) => {
     const folder = join(work, platform.name);
-    const bytes = await makeExecutable({ platform, chunks, builder, node: extractNode(platform, runtimes.node, folder), folder: work });
+    const bytes = await makeExecutable({ platform, program, builder, node: extractNode(platform, runtimes.node, folder), work });
     rmSync(folder, { recursive: true });
     const files = [
       { name: executableName(platform), bytes, executable: true },

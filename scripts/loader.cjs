@@ -1,0 +1,80 @@
+// What bin/kubectl-kguardian and a packaged binary start: it loads the program's chunks (bundle.mjs), which lie beside it or in the binary
+// as assets, as they are asked for. A single script of all would have to be parsed as a whole at each start (60 ms).
+"use strict";
+const { readFileSync } = require("node:fs");
+const { join } = require("node:path");
+const { getRawAsset, isSea } = require("node:sea");
+const { Script } = require("node:vm");
+
+// The launcher sees to Node's version: oclif need not.
+process.env.OCLIF_DISABLE_ENGINE_WARNING = "1";
+
+const read = isSea() ? (name) => Buffer.from(getRawAsset(name)) : (name) => readFileSync(join(__dirname, name));
+const loaded = new Map();
+const scripts = new Map();
+
+/** `require` of every chunk: another chunk by its relative path, or a module of Node. */
+function load(id) {
+  if (!id.startsWith("./")) return require(id);
+  const known = loaded.get(id);
+  if (known !== undefined) return known.exports;
+  const module = { exports: {} };
+  // Chunks may ask for each other in a circle, as modules of files may.
+  loaded.set(id, module);
+  const name = id.slice(2);
+  compile(name).runInThisContext()(module.exports, load, module, name, __dirname);
+  if (module.exports.__esModule) module.exports = settled(module.exports);
+  return module.exports;
+}
+
+/** Compiles a chunk, or takes what V8 kept of it (codeCache.mjs); V8 itself sees whether that is of the same V8 and flags. */
+function compile(name, cachedData = cacheOf(name)) {
+  const source = `(function(exports,require,module,__filename,__dirname){${read(name).latin1Slice()}\n})`;
+  const script = new Script(source, { filename: name, cachedData });
+  scripts.set(name, script);
+  return script;
+}
+
+function cacheName(name) {
+  return `${name}.${process.platform}-${process.arch}.cache`;
+}
+
+function cacheOf(name) {
+  try {
+    return read(cacheName(name));
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * Exports as plain values. esbuild makes each a getter, since a module may change what it exports; asking getters cost a tenth of reading
+ * a capture. Nothing here changes an export that has a value (bundle.mjs looks for it); what has none yet stays a getter.
+ */
+function settled(from) {
+  const to = Object.defineProperty({ __proto__: null }, "__esModule", { value: true });
+  for (const name of Object.keys(from)) {
+    const value = from[name];
+    if (value === undefined) Object.defineProperty(to, name, { enumerable: true, get: () => from[name] });
+    else to[name] = value;
+  }
+  return to;
+}
+
+function start() {
+  let ended = false;
+  // As Node does for a module that waits for what never comes; without it such a run would end as if nothing had been found.
+  process.once("beforeExit", () => {
+    if (ended) return;
+    process.stderr.write("error: the program ended before its command did\n");
+    process.exit(13);
+  });
+  load("./main.js")
+    .main()
+    .finally(() => {
+      ended = true;
+    });
+}
+
+if (isSea() || require.main === module) start();
+else module.exports = { cacheName, compile, load, scripts };
