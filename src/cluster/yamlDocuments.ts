@@ -23,7 +23,7 @@ const MAX_ALIASED_NODES = 1_000_000;
 const SEGMENT_LENGTH = 1 << 18;
 
 /** Parser events of texts up to this length are kept until places are asked for: longer ones are parsed again, which saves memory. */
-const KEPT_LENGTH = 1 << 14;
+const KEPT_LENGTH = 1 << 17;
 
 const INTEGER = /^[-+]?(?:0[bB][01]+|0[oO]?[0-7]+|0[xX][0-9a-fA-F]+|0|[1-9]\d*)$/;
 const FLOAT = /^[-+]?(?:\.\d+|\d+(?:\.\d*)?)(?:[eE][-+]?\d+)?$/;
@@ -128,12 +128,12 @@ function readSegment(segment: Segment, budget: Budget, fail: Fail): TextDocument
     return fail(messageOf(error, segment.text, offset), segment.offsetOf(offset));
   }
   const kept = segment.text.length <= KEPT_LENGTH ? events : undefined;
-  let places: Place[] | undefined;
+  let places: ((index: number) => Place) | undefined;
   return values.map((value, index) => ({
     value,
     place: () => {
       places ??= placesOf(segment, kept ?? parseEvents(segment.text, { maxDepth: MAX_DEPTH }));
-      return places[index];
+      return places(index);
     },
   }));
 }
@@ -195,95 +195,165 @@ function chargeAliases(events: readonly Event[], text: string, budget: Budget): 
   }
 }
 
-/** A place of a YAML node. `merged` are the mappings that `<<` brings in. */
-interface YamlPlace extends Place {
-  readonly entries?: Map<string, YamlPlace>;
-  readonly items?: YamlPlace[];
-  readonly merged?: YamlPlace[];
+/** Returns a function from a document's number to its place, for a segment that has been read without fault. */
+function placesOf(segment: Segment, events: readonly Event[]): (index: number) => Place {
+  const nodes = new NodeEvents(segment, events);
+  const roots: number[] = [];
+  // A DOCUMENT, its node, its POP.
+  for (let next = 0; next < events.length; next = nodes.after(next + 1) + 1) roots.push(next + 1);
+  return (index) => new YamlPlace(nodes, roots[index], nodes.offsetOf(roots[index]));
 }
 
-function childEntry(this: YamlPlace, key: string): Place | undefined {
-  const own = this.entries?.get(key);
-  if (own) return own;
-  for (const merged of this.merged ?? []) {
-    const found = merged.entry(key);
-    if (found) return found;
-  }
-  return undefined;
-}
+/** The nodes of a segment by the number of the event that each begins with. */
+class NodeEvents {
+  readonly #segment: Segment;
+  readonly #events: readonly Event[];
+  #anchors: ReadonlyMap<string, readonly number[]> | undefined;
+  #asked = { node: -1, offset: 0 };
 
-function childItem(this: YamlPlace, index: number): Place | undefined {
-  return this.items?.[index];
-}
-
-/** Returns the place of each document of a segment that has been read without fault. */
-function placesOf(segment: Segment, events: readonly Event[]): Place[] {
-  const { text, offsetOf } = segment;
-  const documents: Place[] = [];
-  let anchors = new Map<string, YamlPlace>();
-  let next = 0;
-  let lastOffset = 0;
-
-  function place(at: number, children: Pick<YamlPlace, "entries" | "items" | "merged">): YamlPlace {
-    return { at: offsetOf(at), ...children, entry: childEntry, item: childItem };
+  constructor(segment: Segment, events: readonly Event[]) {
+    this.#segment = segment;
+    this.#events = events;
   }
 
-  /** Reads the node at `next` and leaves `next` behind it. */
-  function node(): YamlPlace {
-    const event = events[next++];
-    if (event.type === EVENT_ID.ALIAS) {
-      lastOffset = event.anchorStart - 1;
-      return { ...(anchors.get(text.slice(event.anchorStart, event.anchorEnd)) ?? place(0, {})), at: offsetOf(lastOffset) };
+  at(node: number): Event {
+    return this.#events[node];
+  }
+
+  /** Returns the number of the event behind a node. */
+  after(node: number): number {
+    const events = this.#events;
+    let next = node;
+    let depth = 0;
+    do {
+      const { type } = events[next++];
+      if (type === EVENT_ID.POP) depth--;
+      else if (type === EVENT_ID.MAPPING || type === EVENT_ID.SEQUENCE) depth++;
+    } while (depth > 0);
+    return next;
+  }
+
+  /** Returns where a node stands in the whole text; one that is not written, as the value of `key:`, where the one before it does. */
+  offsetOf(node: number): number {
+    let offset: number | undefined;
+    let i = node;
+    // Of many in a row that are not written each asks for the one before it, which was asked for just before.
+    for (; i >= 0 && offset === undefined; i--) offset = i === this.#asked.node ? this.#asked.offset : writtenAt(this.#events[i]);
+    this.#asked = { node, offset: offset ?? 0 };
+    return this.#segment.offsetOf(this.#asked.offset);
+  }
+
+  /** Returns the node that an alias stands for: of that name the last before it; any other node is itself. */
+  meantBy(node: number): number {
+    const alias = this.#events[node];
+    if (alias.type !== EVENT_ID.ALIAS) return node;
+    this.#anchors ??= this.#readAnchors();
+    const named = this.#anchors.get(this.#textOf(alias)) ?? [];
+    let [low, high] = [0, named.length - 1];
+    while (low < high) {
+      const middle = (low + high + 1) >>> 1;
+      if (named[middle] < node) low = middle;
+      else high = middle - 1;
     }
-    if (event.type === EVENT_ID.POP || event.type === EVENT_ID.DOCUMENT) throw new Error("a node was expected");
-    let read: YamlPlace;
-    if (event.type === EVENT_ID.SCALAR) {
-      if (event.valueStart >= 0) lastOffset = event.valueStart - (isQuoted(event) ? 1 : 0);
-      read = place(lastOffset, {});
-    } else {
-      lastOffset = event.start;
-      read = place(lastOffset, event.type === EVENT_ID.MAPPING ? mapping() : sequence());
-      next++; // its POP
-    }
-    if (event.anchorStart >= 0) anchors.set(text.slice(event.anchorStart, event.anchorEnd), read);
-    return read;
+    return named[low];
   }
 
-  function sequence(): Pick<YamlPlace, "items"> {
-    const items: YamlPlace[] = [];
-    while (events[next].type !== EVENT_ID.POP) items.push(node());
-    return { items };
-  }
-
-  function mapping(): Pick<YamlPlace, "entries" | "merged"> {
-    const entries = new Map<string, YamlPlace>();
-    const merged: YamlPlace[] = [];
-    while (events[next].type !== EVENT_ID.POP) {
-      const keyEvent = events[next];
-      const { at } = node();
-      const value = node();
-      if (keyEvent.type !== EVENT_ID.SCALAR) continue;
-      const key = keyText(keyEvent);
-      if (key === "<<" && keyEvent.style === SCALAR_STYLE.PLAIN) merged.push(...(value.items ?? [value]));
-      else entries.set(key, { ...value, at });
-    }
-    return { entries, merged };
+  /** Nodes by the names of their anchors, in the order of the text. */
+  #readAnchors(): Map<string, number[]> {
+    const anchors = new Map<string, number[]>();
+    this.#events.forEach((event, node) => {
+      if (event.type === EVENT_ID.POP || event.type === EVENT_ID.DOCUMENT || event.type === EVENT_ID.ALIAS || event.anchorStart < 0) return;
+      const name = this.#textOf(event);
+      const named = anchors.get(name);
+      if (named === undefined) anchors.set(name, [node]);
+      else named.push(node);
+    });
+    return anchors;
   }
 
   /** Returns a key as js-yaml makes it a property's name: `yes` becomes `true`. */
-  function keyText(event: ScalarEvent): string {
-    const source = getScalarValue(text, event);
+  keyText(event: ScalarEvent): string {
+    const source = getScalarValue(this.#segment.text, event);
     if (event.style !== SCALAR_STYLE.PLAIN || event.tagStart >= 0) return source;
     return String(SCHEMA.resolveImplicitScalarTag(source).value);
   }
 
-  while (next < events.length) {
-    anchors = new Map();
-    next++; // DOCUMENT
-    documents.push(node());
-    next++; // its POP
+  #textOf({ anchorStart, anchorEnd }: { readonly anchorStart: number; readonly anchorEnd: number }): string {
+    return this.#segment.text.slice(anchorStart, anchorEnd);
   }
-  return documents;
+}
+
+/** Returns where in the text of its segment a node begins; undefined for one that is not written, and for what is no node. */
+function writtenAt(event: Event): number | undefined {
+  if (event.type === EVENT_ID.ALIAS) return event.anchorStart - 1;
+  if (event.type === EVENT_ID.SCALAR) return event.valueStart < 0 ? undefined : event.valueStart - (isQuoted(event) ? 1 : 0);
+  return event.type === EVENT_ID.MAPPING || event.type === EVENT_ID.SEQUENCE ? event.start : undefined;
+}
+
+/** The place of a node. What is in it is looked up when it is asked for: of most objects only their own place is. */
+class YamlPlace implements Place {
+  readonly at: number;
+  readonly #nodes: NodeEvents;
+  readonly #node: number;
+  #entries: ReadonlyMap<string, YamlPlace> | undefined;
+  #items: readonly YamlPlace[] | undefined;
+
+  constructor(nodes: NodeEvents, node: number, at: number) {
+    this.#nodes = nodes;
+    this.#node = node;
+    this.at = at;
+  }
+
+  entry(key: string): YamlPlace | undefined {
+    this.#entries ??= this.#readEntries();
+    return this.#entries.get(key);
+  }
+
+  item(index: number): YamlPlace | undefined {
+    this.#items ??= this.#readItems();
+    return this.#items[index];
+  }
+
+  #readItems(): YamlPlace[] {
+    const nodes = this.#nodes;
+    const items: YamlPlace[] = [];
+    const list = nodes.meantBy(this.#node);
+    if (nodes.at(list).type !== EVENT_ID.SEQUENCE) return items;
+    for (let item = list + 1; nodes.at(item).type !== EVENT_ID.POP; item = nodes.after(item))
+      items.push(new YamlPlace(nodes, item, nodes.offsetOf(item)));
+    return items;
+  }
+
+  /** An entry is at its key. What `<<` brings in comes after the mapping's own, the first mapping first. */
+  #readEntries(): Map<string, YamlPlace> {
+    const nodes = this.#nodes;
+    const entries = new Map<string, YamlPlace>();
+    const merged: YamlPlace[] = [];
+    const mapping = nodes.meantBy(this.#node);
+    if (nodes.at(mapping).type !== EVENT_ID.MAPPING) return entries;
+    for (let key = mapping + 1; nodes.at(key).type !== EVENT_ID.POP; ) {
+      const value = nodes.after(key);
+      const event = nodes.at(key);
+      if (event.type === EVENT_ID.SCALAR) {
+        const name = nodes.keyText(event);
+        const place = new YamlPlace(nodes, value, nodes.offsetOf(key));
+        if (name === "<<" && event.style === SCALAR_STYLE.PLAIN) merged.push(place);
+        else entries.set(name, place);
+      }
+      key = nodes.after(value);
+    }
+    for (const place of merged) {
+      place.#items ??= place.#readItems();
+      for (const mapping of place.#items.length > 0 ? place.#items : [place])
+        for (const [name, found] of mapping.#allEntries()) if (!entries.has(name)) entries.set(name, found);
+    }
+    return entries;
+  }
+
+  #allEntries(): ReadonlyMap<string, YamlPlace> {
+    this.#entries ??= this.#readEntries();
+    return this.#entries;
+  }
 }
 
 function isQuoted(event: ScalarEvent): boolean {

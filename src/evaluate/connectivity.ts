@@ -4,7 +4,7 @@ import type { Prefix } from "../net/prefix.ts";
 import type { Direction, Policy } from "../policy/model.ts";
 import { BitSet } from "./bitSet.ts";
 import type { CompiledPolicy } from "./clauses.ts";
-import { contentKey } from "./contentKey.ts";
+import { policyKey } from "./contentKey.ts";
 import type { Decision } from "./decision.ts";
 import type { Evaluator } from "./evaluator.ts";
 import {
@@ -297,7 +297,7 @@ export class Connectivity {
     let key = this.#policyKeys.get(policy);
     if (key === undefined) {
       const { name, combine, end } = this.#sides[e].evaluator.rules.stages[stage] ?? { name: "", combine: "", end: "" };
-      this.#policyKeys.set(policy, (key = contentKey([name, combine, end, policy])));
+      this.#policyKeys.set(policy, (key = `${JSON.stringify([name, combine, end])}${policyKey(policy)}`));
     }
     return key;
   }

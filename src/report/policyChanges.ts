@@ -1,5 +1,5 @@
 import type { ManifestObject } from "../cluster/manifest.ts";
-import { contentKey } from "../evaluate/contentKey.ts";
+import { contentKey, policyKey } from "../evaluate/contentKey.ts";
 import { compare } from "../net/order.ts";
 import type { AddressSet, Policy, PolicyRef, PolicySet, Rule, RuleList, Tier } from "../policy/model.ts";
 import { objectText } from "../policy/policyText.ts";
@@ -55,7 +55,7 @@ function sortKey({ kind, namespace = "", name }: PolicyRef): string {
 
 /** Returns a text that two objects share when they are written alike: most are, and their meaning takes longer to tell. */
 function writingOf({ parts }: Entry): string {
-  return contentKey(parts);
+  return parts.map((part) => ("tier" in part ? policyKey(part) : contentKey(part))).join("\n");
 }
 
 /** Returns a text that two objects share exactly when they say the same, whatever their defaults and order. */

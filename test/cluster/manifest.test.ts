@@ -234,6 +234,17 @@ describe("positions", () => {
     expect(paths.map((path) => at(text, path))).toEqual(["5:1", "4:3", "4:3", "8:3", "9:5", "4:3"]);
   });
 
+  test("of items that are not written, and of anchors that are used again and again, an alias to each last one before it", () => {
+    expect(at(`${HEAD}l:\n  - [a]\n  -\n  -\n`, ["l", 2])).toBe("4:6");
+    const text = `${HEAD}a: &a {x: 1}\nb: *a\nc: &a {x: 2}\nd: *a\n`;
+    expect([at(text, ["b", "x"]), at(text, ["d", "x"])]).toEqual(["3:8", "5:8"]);
+    // Looking back from each to the first would take minutes.
+    const many = 200_000;
+    const [object] = readManifest(`${HEAD}a: &a {x: 1}\nl: [${"*a,".repeat(many)}]\nm:\n${"  -\n".repeat(many)}`, "f");
+    for (let i = 0; i < many; i++) expect(object.positionOf(["l", i, "x"]).line).toBe(3);
+    expect(object.positionOf(["m", many - 1]).line).toBe(6);
+  });
+
   test("of random objects point at a line with that key", () => {
     const key = fc.stringMatching(/^[a-z][a-z0-9]{0,6}$/);
     // js-yaml leaves `0e0_`, `-_5` and `0B1` unquoted, which are numbers to sigs.k8s.io/yaml.
