@@ -93,7 +93,8 @@ function bundled(source: string): string | undefined {
   return program;
 }
 
-const OWN_NODE = [process.execPath, "--single-threaded-gc", "--min-semi-space-size=4"];
+/** As bin/kubectl-kguardian starts it. */
+const OWN_NODE = [process.execPath, "--single-threaded-gc", "--min-semi-space-size=4", "--v8-pool-size=1"];
 
 /** The reader alone. */
 function readerContestant(path: string): Contestant[] {

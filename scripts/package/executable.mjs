@@ -9,7 +9,7 @@ import { signAdHoc } from "./machO.mjs";
 import { extractNpmPackage } from "./npmPackage.mjs";
 
 /** As in bin/kubectl-kguardian, which says why; but V8 can change its collector only before it starts, so `gen` has the others' one. */
-const FLAGS = ["--single-threaded-gc", "--min-semi-space-size=4"];
+const FLAGS = ["--single-threaded-gc", "--min-semi-space-size=4", "--v8-pool-size=1"];
 
 /** The name of a platform's executable, in its archive and in the package of its Node. */
 export const executableName = ({ os }, name = "kubectl-kguardian") => (os === "windows" ? `${name}.exe` : name);

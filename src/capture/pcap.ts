@@ -6,6 +6,8 @@ const RECORD_HEADER_BYTES = 16;
 /** libpcap's MAXIMUM_SNAPLEN: no record of a sound file is longer. */
 const MAX_CAPTURED = 262_144;
 
+const PACKETS_AT_ONCE = 256;
+
 const MICROSECONDS = 0xa1b2c3d4;
 const NANOSECONDS = 0xa1b23c4d;
 
@@ -46,20 +48,46 @@ export class PcapParser implements CaptureParser {
       this.offset = at;
       if (this.damage !== undefined) return "stopped";
     }
+    const fields = new DataView(buffer.buffer, buffer.byteOffset, end);
+    for (;;) {
+      const state = this.#records(buffer, fields, end, sink, limitSeconds, limitNanoseconds);
+      if (state !== undefined) return state;
+    }
+  }
+
+  /**
+   * Takes some packets off the buffer; undefined: there may be more. A function that is called often is compiled as a whole; of one with
+   * a long loop V8 compiles the loop alone, and leaves what it has compiled each time that the loop ends.
+   */
+  #records(
+    buffer: Uint8Array,
+    fields: DataView,
+    end: number,
+    sink: PacketSink,
+    limitSeconds: number,
+    limitNanoseconds: number,
+  ): ParseState | undefined {
     const little = this.#littleEndian;
     const link = this.#link;
     const scale = this.#nanosecondsPerUnit;
+    let at = this.offset;
     let { packets, bytes } = this;
-    let state: ParseState = "more";
-    const fields = new DataView(buffer.buffer, buffer.byteOffset, end);
-    while (end - at >= RECORD_HEADER_BYTES) {
+    let state: ParseState | undefined;
+    for (let left = PACKETS_AT_ONCE; left > 0; left--) {
+      if (end - at < RECORD_HEADER_BYTES) {
+        state = "more";
+        break;
+      }
       const captured = fields.getUint32(at + 8, little);
       if (captured > MAX_CAPTURED) {
         this.damage = `packet ${packets + 1} at byte ${this.base + at}: its stated length ${captured} is more than any capture holds (${MAX_CAPTURED}); nothing after it was read`;
         state = "stopped";
         break;
       }
-      if (end - at - RECORD_HEADER_BYTES < captured) break;
+      if (end - at - RECORD_HEADER_BYTES < captured) {
+        state = "more";
+        break;
+      }
       const seconds = fields.getUint32(at, little);
       const nanoseconds = fields.getUint32(at + 4, little) * scale;
       if (seconds > limitSeconds || (seconds === limitSeconds && nanoseconds > limitNanoseconds)) {

@@ -62,30 +62,44 @@ export class PcapngParser implements CaptureParser {
   parse(buffer: Uint8Array, end: number, sink: PacketSink, limitSeconds: number, limitNanoseconds: number): ParseState {
     const fields = new DataView(buffer.buffer, buffer.byteOffset, end);
     for (;;) {
-      const at = this.offset;
-      if (end - at < 12) return "more";
-      const type = fields.getUint32(at, this.#little);
-      if (type === SECTION_HEADER && !this.#beginSection(fields, at)) return this.damage === undefined ? "more" : "stopped";
-      if (!this.#inSection) return this.#stop("no section header at the start");
-      const length = fields.getUint32(at + 4, this.#little);
-      if (length < 12 || length % 4 !== 0) return this.#stop(`its length ${length} cannot be right (at least 12, a multiple of 4)`);
-      const isPacket = type === ENHANCED_PACKET || type === SIMPLE_PACKET || type === PACKET;
-      if (isPacket && length > MAX_PACKET_BLOCK) return this.#stop(`its length ${length} is more than any packet has`);
-      if (!isPacket && length > buffer.length && length > MAX_PACKET_BLOCK) {
-        this.skipBytes = length;
-        this.#blocks++;
-        return "more";
-      }
-      if (end - at < length) return "more";
-      if (fields.getUint32(at + length - 4, this.#little) !== length)
-        return this.#stop(`its two lengths differ (${length} and ${fields.getUint32(at + length - 4, this.#little)})`);
-      if (isPacket) {
-        const state = this.#packet(type, buffer, fields, at, length, sink, limitSeconds, limitNanoseconds);
-        if (state !== "more") return state;
-      } else if (!this.#otherBlock(type, buffer, fields, at, length, sink)) return "stopped";
-      this.#blocks++;
-      this.offset = at + length;
+      const state = this.#block(buffer, fields, end, sink, limitSeconds, limitNanoseconds);
+      if (state !== undefined) return state;
     }
+  }
+
+  /** Takes one block off the buffer; undefined: there may be more. A function of its own for V8's sake, as in pcap.ts. */
+  #block(
+    buffer: Uint8Array,
+    fields: DataView,
+    end: number,
+    sink: PacketSink,
+    limitSeconds: number,
+    limitNanoseconds: number,
+  ): ParseState | undefined {
+    const at = this.offset;
+    if (end - at < 12) return "more";
+    const type = fields.getUint32(at, this.#little);
+    if (type === SECTION_HEADER && !this.#beginSection(fields, at)) return this.damage === undefined ? "more" : "stopped";
+    if (!this.#inSection) return this.#stop("no section header at the start");
+    const length = fields.getUint32(at + 4, this.#little);
+    if (length < 12 || length % 4 !== 0) return this.#stop(`its length ${length} cannot be right (at least 12, a multiple of 4)`);
+    const isPacket = type === ENHANCED_PACKET || type === SIMPLE_PACKET || type === PACKET;
+    if (isPacket && length > MAX_PACKET_BLOCK) return this.#stop(`its length ${length} is more than any packet has`);
+    if (!isPacket && length > buffer.length && length > MAX_PACKET_BLOCK) {
+      this.skipBytes = length;
+      this.#blocks++;
+      return "more";
+    }
+    if (end - at < length) return "more";
+    if (fields.getUint32(at + length - 4, this.#little) !== length)
+      return this.#stop(`its two lengths differ (${length} and ${fields.getUint32(at + length - 4, this.#little)})`);
+    if (isPacket) {
+      const state = this.#packet(type, buffer, fields, at, length, sink, limitSeconds, limitNanoseconds);
+      if (state !== "more") return state;
+    } else if (!this.#otherBlock(type, buffer, fields, at, length, sink)) return "stopped";
+    this.#blocks++;
+    this.offset = at + length;
+    return undefined;
   }
 
   /** Starts a section; reports false where bytes are missing or damage was found. */

@@ -35,6 +35,12 @@ const PACKETS_HIGH = 15;
 const MOST_HIGH = 0xffff;
 const WIDTH = 16;
 
+/** Rows and slots at the start, of few connections; what is not touched yet takes no memory. */
+const FIRST_ROWS = 1 << 11;
+const FIRST_SLOTS_BITS = 15;
+/** Up to so many rows each growth makes a table four times as large, since copying costs; then twice. */
+const MANY_ROWS = 1 << 19;
+
 /** No row has all bits set, since the index is never full. */
 const FREE = -1;
 
@@ -111,7 +117,7 @@ export interface AddressEpochs {
 export class FlowTable {
   readonly addresses: AddressTable;
   readonly origins: Origins;
-  cells = new Int32Array(2048 * WIDTH);
+  cells = new Int32Array(0);
   size = 0;
   /** The side that sent the packet of the latest `locate`: 0 for A, 1 for B. */
   side = 0;
@@ -123,19 +129,23 @@ export class FlowTable {
    * Open addressing. A slot holds a row in its low bits (as many as slots take to number) and the top bits of the tuple's hash
    * above them, so that a probe reads hardly a row but its own; FREE: empty. Small, since it should stay in the cache.
    */
-  #index = new Int32Array(1 << 15).fill(FREE);
+  #index = new Int32Array(0);
   #last = -1;
   #ids = new Int32Array(0);
   /** Tag (the hash without its low bits) and slot of the tuple that was looked for last, so that `add` need not look again. */
   #tag = 0;
   #slot = 0;
   /** 32 less the bits that number the slots. */
-  #shift = 17;
+  #shift = 0;
   readonly #seed: number;
 
   /** `like`: a table whose addresses and reporters this one shares. */
   constructor(seed: number = (Math.random() * 0x7fffffff) | 0, like?: FlowTable) {
     this.#seed = seed | 1;
+    // V8 takes a field that was written once for a constant, and throws away what it has compiled with it when the table grows.
+    this.cells = new Int32Array(FIRST_ROWS * WIDTH);
+    this.#index = new Int32Array(1 << FIRST_SLOTS_BITS).fill(FREE);
+    this.#shift = 32 - FIRST_SLOTS_BITS;
     this.addresses = like?.addresses ?? new AddressTable(this.#seed);
     this.origins = like?.origins ?? new Origins();
     this.epochs = like?.epochs;
@@ -422,8 +432,9 @@ export class FlowTable {
 
   /** INVARIANT: the index holds the newest row of each tuple, and no other. Rows are read in order: memory likes it. */
   #growIndex(): void {
-    this.#shift--;
-    this.#index = new Int32Array(this.#index.length * 2);
+    const bits = this.size < MANY_ROWS ? 2 : 1;
+    this.#shift -= bits;
+    this.#index = new Int32Array(this.#index.length << bits);
     this.#rebuildIndex();
   }
 
@@ -450,7 +461,7 @@ export class FlowTable {
   }
 
   #growRows(): void {
-    const cells = new Int32Array(this.cells.length * 2);
+    const cells = new Int32Array(this.cells.length * (this.size < MANY_ROWS ? 4 : 2));
     cells.set(this.cells);
     this.cells = cells;
   }
