@@ -9,8 +9,9 @@ process.chdir(fileURLToPath(new URL("..", import.meta.url)));
 const { chunks } = await bundleProgram();
 rmSync("dist", { recursive: true, force: true });
 mkdirSync("dist");
-copyFileSync(LOADER, join("dist", "loader.cjs"));
 for (const [name, text] of chunks) writeFileSync(join("dist", name), text);
+// Last: the launcher runs the sources until it is there.
+copyFileSync(LOADER, join("dist", "loader.cjs"));
 try {
   for (const [name, cache] of makeCodeCaches(programNode(), "dist")) writeFileSync(join("dist", name), cache);
 } catch (error) {

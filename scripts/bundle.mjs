@@ -29,7 +29,7 @@ function readManifest() {
     'import { describeCommands } from "./src/cli/run.ts"; import { COMMANDS } from "./bin/main.ts"; console.log(JSON.stringify(await describeCommands(COMMANDS)));';
   const run = spawnSync(programNode(), ["--input-type=module-typescript", "--eval", script], { cwd: root, encoding: "utf8" });
   if (run.status !== 0) {
-    console.error(run.stderr);
+    console.error(run.error?.message ?? run.stderr);
     process.exit(1);
   }
   return run.stdout.trim();
@@ -120,10 +120,15 @@ export async function bundleProgram() {
         platform: "node",
         charset: "ascii",
       };
-      return [basename(path), (await transform(text, asFunction)).code];
+      return [basename(path), escaped((await transform(text, asFunction)).code)];
     }),
   );
   return { chunks: new Map(chunks.sort(([a], [b]) => (a < b ? -1 : 1))), metafile };
+}
+
+/** The loader reads bytes as characters. esbuild escapes what is in strings, but not in regular expressions, where the same escapes stand. */
+function escaped(code) {
+  return code.replace(/[^\0-\x7f]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`);
 }
 
 /** The loader keeps the values of exports: a module whose exports change would not be seen to. */

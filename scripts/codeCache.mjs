@@ -3,7 +3,7 @@
 // of another platform it may crash on one (https://nodejs.org/api/single-executable-applications.html), so that their names say which
 // they are for.
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -26,30 +26,21 @@ const REPEATABLE = [
 ];
 
 /**
- * Where a cache keeps the hash of V8's flags (code-serializer.h, SerializedCodeData: after magic number, version and source hash, of
- * four bytes each).
- */
-const FLAG_HASH = { at: 12, bytes: 4 };
-
-/**
  * Returns the caches (name of the file to bytes) of the chunks in a folder, where the loader lies too. `node` is the Node that will run
  * them, with `flags` if any. Throws if it would not take them.
  */
 export function makeCodeCaches(node, folder, flags = []) {
   const out = mkdtempSync(join(tmpdir(), "kguardian-cache-"));
   try {
-    run(node, [...REPEATABLE, WARM_UP, "make", resolve(folder), out]);
-    const plainFlags = Buffer.from(run(node, [...flags, "-p", "new vm.Script('0').createCachedData().toString('hex')"]), "hex");
-    const caches = new Map();
-    for (const name of readdirSync(out).sort()) {
-      const cache = readFileSync(join(out, name));
-      // No flag of ours changes what V8 makes of a function.
-      plainFlags.copy(cache, FLAG_HASH.at, FLAG_HASH.at, FLAG_HASH.at + FLAG_HASH.bytes);
-      writeFileSync(join(out, name), cache);
-      caches.set(name, cache);
-    }
+    // No flag of ours changes what V8 makes of a function.
+    const plain = run(node, [...flags, "-p", "new vm.Script('0').createCachedData().toString('hex')"]).trim();
+    run(node, [...REPEATABLE, WARM_UP, "make", resolve(folder), out, plain]);
     run(node, [...flags, WARM_UP, "check", resolve(folder), out]);
-    return caches;
+    return new Map(
+      readdirSync(out)
+        .sort()
+        .map((name) => [name, readFileSync(join(out, name))]),
+    );
   } finally {
     rmSync(out, { recursive: true, force: true });
   }

@@ -5,11 +5,13 @@ const { readFileSync } = require("node:fs");
 const { join } = require("node:path");
 const { getRawAsset, isSea } = require("node:sea");
 const { Script } = require("node:vm");
+const { crc32 } = require("node:zlib");
 
 // The launcher sees to Node's version: oclif need not.
 process.env.OCLIF_DISABLE_ENGINE_WARNING = "1";
 
 const read = isSea() ? (name) => Buffer.from(getRawAsset(name)) : (name) => readFileSync(join(__dirname, name));
+const SUM_BYTES = 4;
 const loaded = new Map();
 const scripts = new Map();
 
@@ -27,10 +29,13 @@ function load(id) {
   return module.exports;
 }
 
+const HEAD = '(function(exports,require,module,__filename,__dirname){"use strict";';
+
 /** Compiles a chunk, or takes what V8 kept of it (codeCache.mjs); V8 itself sees whether that is of the same V8 and flags. */
-function compile(name, cachedData = cacheOf(name)) {
-  const source = `(function(exports,require,module,__filename,__dirname){${read(name).latin1Slice()}\n})`;
-  const script = new Script(source, { filename: name, cachedData });
+function compile(name, packed = cacheOf(name)) {
+  const text = read(name);
+  const options = { filename: name, columnOffset: -HEAD.length, cachedData: packed && unpacked(text, packed) };
+  const script = new Script(`${HEAD}${text.latin1Slice()}\n})`, options);
   scripts.set(name, script);
   return script;
 }
@@ -45,6 +50,21 @@ function cacheOf(name) {
   } catch {
     return undefined;
   }
+}
+
+/** A cache with the sum of itself and its source at its end: V8 looks at neither, and runs whatever it is given. */
+function packedCache(name, cache) {
+  const sum = Buffer.alloc(SUM_BYTES);
+  sum.writeUInt32LE(crc32(cache, crc32(read(name))));
+  return Buffer.concat([cache, sum]);
+}
+
+/** Returns the cache, or undefined where it is damaged or another source's. */
+function unpacked(source, packed) {
+  const end = packed.length - SUM_BYTES;
+  if (end < 0) return undefined;
+  const cache = packed.subarray(0, end);
+  return crc32(cache, crc32(source)) === packed.readUInt32LE(end) ? cache : undefined;
 }
 
 /**
@@ -77,4 +97,4 @@ function start() {
 }
 
 if (isSea() || require.main === module) start();
-else module.exports = { cacheName, compile, load, scripts };
+else module.exports = { cacheName, compile, load, packedCache, scripts };

@@ -1,11 +1,13 @@
-// warmUp.cjs make FOLDER OUT: runs typical calls of the chunks in FOLDER and writes the code cache of every chunk to OUT.
+// warmUp.cjs make FOLDER OUT PLAIN: runs typical calls of the chunks in FOLDER and writes the code cache of every chunk to OUT, for the flags
+// that the cache PLAIN (hexadecimal) was made with.
 // warmUp.cjs check FOLDER CACHES: fails unless V8 takes the caches in CACHES. Both are started by codeCache.mjs.
 "use strict";
 const { readdirSync, readFileSync, writeFileSync } = require("node:fs");
 const { join, resolve } = require("node:path");
 
-const [task, folder, caches] = process.argv.slice(2).map((arg, i) => (i === 0 ? arg : resolve(arg)));
-const { cacheName, compile, load, scripts } = require(join(folder, "loader.cjs"));
+const [task, folder, caches] = [process.argv[2], resolve(process.argv[3]), resolve(process.argv[4])];
+const plain = Buffer.from(process.argv[5] ?? "", "hex");
+const { cacheName, compile, load, packedCache, scripts } = require(join(folder, "loader.cjs"));
 
 const shop = "fixtures/shop";
 const snapshot = ["--snapshot", `${shop}/cluster.yaml`];
@@ -28,6 +30,12 @@ const CALLS = [
   ["synth", ...snapshot, "--simulate"],
 ];
 
+/**
+ * Where a cache keeps the hash of V8's flags (code-serializer.h, SerializedCodeData: after magic number, version and source hash, of
+ * four bytes each).
+ */
+const FLAG_HASH = { at: 12, end: 16 };
+
 async function make() {
   for (const call of CALLS) {
     process.argv = [process.execPath, "kubectl-kguardian", ...call];
@@ -37,7 +45,9 @@ async function make() {
   }
   for (const name of chunks()) {
     load(`./${name}`);
-    writeFileSync(join(caches, cacheName(name)), scripts.get(name).createCachedData());
+    const cache = scripts.get(name).createCachedData();
+    plain.copy(cache, FLAG_HASH.at, FLAG_HASH.at, FLAG_HASH.end);
+    writeFileSync(join(caches, cacheName(name)), packedCache(name, cache));
   }
 }
 

@@ -22,8 +22,13 @@ const MAX_ALIASED_NODES = 1_000_000;
 /** The length that long texts are cut to, at documents or list items: 20 MB read at once hold 5 times as much in parser events. */
 const SEGMENT_LENGTH = 1 << 18;
 
-/** Parser events of texts up to this length are kept until places are asked for: longer ones are parsed again, which saves memory. */
+/**
+ * Parser events of texts up to this length are kept until places are asked for, of so much text in all (they take 15 times as much): others
+ * are parsed again, which saves memory.
+ */
 const KEPT_LENGTH = 1 << 17;
+const KEPT_IN_ALL = 1 << 21;
+let keptInAll = 0;
 
 const INTEGER = /^[-+]?(?:0[bB][01]+|0[oO]?[0-7]+|0[xX][0-9a-fA-F]+|0|[1-9]\d*)$/;
 const FLOAT = /^[-+]?(?:\.\d+|\d+(?:\.\d*)?)(?:[eE][-+]?\d+)?$/;
@@ -127,7 +132,8 @@ function readSegment(segment: Segment, budget: Budget, fail: Fail): TextDocument
     const offset = error.mark?.position ?? 0;
     return fail(messageOf(error, segment.text, offset), segment.offsetOf(offset));
   }
-  const kept = segment.text.length <= KEPT_LENGTH ? events : undefined;
+  const kept = segment.text.length <= KEPT_LENGTH && keptInAll + segment.text.length <= KEPT_IN_ALL ? events : undefined;
+  if (kept !== undefined) keptInAll += segment.text.length;
   let places: ((index: number) => Place) | undefined;
   return values.map((value, index) => ({
     value,
@@ -210,6 +216,8 @@ class NodeEvents {
   readonly #events: readonly Event[];
   #anchors: ReadonlyMap<string, readonly number[]> | undefined;
   #asked = { node: -1, offset: 0 };
+  readonly #entries = new Map<number, ReadonlyMap<string, YamlPlace>>();
+  readonly #items = new Map<number, readonly YamlPlace[]>();
 
   constructor(segment: Segment, events: readonly Event[]) {
     this.#segment = segment;
@@ -271,6 +279,58 @@ class NodeEvents {
     return anchors;
   }
 
+  /** Returns the entries of a mapping, none of any other node. */
+  entriesOf(node: number): ReadonlyMap<string, YamlPlace> {
+    const mapping = this.meantBy(node);
+    let entries = this.#entries.get(mapping);
+    if (entries === undefined) this.#entries.set(mapping, (entries = this.#readEntries(mapping)));
+    return entries;
+  }
+
+  /** Returns the items of a sequence, none of any other node. */
+  itemsOf(node: number): readonly YamlPlace[] {
+    const list = this.meantBy(node);
+    let items = this.#items.get(list);
+    if (items === undefined) this.#items.set(list, (items = this.#readItems(list)));
+    return items;
+  }
+
+  #readItems(list: number): YamlPlace[] {
+    const items: YamlPlace[] = [];
+    if (this.at(list).type !== EVENT_ID.SEQUENCE) return items;
+    for (let item = list + 1; this.at(item).type !== EVENT_ID.POP; item = this.after(item))
+      items.push(new YamlPlace(this, item, this.offsetOf(item)));
+    return items;
+  }
+
+  /** An entry is at its key. What `<<` brings in comes after the mapping's own, the first mapping first. */
+  #readEntries(mapping: number): Map<string, YamlPlace> {
+    const entries = new Map<string, YamlPlace>();
+    const merged: number[] = [];
+    if (this.at(mapping).type !== EVENT_ID.MAPPING) return entries;
+    for (let key = mapping + 1; this.at(key).type !== EVENT_ID.POP; ) {
+      const value = this.after(key);
+      const event = this.at(key);
+      if (event.type === EVENT_ID.SCALAR) {
+        const name = this.keyText(event);
+        if (name === "<<" && event.style === SCALAR_STYLE.PLAIN) for (const each of this.#mergedBy(value)) merged.push(each);
+        else entries.set(name, new YamlPlace(this, value, this.offsetOf(key)));
+      }
+      key = this.after(value);
+    }
+    for (const other of merged) for (const [name, found] of this.entriesOf(other)) if (!entries.has(name)) entries.set(name, found);
+    return entries;
+  }
+
+  /** Returns the mappings that the value of `<<` names: itself, or those in a list. */
+  #mergedBy(value: number): number[] {
+    const list = this.meantBy(value);
+    if (this.at(list).type !== EVENT_ID.SEQUENCE) return [list];
+    const mappings: number[] = [];
+    for (let item = list + 1; this.at(item).type !== EVENT_ID.POP; item = this.after(item)) mappings.push(item);
+    return mappings;
+  }
+
   /** Returns a key as js-yaml makes it a property's name: `yes` becomes `true`. */
   keyText(event: ScalarEvent): string {
     const source = getScalarValue(this.#segment.text, event);
@@ -295,8 +355,6 @@ class YamlPlace implements Place {
   readonly at: number;
   readonly #nodes: NodeEvents;
   readonly #node: number;
-  #entries: ReadonlyMap<string, YamlPlace> | undefined;
-  #items: readonly YamlPlace[] | undefined;
 
   constructor(nodes: NodeEvents, node: number, at: number) {
     this.#nodes = nodes;
@@ -305,54 +363,11 @@ class YamlPlace implements Place {
   }
 
   entry(key: string): YamlPlace | undefined {
-    this.#entries ??= this.#readEntries();
-    return this.#entries.get(key);
+    return this.#nodes.entriesOf(this.#node).get(key);
   }
 
   item(index: number): YamlPlace | undefined {
-    this.#items ??= this.#readItems();
-    return this.#items[index];
-  }
-
-  #readItems(): YamlPlace[] {
-    const nodes = this.#nodes;
-    const items: YamlPlace[] = [];
-    const list = nodes.meantBy(this.#node);
-    if (nodes.at(list).type !== EVENT_ID.SEQUENCE) return items;
-    for (let item = list + 1; nodes.at(item).type !== EVENT_ID.POP; item = nodes.after(item))
-      items.push(new YamlPlace(nodes, item, nodes.offsetOf(item)));
-    return items;
-  }
-
-  /** An entry is at its key. What `<<` brings in comes after the mapping's own, the first mapping first. */
-  #readEntries(): Map<string, YamlPlace> {
-    const nodes = this.#nodes;
-    const entries = new Map<string, YamlPlace>();
-    const merged: YamlPlace[] = [];
-    const mapping = nodes.meantBy(this.#node);
-    if (nodes.at(mapping).type !== EVENT_ID.MAPPING) return entries;
-    for (let key = mapping + 1; nodes.at(key).type !== EVENT_ID.POP; ) {
-      const value = nodes.after(key);
-      const event = nodes.at(key);
-      if (event.type === EVENT_ID.SCALAR) {
-        const name = nodes.keyText(event);
-        const place = new YamlPlace(nodes, value, nodes.offsetOf(key));
-        if (name === "<<" && event.style === SCALAR_STYLE.PLAIN) merged.push(place);
-        else entries.set(name, place);
-      }
-      key = nodes.after(value);
-    }
-    for (const place of merged) {
-      place.#items ??= place.#readItems();
-      for (const mapping of place.#items.length > 0 ? place.#items : [place])
-        for (const [name, found] of mapping.#allEntries()) if (!entries.has(name)) entries.set(name, found);
-    }
-    return entries;
-  }
-
-  #allEntries(): ReadonlyMap<string, YamlPlace> {
-    this.#entries ??= this.#readEntries();
-    return this.#entries;
+    return this.#nodes.itemsOf(this.#node)[index];
   }
 }
 
