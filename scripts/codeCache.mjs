@@ -1,7 +1,7 @@
 // V8's code caches of the program's chunks: what V8 made of the functions that typical calls run, so that a start need not make it again
-// (`simulate` on a small capture: 125 ms in place of 190). V8 takes a cache only if it has the version and flags that it was made with;
-// of another platform it may crash on one (https://nodejs.org/api/single-executable-applications.html), so that their names say which
-// they are for.
+// (`simulate` on a small capture: 125 ms in place of 190). V8 takes a cache only if it has the version and flags that it was made with.
+// On one of another platform it may crash (https://nodejs.org/api/single-executable-applications.html): their names say for which they
+// are. On a damaged one it does: the loader keeps a sum with each.
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -49,7 +49,8 @@ export function makeCodeCaches(node, folder, flags = []) {
 function run(node, args) {
   // What the user has configured is not what others start with.
   const env = { PATH: process.env.PATH, HOME: "/nonexistent" };
-  const { status, stdout, stderr } = spawnSync(node, args, { cwd: ROOT, env, encoding: "utf8", maxBuffer: 1 << 28 });
+  const { error, status, stdout, stderr } = spawnSync(node, args, { cwd: ROOT, env, encoding: "utf8", maxBuffer: 1 << 28 });
+  if (error !== undefined) throw error;
   if (status !== 0) throw new Error(stderr.trim().split("\n").at(-1));
   return stdout;
 }
