@@ -1,19 +1,16 @@
 // Builds the program into dist/, which bin/kubectl-kguardian runs.
-import { copyFileSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { mkdirSync, rmSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { bundleProgram, programNode } from "./bundle.mjs";
-import { LOADER, makeCodeCaches } from "./codeCache.mjs";
+import { bundleProgram, programNode, writeProgram } from "./bundle.mjs";
+import { addCodeCaches } from "./codeCache.mjs";
 
 process.chdir(fileURLToPath(new URL("..", import.meta.url)));
 const { chunks } = await bundleProgram();
 rmSync("dist", { recursive: true, force: true });
 mkdirSync("dist");
-for (const [name, text] of chunks) writeFileSync(join("dist", name), text);
-// Last: the launcher runs the sources until it is there.
-copyFileSync(LOADER, join("dist", "loader.cjs"));
+writeProgram(chunks, "dist");
 try {
-  for (const [name, cache] of makeCodeCaches(programNode(), "dist")) writeFileSync(join("dist", name), cache);
+  addCodeCaches(programNode(), "dist");
 } catch (error) {
   // The program is whole without it, and starts 60 ms later.
   console.warn(`no code cache: ${error.message}`);

@@ -2,7 +2,7 @@
 // own command only, with the command manifest embedded, so that help loads none. A chunk is the body of a CommonJS function, which
 // loader.cjs runs: a binary has no files that Node could import, and Node's own way of importing eighty takes 10 ms longer.
 import { spawnSync } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { copyFileSync, readFileSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -124,6 +124,13 @@ export async function bundleProgram() {
     }),
   );
   return { chunks: new Map(chunks.sort(([a], [b]) => (a < b ? -1 : 1))), metafile };
+}
+
+/** Writes chunks and what loads them into a folder. */
+export function writeProgram(chunks, folder) {
+  for (const [name, text] of chunks) writeFileSync(join(folder, name), text);
+  // Last: the launcher of a checkout runs the sources until it is there.
+  copyFileSync(join(root, "scripts/loader.cjs"), join(folder, "loader.cjs"));
 }
 
 /** The loader reads bytes as characters. esbuild escapes what is in strings, but not in regular expressions, where the same escapes stand. */

@@ -3,12 +3,9 @@
 // On one of another platform it may crash (https://nodejs.org/api/single-executable-applications.html): their names say for which they
 // are. On a damaged one it does: the loader keeps a sum with each.
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 
-export const LOADER = fileURLToPath(new URL("loader.cjs", import.meta.url));
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const WARM_UP = fileURLToPath(new URL("warmUp.cjs", import.meta.url));
 
@@ -26,24 +23,15 @@ const REPEATABLE = [
 ];
 
 /**
- * Returns the caches (name of the file to bytes) of the chunks in a folder, where the loader lies too. `node` is the Node that will run
- * them, with `flags` if any. Throws if it would not take them.
+ * Writes the caches of a folder's chunks beside them. `node` is the Node that will run them, with `flags` if any. Throws if it would not
+ * take them.
  */
-export function makeCodeCaches(node, folder, flags = []) {
-  const out = mkdtempSync(join(tmpdir(), "kguardian-cache-"));
-  try {
-    // No flag of ours changes what V8 makes of a function.
-    const plain = run(node, [...flags, "-p", "new vm.Script('0').createCachedData().toString('hex')"]).trim();
-    run(node, [...REPEATABLE, WARM_UP, "make", resolve(folder), out, plain]);
-    run(node, [...flags, WARM_UP, "check", resolve(folder), out]);
-    return new Map(
-      readdirSync(out)
-        .sort()
-        .map((name) => [name, readFileSync(join(out, name))]),
-    );
-  } finally {
-    rmSync(out, { recursive: true, force: true });
-  }
+export function addCodeCaches(node, folder, flags = []) {
+  const path = resolve(folder);
+  // No flag of ours changes what V8 makes of a function.
+  const plain = run(node, [...flags, "-p", "new vm.Script('0').createCachedData().toString('hex')"]).trim();
+  run(node, [...REPEATABLE, WARM_UP, "make", path, plain]);
+  run(node, [...flags, WARM_UP, "check", path]);
 }
 
 function run(node, args) {

@@ -11,6 +11,7 @@ const { crc32 } = require("node:zlib");
 process.env.OCLIF_DISABLE_ENGINE_WARNING = "1";
 
 const read = isSea() ? (name) => Buffer.from(getRawAsset(name)) : (name) => readFileSync(join(__dirname, name));
+const HEAD = '(function(exports,require,module,__filename,__dirname){"use strict";';
 const SUM_BYTES = 4;
 const loaded = new Map();
 const scripts = new Map();
@@ -29,11 +30,10 @@ function load(id) {
   return module.exports;
 }
 
-const HEAD = '(function(exports,require,module,__filename,__dirname){"use strict";';
-
 /** Compiles a chunk, or takes what V8 kept of it (codeCache.mjs); V8 itself sees whether that is of the same V8 and flags. */
-function compile(name, packed = cacheOf(name)) {
+function compile(name) {
   const text = read(name);
+  const packed = cacheOf(name);
   const options = { filename: name, columnOffset: -HEAD.length, cachedData: packed && unpacked(text, packed) };
   const script = new Script(`${HEAD}${text.latin1Slice()}\n})`, options);
   scripts.set(name, script);

@@ -1,12 +1,12 @@
-// warmUp.cjs make FOLDER OUT PLAIN: runs typical calls of the chunks in FOLDER and writes the code cache of every chunk to OUT, for the flags
+// warmUp.cjs make FOLDER PLAIN: runs typical calls of the chunks in FOLDER and writes the code cache of every chunk beside it, for the flags
 // that the cache PLAIN (hexadecimal) was made with.
-// warmUp.cjs check FOLDER CACHES: fails unless V8 takes the caches in CACHES. Both are started by codeCache.mjs.
+// warmUp.cjs check FOLDER: fails unless V8 takes the caches there. Both are started by codeCache.mjs.
 "use strict";
-const { readdirSync, readFileSync, writeFileSync } = require("node:fs");
+const { readdirSync, writeFileSync } = require("node:fs");
 const { join, resolve } = require("node:path");
 
-const [task, folder, caches] = [process.argv[2], resolve(process.argv[3]), resolve(process.argv[4])];
-const plain = Buffer.from(process.argv[5] ?? "", "hex");
+const [task, path, plain] = process.argv.slice(2);
+const folder = resolve(path);
 const { cacheName, compile, load, packedCache, scripts } = require(join(folder, "loader.cjs"));
 
 const shop = "fixtures/shop";
@@ -37,6 +37,7 @@ const CALLS = [
 const FLAG_HASH = { at: 12, end: 16 };
 
 async function make() {
+  const plainCache = Buffer.from(plain, "hex");
   for (const call of CALLS) {
     process.argv = [process.execPath, "kubectl-kguardian", ...call];
     process.exitCode = 0;
@@ -46,16 +47,15 @@ async function make() {
   for (const name of chunks()) {
     load(`./${name}`);
     const cache = scripts.get(name).createCachedData();
-    plain.copy(cache, FLAG_HASH.at, FLAG_HASH.at, FLAG_HASH.end);
-    writeFileSync(join(caches, cacheName(name)), packedCache(name, cache));
+    plainCache.copy(cache, FLAG_HASH.at, FLAG_HASH.at, FLAG_HASH.end);
+    writeFileSync(join(folder, cacheName(name)), packedCache(name, cache));
   }
 }
 
 /** Fails unless V8 takes the caches. */
 function check() {
   for (const name of chunks()) {
-    const { cachedDataRejected } = compile(name, readFileSync(join(caches, cacheName(name))));
-    if (cachedDataRejected !== false) throw new Error(`V8 refuses the cache of ${name}`);
+    if (compile(name).cachedDataRejected !== false) throw new Error(`V8 refuses the cache of ${name}`);
   }
 }
 

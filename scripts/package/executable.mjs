@@ -1,15 +1,14 @@
 // One executable of a platform's Node and the program: Node's single executable applications
 // (https://nodejs.org/api/single-executable-applications.html), which one platform's Node makes for every other.
 import { execFile } from "node:child_process";
-import { copyFileSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { LOADER, makeCodeCaches } from "../codeCache.mjs";
 import { signAdHoc } from "./machO.mjs";
 import { extractNpmPackage } from "./npmPackage.mjs";
 
 /** As in bin/kubectl-kguardian, which says why; but V8 can change its collector only before it starts, so `gen` has the others' one. */
-const FLAGS = ["--single-threaded-gc", "--min-semi-space-size=4", "--v8-pool-size=1"];
+export const FLAGS = ["--single-threaded-gc", "--min-semi-space-size=4", "--v8-pool-size=1"];
 
 /** The name of a platform's executable, in its archive and in the package of its Node. */
 export const executableName = ({ os }, name = "kubectl-kguardian") => (os === "windows" ? `${name}.exe` : name);
@@ -22,19 +21,9 @@ export function extractNode(platform, version, folder) {
   return join(folder, executable);
 }
 
-/** Returns the folder with the program and its code cache, as `makeExecutable` wants it. `builder`: a Node for this machine. */
-export function writeProgram(chunks, builder, work) {
-  const folder = join(work, "program");
-  mkdirSync(folder);
-  copyFileSync(LOADER, join(folder, "loader.cjs"));
-  for (const [name, text] of chunks) writeFileSync(join(folder, name), text);
-  for (const [name, cache] of makeCodeCaches(builder, folder, FLAGS)) writeFileSync(join(folder, name), cache);
-  return folder;
-}
-
 /**
  * Returns the bytes of the executable. `builder` is a Node of the same version for this machine, `node` the platform's; `program` is the
- * folder of `writeProgram`, `work` takes the files in between.
+ * folder with the program (codeCache.mjs), `work` takes the files in between.
  */
 export async function makeExecutable({ platform, program, builder, node, work }) {
   const output = join(work, `${platform.name}.out`);

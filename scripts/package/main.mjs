@@ -6,10 +6,11 @@ import { availableParallelism, tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { bundleProgram } from "../bundle.mjs";
+import { bundleProgram, writeProgram } from "../bundle.mjs";
+import { addCodeCaches } from "../codeCache.mjs";
 import { makeTarGz, makeZip } from "./archive.mjs";
 import { bundledPackages, licenseTexts } from "./bundled.mjs";
-import { executableName, extractNode, makeExecutable, writeProgram } from "./executable.mjs";
+import { executableName, extractNode, FLAGS, makeExecutable } from "./executable.mjs";
 import { makeKrewManifest } from "./krewManifest.mjs";
 import { makeSbom } from "./sbom.mjs";
 
@@ -39,7 +40,10 @@ async function makePackages({ platforms, out }, work) {
   const { chunks, metafile } = await bundleProgram();
   const builderFolder = join(work, "builder");
   const builder = extractNode(builderPlatform(), runtimes.node, builderFolder);
-  const program = writeProgram(chunks, builder, work);
+  const program = join(work, "program");
+  mkdirSync(program);
+  writeProgram(chunks, program);
+  addCodeCaches(builder, program, FLAGS);
   const bundled = bundledPackages(metafile);
   const licenses = licenseTexts(ROOT, bundled, readFileSync(join(builderFolder, "LICENSE"), "utf8"));
   const lock = JSON.parse(read("package-lock.json"));

@@ -9,8 +9,7 @@ const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 
 /** Offers V8 the code cache of every chunk that the build made. */
 function check(...flags: readonly string[]): { readonly status: number | null; readonly stderr: string } {
-  const dist = join(ROOT, "dist");
-  return spawnSync(process.execPath, [...flags, join(ROOT, "scripts/warmUp.cjs"), "check", dist, dist], { encoding: "utf8" });
+  return spawnSync(process.execPath, [...flags, join(ROOT, "scripts/warmUp.cjs"), "check", join(ROOT, "dist")], { encoding: "utf8" });
 }
 
 test("V8 takes the code caches that the build made, under the launcher's flags", () => {
