@@ -6,8 +6,6 @@ const RECORD_HEADER_BYTES = 16;
 /** libpcap's MAXIMUM_SNAPLEN: no record of a sound file is longer. */
 const MAX_CAPTURED = 262_144;
 
-const PACKETS_AT_ONCE = 256;
-
 const MICROSECONDS = 0xa1b2c3d4;
 const NANOSECONDS = 0xa1b23c4d;
 
@@ -50,16 +48,16 @@ export class PcapParser implements CaptureParser {
     }
     const fields = new DataView(buffer.buffer, buffer.byteOffset, end);
     for (;;) {
-      const state = this.#records(buffer, fields, end, sink, limitSeconds, limitNanoseconds);
+      const state = this.#record(buffer, fields, end, sink, limitSeconds, limitNanoseconds);
       if (state !== undefined) return state;
     }
   }
 
   /**
-   * Takes some packets off the buffer; undefined: there may be more. A function that is called often is compiled as a whole; of one with
-   * a long loop V8 compiles the loop alone, and leaves what it has compiled each time that the loop ends.
+   * Takes one packet off the buffer; undefined: there may be more. A function that is called often is compiled as a whole; of one with a
+   * long loop V8 compiles the loop alone, and leaves what it has compiled each time that the loop ends.
    */
-  #records(
+  #record(
     buffer: Uint8Array,
     fields: DataView,
     end: number,
@@ -67,48 +65,30 @@ export class PcapParser implements CaptureParser {
     limitSeconds: number,
     limitNanoseconds: number,
   ): ParseState | undefined {
+    const at = this.offset;
+    if (end - at < RECORD_HEADER_BYTES) return "more";
     const little = this.#littleEndian;
-    const link = this.#link;
-    const scale = this.#nanosecondsPerUnit;
-    let at = this.offset;
-    let { packets, bytes } = this;
-    let state: ParseState | undefined;
-    for (let left = PACKETS_AT_ONCE; left > 0; left--) {
-      if (end - at < RECORD_HEADER_BYTES) {
-        state = "more";
-        break;
-      }
-      const captured = fields.getUint32(at + 8, little);
-      if (captured > MAX_CAPTURED) {
-        this.damage = `packet ${packets + 1} at byte ${this.base + at}: its stated length ${captured} is more than any capture holds (${MAX_CAPTURED}); nothing after it was read`;
-        state = "stopped";
-        break;
-      }
-      if (end - at - RECORD_HEADER_BYTES < captured) {
-        state = "more";
-        break;
-      }
-      const seconds = fields.getUint32(at, little);
-      const nanoseconds = fields.getUint32(at + 4, little) * scale;
-      if (seconds > limitSeconds || (seconds === limitSeconds && nanoseconds > limitNanoseconds)) {
-        this.nextSeconds = seconds;
-        this.nextNanoseconds = nanoseconds;
-        state = "paused";
-        break;
-      }
-      const stated = fields.getUint32(at + 12, little);
-      const wire = Math.max(stated, captured);
-      packets++;
-      bytes += wire;
-      if (nanoseconds < 1e9) sink.packet(buffer, at + RECORD_HEADER_BYTES, captured, wire, link, 0, seconds, nanoseconds);
-      else
-        sink.packet(buffer, at + RECORD_HEADER_BYTES, captured, wire, link, 0, seconds + Math.floor(nanoseconds / 1e9), nanoseconds % 1e9);
-      at += RECORD_HEADER_BYTES + captured;
+    const captured = fields.getUint32(at + 8, little);
+    if (captured > MAX_CAPTURED) {
+      this.damage = `packet ${this.packets + 1} at byte ${this.base + at}: its stated length ${captured} is more than any capture holds (${MAX_CAPTURED}); nothing after it was read`;
+      return "stopped";
     }
-    this.offset = at;
-    this.packets = packets;
-    this.bytes = bytes;
-    return state;
+    const data = at + RECORD_HEADER_BYTES;
+    if (end - data < captured) return "more";
+    const seconds = fields.getUint32(at, little);
+    const nanoseconds = fields.getUint32(at + 4, little) * this.#nanosecondsPerUnit;
+    if (seconds > limitSeconds || (seconds === limitSeconds && nanoseconds > limitNanoseconds)) {
+      this.nextSeconds = seconds;
+      this.nextNanoseconds = nanoseconds;
+      return "paused";
+    }
+    const wire = Math.max(fields.getUint32(at + 12, little), captured);
+    this.packets++;
+    this.bytes += wire;
+    this.offset = data + captured;
+    if (nanoseconds < 1e9) sink.packet(buffer, data, captured, wire, this.#link, 0, seconds, nanoseconds);
+    else sink.packet(buffer, data, captured, wire, this.#link, 0, seconds + Math.floor(nanoseconds / 1e9), nanoseconds % 1e9);
+    return undefined;
   }
 
   #readHeader(header: DataView): void {

@@ -19,12 +19,12 @@ import { type Fail, MAX_DEPTH, type Place, type TextDocument } from "./place.ts"
 /** How many nodes aliases may stand for in one text: a few lines can otherwise expand to billions ("billion laughs"). */
 const MAX_ALIASED_NODES = 1_000_000;
 
-/** The length that long texts are cut to, at documents or list items: 20 MB read at once hold 5 times as much in parser events. */
+/** The length that long texts are cut to, at documents or list items: parser events take 10 to 16 times as much memory as their text. */
 const SEGMENT_LENGTH = 1 << 18;
 
 /**
- * Parser events of texts up to this length are kept until places are asked for, of so much text in all (they take 15 times as much): others
- * are parsed again, which saves memory.
+ * Parser events of texts up to this length are kept until places are asked for, of so much text in all: others are parsed again, which
+ * saves memory.
  */
 const KEPT_LENGTH = 1 << 17;
 const KEPT_IN_ALL = 1 << 21;

@@ -35,10 +35,9 @@ const PACKETS_HIGH = 15;
 const MOST_HIGH = 0xffff;
 const WIDTH = 16;
 
-/** Rows and slots at the start, of few connections; what is not touched yet takes no memory. */
+/** Rows at the start, and the bits that number the slots. */
 const FIRST_ROWS = 1 << 11;
-const FIRST_SLOTS_BITS = 15;
-/** Up to so many rows each growth makes a table four times as large, since copying costs; then twice. */
+const FIRST_SLOT_BITS = 15;
 const MANY_ROWS = 1 << 19;
 
 /** No row has all bits set, since the index is never full. */
@@ -144,8 +143,8 @@ export class FlowTable {
     this.#seed = seed | 1;
     // V8 takes a field that was written once for a constant, and throws away what it has compiled with it when the table grows.
     this.cells = new Int32Array(FIRST_ROWS * WIDTH);
-    this.#index = new Int32Array(1 << FIRST_SLOTS_BITS).fill(FREE);
-    this.#shift = 32 - FIRST_SLOTS_BITS;
+    this.#index = new Int32Array(1 << FIRST_SLOT_BITS).fill(FREE);
+    this.#shift = 32 - FIRST_SLOT_BITS;
     this.addresses = like?.addresses ?? new AddressTable(this.#seed);
     this.origins = like?.origins ?? new Origins();
     this.epochs = like?.epochs;
@@ -430,11 +429,15 @@ export class FlowTable {
     return Math.imul(hash ^ (hash >>> 15), this.#seed);
   }
 
+  /** Four times as large, since copying costs and what is not touched yet takes no memory; of many rows twice. */
+  get #growthBits(): number {
+    return this.size < MANY_ROWS ? 2 : 1;
+  }
+
   /** INVARIANT: the index holds the newest row of each tuple, and no other. Rows are read in order: memory likes it. */
   #growIndex(): void {
-    const bits = this.size < MANY_ROWS ? 2 : 1;
-    this.#shift -= bits;
-    this.#index = new Int32Array(this.#index.length << bits);
+    this.#shift -= this.#growthBits;
+    this.#index = new Int32Array(this.#index.length << this.#growthBits);
     this.#rebuildIndex();
   }
 
@@ -461,7 +464,7 @@ export class FlowTable {
   }
 
   #growRows(): void {
-    const cells = new Int32Array(this.cells.length * (this.size < MANY_ROWS ? 4 : 2));
+    const cells = new Int32Array(this.cells.length * 2 ** this.#growthBits);
     cells.set(this.cells);
     this.cells = cells;
   }
