@@ -4,6 +4,7 @@ import { defineConfig } from "vitest/config";
 export default defineConfig({
   test: {
     include: ["test/fuzz/**/*.fuzz.test.ts"],
+    globalSetup: ["scripts/kernel.mjs"],
     testTimeout: 24 * 3600 * 1000,
     pool: "forks",
     // One at a time: each has its share of the time, and none is measured while another takes the processor.

@@ -7,6 +7,7 @@ import { createRequire } from "node:module";
 import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build, transform } from "esbuild";
+import { buildKernel } from "./kernel.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 /** Names that modules export with a value that may change. Functions and constants do not. */
@@ -84,6 +85,7 @@ const leaveOutModels = {
  * into them. Loads every command once.
  */
 export async function bundleProgram() {
+  await buildKernel();
   const target = "node24";
   const { outputFiles, metafile } = await build({
     absWorkingDir: root,

@@ -1,34 +1,35 @@
 import { type ByteSource, openBytes } from "./byteSource.ts";
 import { CaptureError } from "./captureError.ts";
-import type { CaptureParser, PacketSink, ParseState } from "./captureFormat.ts";
+import type { Buffers, CaptureParser, PacketSink, ParseState } from "./captureFormat.ts";
 import { isPcap, PcapParser } from "./pcap.ts";
 import { isPcapng, PcapngParser } from "./pcapng.ts";
 
-const FIRST_BUFFER_BYTES = 1 << 18;
+const FIRST_BUFFER_BITS = 18;
 
 /** One capture being read: a buffer that is filled again and again, and the parser that takes packets off it. */
 export class CaptureFile {
   readonly name: string;
   readonly parser: CaptureParser;
   readonly #source: ByteSource;
+  readonly #buffers: Buffers;
   #buffer: Uint8Array;
   #end: number;
   #atEnd = false;
 
-  private constructor(name: string, source: ByteSource, parser: CaptureParser, buffer: Uint8Array, end: number) {
+  private constructor(name: string, source: ByteSource, buffers: Buffers, parser: CaptureParser, buffer: Uint8Array, end: number) {
     this.name = name;
     this.#source = source;
+    this.#buffers = buffers;
     this.parser = parser;
     this.#buffer = buffer;
     this.#end = end;
   }
 
-  /** Opens a capture (`-` for standard input). Throws CaptureError where the content is no capture. */
-  static async open(path: string): Promise<CaptureFile> {
+  /** Opens a capture (`-` for standard input), to be read by a sink. Throws CaptureError where the content is no capture. */
+  static async open(path: string, buffers: Buffers): Promise<CaptureFile> {
     const name = path === "-" ? "standard input" : path;
     const source = await openBytes(path);
-    // A buffer of its own: offsets in it are offsets in its ArrayBuffer.
-    const buffer = new Uint8Array(new ArrayBuffer(FIRST_BUFFER_BYTES));
+    const buffer = buffers.buffer(FIRST_BUFFER_BITS);
     let end = 0;
     try {
       while (end < 24) {
@@ -45,7 +46,7 @@ export class CaptureFile {
       source.close();
       throw notACapture(name, buffer.subarray(0, end), source.damage);
     }
-    return new CaptureFile(name, source, parser, buffer, end);
+    return new CaptureFile(name, source, buffers, parser, buffer, end);
   }
 
   /**
@@ -87,6 +88,7 @@ export class CaptureFile {
 
   close(): void {
     this.#source.close();
+    this.#buffers.release(this.#buffer);
   }
 
   #finish(): void {
@@ -108,8 +110,9 @@ export class CaptureFile {
     const rest = this.#end - parser.offset;
     parser.base += parser.offset;
     if (rest > this.#buffer.length / 2) {
-      const grown = new Uint8Array(new ArrayBuffer(this.#buffer.length * 2));
+      const grown = this.#buffers.buffer(Math.log2(this.#buffer.length) + 1);
       grown.set(this.#buffer.subarray(parser.offset, this.#end));
+      this.#buffers.release(this.#buffer);
       this.#buffer = grown;
     } else this.#buffer.copyWithin(0, parser.offset, this.#end);
     parser.offset = 0;

@@ -1,6 +1,17 @@
+/** Where the bytes of captures are read into. */
+export interface Buffers {
+  /** Returns a buffer of 2^bits bytes, at least 2^12. */
+  buffer(bits: number): Uint8Array;
+  /** Gives one back. */
+  release(buffer: Uint8Array): void;
+}
+
+/** Buffers for readers that look at no packet's content. */
+export const plainBuffers: Buffers = { buffer: (bits) => new Uint8Array(2 ** bits), release() {} };
+
 /** What a capture reader gives its packets to. */
-export interface PacketSink {
-  /** One whole packet record: `captured` bytes at `offset`, `wire` bytes on the wire. */
+export interface PacketSink extends Buffers {
+  /** One whole packet record: `captured` bytes at `offset` of a buffer that the sink gave, `wire` bytes on the wire. */
   packet(
     buffer: Uint8Array,
     offset: number,

@@ -4,6 +4,7 @@ import { NameTable } from "../flow/names.ts";
 import { LoggedParties } from "../flow/parties.ts";
 import { CaptureError } from "./captureError.ts";
 import { CaptureFile } from "./captureFile.ts";
+import { plainBuffers } from "./captureFormat.ts";
 import { type FlowLogOptions, readFlowLog } from "./logs/readFlowLog.ts";
 
 /**
@@ -23,8 +24,8 @@ export async function newestRecordTime(
     );
   let newest = Number.NEGATIVE_INFINITY;
   for (const path of pcaps) {
-    const file = await CaptureFile.open(path);
     const sink = {
+      ...plainBuffers,
       packet(
         _buffer: Uint8Array,
         _offset: number,
@@ -40,6 +41,7 @@ export async function newestRecordTime(
       name() {},
       expectCopies() {},
     };
+    const file = await CaptureFile.open(path, sink);
     await file.read(sink, Number.POSITIVE_INFINITY, 0);
     file.close();
   }

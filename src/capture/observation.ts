@@ -5,7 +5,7 @@ import type { NameTable } from "../flow/names.ts";
 import { systemReason } from "./byteSource.ts";
 import { CaptureError } from "./captureError.ts";
 import { CaptureFile } from "./captureFile.ts";
-import type { PacketSink } from "./captureFormat.ts";
+import { type PacketSink, plainBuffers } from "./captureFormat.ts";
 import type { Gap } from "./gaps.ts";
 import { PacketDecoder } from "./packetDecoder.ts";
 import { CUT, MALFORMED, ORPHAN_FRAGMENT, SKIP_REASONS, TOO_DEEP } from "./skipReasons.ts";
@@ -67,7 +67,7 @@ function goesOn(before: { readonly start: number; readonly end: number }, start:
 }
 
 /** Stops a reader before its first packet: how the order of files is found. */
-const NOTHING: PacketSink = { packet() {}, name() {}, expectCopies() {} };
+const NOTHING: PacketSink = { ...plainBuffers, packet() {}, name() {}, expectCopies() {} };
 
 /** Interfaces a file can have before its numbers meet the next file's. */
 const PLACES_A_FILE = 1 << 8;
@@ -135,7 +135,7 @@ interface Moment {
 const NEVER: Moment = { seconds: Number.POSITIVE_INFINITY, nanoseconds: 0 };
 
 async function openCapture(path: string, sink: PacketSink, firstPlace: number): Promise<OpenCapture> {
-  const file = await CaptureFile.open(path);
+  const file = await CaptureFile.open(path, sink);
   // Up to the first packet: names and interfaces that stand before it count.
   await file.read(sink, Number.NEGATIVE_INFINITY, 0);
   return {
@@ -156,7 +156,7 @@ async function orderByStart(paths: readonly string[]): Promise<({ path: string }
       starts.push({ path, seconds: 0, nanoseconds: 0 });
       continue;
     }
-    const file = await CaptureFile.open(path);
+    const file = await CaptureFile.open(path, NOTHING);
     const state = await file.read(NOTHING, Number.NEGATIVE_INFINITY, 0);
     file.close();
     // A file without packets comes first: it is read for its warnings only.

@@ -1,11 +1,6 @@
-/** IP protocol numbers (IANA assigned internet protocol numbers) that the program treats by name. */
-export const ICMP = 1;
-export const IGMP = 2;
-export const TCP = 6;
-export const UDP = 17;
-export const ICMPV6 = 58;
-export const SCTP = 132;
-export const UDPLITE = 136;
+import { ICMP, ICMPV6, SCTP, TCP, UDP, UDPLITE } from "../kernel/constants.ts";
+
+export { ICMP, ICMPV6, IGMP, SCTP, TCP, UDP, UDPLITE } from "../kernel/constants.ts";
 
 /** The protocols whose ports policies and Services can name (Kubernetes API: Protocol). */
 export const TRANSPORTS: readonly number[] = [TCP, UDP, SCTP];

@@ -1,0 +1,122 @@
+import { STATE_WORDS } from "../kernel/constants.ts";
+import { KERNEL_CODE } from "./kernelCode.ts";
+
+/** What the kernel (src/kernel, AssemblyScript) can be asked. Numbers are 32-bit integers; addresses are places in its memory. */
+interface KernelCalls {
+  begin(seed: number): void;
+  reserve(rows: number): void;
+  indexRows(): void;
+  locate(source: number, destination: number, sourcePort: number, destinationPort: number, kind: number): number;
+  add(
+    source: number,
+    destination: number,
+    sourcePort: number,
+    destinationPort: number,
+    kind: number,
+    seconds: number,
+    nanoseconds: number,
+  ): number;
+  count(row: number, side: number, bytes: number, seconds: number, nanoseconds: number): void;
+  addBytes(row: number, side: number, bytes: number): void;
+  touch(row: number, seconds: number, nanoseconds: number): void;
+  beginObservation(): void;
+  expectCopies(): void;
+  decode(address: number, captured: number, wire: number, link: number, place: number, seconds: number, nanoseconds: number): void;
+  allocate(bits: number): number;
+  release(address: number, bits: number): void;
+}
+
+/** What the kernel asks of the flow table that it keeps (src/kernel/host.ts). */
+export interface TableHost {
+  moved(cells: number, rows: number): void;
+  intern(w0: number, w1: number, w2: number, w3: number): number;
+  isReused(a: number, b: number, kind: number): boolean;
+  changedHands(row: number, seconds: number): boolean;
+}
+
+/** What the kernel asks of the packet decoder (src/kernel/host.ts). */
+export interface DecoderHost {
+  firstFragment(
+    source: number,
+    destination: number,
+    kind: number,
+    identification: number,
+    row: number,
+    side: number,
+    seconds: number,
+  ): void;
+  laterFragment(
+    source: number,
+    destination: number,
+    kind: number,
+    identification: number,
+    wire: number,
+    seconds: number,
+    nanoseconds: number,
+  ): void;
+  look(row: number, at: number, end: number): boolean;
+  lookAgain(row: number, at: number, end: number): void;
+  lookAtQuery(row: number, at: number, end: number): void;
+  readDns(at: number, end: number): void;
+}
+
+/** More distinct connections were read than memory that is addressed by 32 bits holds: some thirty million. */
+export class TooManyConnectionsError extends Error {
+  constructor() {
+    super("more distinct connections than can be held (4 GB of them): read fewer inputs, or less of them with --since and --until");
+    this.name = "TooManyConnectionsError";
+  }
+}
+
+/** Pages of 64 KiB that 32 bits address. */
+const MOST_PAGES = 1 << 16;
+
+let compiled: WebAssembly.Module | undefined;
+
+/**
+ * The hot path in WebAssembly: a flow table and the decoder that fills it. V8 compiles it once, as it is written, where it compiles
+ * JavaScript three times, each for the values that it has met. Its memory is shared: views of it stay good when it grows.
+ */
+export class Kernel {
+  readonly calls: KernelCalls;
+  /** See the words of kernel/constants.ts. */
+  readonly state: Int32Array;
+  /** Of the decoder at work. */
+  decoder: DecoderHost | undefined;
+  readonly #memory: WebAssembly.Memory;
+
+  constructor(table: TableHost) {
+    compiled ??= new WebAssembly.Module(Buffer.from(KERNEL_CODE, "base64"));
+    this.#memory = new WebAssembly.Memory({ initial: 4, maximum: MOST_PAGES, shared: true });
+    const host = {
+      ...table,
+      isFull() {
+        throw new TooManyConnectionsError();
+      },
+      firstFragment: (...values: Parameters<DecoderHost["firstFragment"]>) => this.decoder!.firstFragment(...values),
+      laterFragment: (...values: Parameters<DecoderHost["laterFragment"]>) => this.decoder!.laterFragment(...values),
+      look: (row: number, at: number, end: number) => this.decoder!.look(row, at, end),
+      lookAgain: (row: number, at: number, end: number) => this.decoder!.lookAgain(row, at, end),
+      lookAtQuery: (row: number, at: number, end: number) => this.decoder!.lookAtQuery(row, at, end),
+      readDns: (at: number, end: number) => this.decoder!.readDns(at, end),
+    };
+    const { exports } = new WebAssembly.Instance(compiled, { host, env: { memory: this.#memory } });
+    this.calls = { ...exports } as unknown as KernelCalls;
+    this.state = this.words((exports.state as WebAssembly.Global).value, STATE_WORDS);
+  }
+
+  /** Returns the counters, 64-bit floats, from a word of the state on. */
+  counters(word: number, length: number): Float64Array {
+    return new Float64Array(this.#memory.buffer, this.state.byteOffset + 4 * word, length);
+  }
+
+  /** Returns a view of `length` words at an address. */
+  words(address: number, length: number): Int32Array {
+    return new Int32Array(this.#memory.buffer, address >>> 0, length);
+  }
+
+  /** Returns a view of all memory that there is now: places in it are addresses. */
+  bytes(): Uint8Array {
+    return new Uint8Array(this.#memory.buffer);
+  }
+}
