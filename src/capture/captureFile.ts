@@ -39,12 +39,15 @@ export class CaptureFile {
       }
     } catch (error) {
       source.close();
+      buffers.release(buffer);
       throw new CaptureError("unreadable", `${name}: ${error instanceof Error ? error.message : String(error)}`);
     }
     const parser = isPcap(buffer.subarray(0, end)) ? new PcapParser() : isPcapng(buffer.subarray(0, end)) ? new PcapngParser() : undefined;
     if (parser === undefined) {
       source.close();
-      throw notACapture(name, buffer.subarray(0, end), source.damage);
+      const refusal = notACapture(name, buffer.subarray(0, end), source.damage);
+      buffers.release(buffer);
+      throw refusal;
     }
     return new CaptureFile(name, source, buffers, parser, buffer, end);
   }

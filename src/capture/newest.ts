@@ -45,8 +45,8 @@ export async function newestRecordTime(
     await file.read(sink, Number.POSITIVE_INFINITY, 0);
     file.close();
   }
+  const table = new FlowTable();
   for (const path of flows) {
-    const table = new FlowTable();
     const target = { table, names: new NameTable(), parties: new LoggedParties(), hints: new L7Hints(), handedOn: [] };
     try {
       await readFlowLog(path, target, options);
@@ -54,6 +54,7 @@ export async function newestRecordTime(
       if (!(error instanceof CaptureError && isStray(path))) throw error;
     }
     for (let row = 0; row < table.size; row++) newest = Math.max(newest, table.lastSeconds(row) + table.lastNanoseconds(row) * 1e-9);
+    table.keep(() => false);
   }
   return newest;
 }

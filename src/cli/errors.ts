@@ -1,6 +1,6 @@
 import { CaptureError } from "../capture/captureError.ts";
 import { ManifestError } from "../cluster/manifestError.ts";
-import { TooManyConnectionsError } from "../flow/kernel.ts";
+import { KernelError } from "../flow/kernel.ts";
 import { LiveError } from "../live/liveError.ts";
 import { printable } from "../report/text.ts";
 
@@ -40,8 +40,7 @@ export interface Failure {
 export function failureOf(error: unknown, command: string): Failure {
   if (error instanceof ManifestError) return failure(error.text);
   if (error instanceof UsageError) return failure(error.message, error.others);
-  if (error instanceof CaptureError || error instanceof LiveError || error instanceof TooManyConnectionsError)
-    return failure(error.message);
+  if (error instanceof CaptureError || error instanceof LiveError || error instanceof KernelError) return failure(error.message);
   if (isParseError(error)) return failure(`${parseMessage(error.message)}; see \`${command} --help\``);
   const text = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
   return {

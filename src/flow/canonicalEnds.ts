@@ -1,4 +1,4 @@
-import type { FlowTable } from "./flowTable.ts";
+import type { FlowRows } from "./flowRows.ts";
 import type { LoggedParties, LoggedParty } from "./parties.ts";
 
 /**
@@ -6,7 +6,7 @@ import type { LoggedParties, LoggedParty } from "./parties.ts";
  * capture by its address alone. Where an address is several parties' (over time, or to several observers), each stays its own.
  * Undefined where no log says anything of any end.
  */
-export function canonicalEnds(table: FlowTable, parties: LoggedParties): Int32Array | undefined {
+export function canonicalEnds(table: FlowRows, parties: LoggedParties): Int32Array | undefined {
   const { addresses, epochs } = table;
   if (parties.size === 1) return undefined;
   if (table.size > 0) table.addressId(0, 0); // gives every row's addresses their ids

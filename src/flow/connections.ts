@@ -5,7 +5,7 @@ import { findCopies, hasNamedHalves, isMixed } from "./copies.ts";
 import { type Directions, findDirections, type Surroundings } from "./direction.ts";
 import {
   CLOUD_DENIED,
-  type FlowTable,
+  type FlowRows,
   icmpCodeOf,
   icmpTypeOf,
   KIND,
@@ -21,7 +21,7 @@ import {
   UNCOUNTED,
   UNTALLIED,
   UNTIMED,
-} from "./flowTable.ts";
+} from "./flowRows.ts";
 import { L7Hints } from "./hints.ts";
 import { NatViews } from "./natViews.ts";
 import { classify, Evidence, OUTCOMES } from "./outcome.ts";
@@ -285,7 +285,7 @@ export class Connections {
  * added to `connections`, which then is what is returned.
  */
 export function connect(
-  table: FlowTable,
+  table: FlowRows,
   surroundings: Surroundings,
   hints: { has(row: number): boolean } = new L7Hints(),
   parties: LoggedParties = new LoggedParties(),
@@ -320,7 +320,7 @@ export function connect(
 }
 
 /** Reports whether a row does not tell one connection from the next, so that reporters' rows can be compared by their counts alone. */
-function isCoarse(table: FlowTable, row: number): boolean {
+function isCoarse(table: FlowRows, row: number): boolean {
   const kind = table.get(row, KIND);
   return (kind & LOGGED) !== 0 && ((kind & NO_SOURCE_PORT) !== 0 || isIcmp(kind & 255));
 }
@@ -328,7 +328,7 @@ function isCoarse(table: FlowTable, row: number): boolean {
 /** Adds connections one by one, each given by the rows that are its views. */
 class ConnectionAdder {
   readonly #connections: Connections;
-  readonly #table: FlowTable;
+  readonly #table: FlowRows;
   readonly #directions: Directions;
   readonly #views: NatViews;
   readonly #hints: { has(row: number): boolean };
@@ -337,7 +337,7 @@ class ConnectionAdder {
 
   constructor(
     connections: Connections,
-    table: FlowTable,
+    table: FlowRows,
     directions: Directions,
     views: NatViews,
     hints: { has(row: number): boolean },
@@ -512,7 +512,7 @@ class ConnectionAdder {
 }
 
 /** Reports whether a row's packets are those of both directions: a log stated them, and not what came back apart. */
-function isTotal(table: FlowTable, row: number, returned: number): boolean {
+function isTotal(table: FlowRows, row: number, returned: number): boolean {
   return (
     returned === 0 && (table.get(row, KIND) & (LOGGED | ONE_WAY | NO_SOURCE_PORT)) === (LOGGED | ONE_WAY) && table.get(row, TOTALS) === 1
   );
@@ -522,7 +522,7 @@ function emptyTally(format: string): Tally {
   return { format, attempts: [...NO_ATTEMPTS], packets: 0, bytes: 0, first: Number.POSITIVE_INFINITY, last: Number.NEGATIVE_INFINITY };
 }
 
-function epochOf(table: FlowTable, row: number, side: number): number {
+function epochOf(table: FlowRows, row: number, side: number): number {
   if (table.epochs === undefined || (table.get(row, STATE) & REUSED_ADDRESS) === 0) return 0;
   return table.epochs.epochAt(table.addressId(row, side), true, table.firstSeconds(row));
 }

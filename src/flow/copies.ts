@@ -1,6 +1,6 @@
 import { hasPorts } from "../net/protocol.ts";
 import type { Directions } from "./direction.ts";
-import { A_WORD, B_WORD, type FlowTable, KIND, LOGGED, NO_SOURCE_PORT, ONE_WAY, STATE, UNTIMED } from "./flowTable.ts";
+import { A_WORD, B_WORD, type FlowRows, KIND, LOGGED, NO_SOURCE_PORT, ONE_WAY, STATE, UNTIMED } from "./flowRows.ts";
 import { TupleTable } from "./tupleTable.ts";
 
 /** Clocks of reporters differ, and many logs have whole seconds. */
@@ -16,19 +16,19 @@ interface Seen {
 }
 
 /** Reports whether two reporters tell of a table's rows. */
-export function isMixed(table: FlowTable): boolean {
+export function isMixed(table: FlowRows): boolean {
   const first = table.size === 0 ? 0 : table.originOf(0);
   for (let row = 1; row < table.size; row++) if (table.originOf(row) !== first) return true;
   return false;
 }
 
 /** Reports whether one reporter's rows may be to unite: halves of which records name the ends differently. */
-export function hasNamedHalves(table: FlowTable): boolean {
+export function hasNamedHalves(table: FlowRows): boolean {
   if (table.standing !== undefined) for (let row = 0; row < table.size; row++) if (isHalf(table, row)) return true;
   return false;
 }
 
-function isHalf(table: FlowTable, row: number): boolean {
+function isHalf(table: FlowRows, row: number): boolean {
   return (table.get(row, KIND) & (LOGGED | ONE_WAY)) === LOGGED;
 }
 
@@ -37,7 +37,7 @@ function isHalf(table: FlowTable, row: number): boolean {
  * row and the one that it is another view of, and the number of rows that were not compared. Rows without a source port have none.
  */
 export function findCopies(
-  table: FlowTable,
+  table: FlowRows,
   directions: Directions,
 ): { readonly pairs: readonly (readonly [number, number])[]; readonly leftOut: number } {
   const buckets = new TupleTable(5);
@@ -83,7 +83,7 @@ export function findCopies(
   return { pairs, leftOut };
 }
 
-function fill(buckets: TupleTable, table: FlowTable, row: number): void {
+function fill(buckets: TupleTable, table: FlowRows, row: number): void {
   const { key } = buckets;
   const [a, b] = [table.endId(row, 0), table.endId(row, 1)];
   const [portA, portB] = [table.portOf(row, 0), table.portOf(row, 1)];
@@ -96,7 +96,7 @@ function fill(buckets: TupleTable, table: FlowTable, row: number): void {
 }
 
 /** Returns the connection whose time holds the row's, of several the one that began next; none that its reporter has reported already under the same names. */
-function closest(table: FlowTable, row: number, origin: number, seen: readonly Seen[]): Seen | undefined {
+function closest(table: FlowRows, row: number, origin: number, seen: readonly Seen[]): Seen | undefined {
   let best: Seen | undefined;
   for (const each of seen) {
     if ((each.origins.has(origin) && !areNamedApart(table, row, each.row)) || !overlap(table, row, each.row)) continue;
@@ -106,7 +106,7 @@ function closest(table: FlowTable, row: number, origin: number, seen: readonly S
 }
 
 /** One reporter's halves share a row, unless one record names an end that the other leaves unnamed. */
-function areNamedApart(table: FlowTable, row: number, other: number): boolean {
+function areNamedApart(table: FlowRows, row: number, other: number): boolean {
   return (
     isHalf(table, row) &&
     isHalf(table, other) &&
@@ -114,13 +114,13 @@ function areNamedApart(table: FlowTable, row: number, other: number): boolean {
   );
 }
 
-function distance(table: FlowTable, row: number, other: number): number {
+function distance(table: FlowRows, row: number, other: number): number {
   return Math.abs(
     table.firstSeconds(row) - table.firstSeconds(other) + (table.firstNanoseconds(row) - table.firstNanoseconds(other)) * 1e-9,
   );
 }
 
-function overlap(table: FlowTable, row: number, other: number): boolean {
+function overlap(table: FlowRows, row: number, other: number): boolean {
   if (((table.get(row, STATE) | table.get(other, STATE)) & UNTIMED) !== 0) return true;
   return (
     table.firstSeconds(row) <= table.lastSeconds(other) + SLACK_SECONDS &&
@@ -129,7 +129,7 @@ function overlap(table: FlowTable, row: number, other: number): boolean {
 }
 
 /** Who began is one answer for all views of a connection: that of a view which saw it. */
-function alignDirections(table: FlowTable, directions: Directions, row: number, other: number): void {
+function alignDirections(table: FlowRows, directions: Directions, row: number, other: number): void {
   const { initiator, isSeen } = directions;
   const [from, to] = isSeen[row] === 0 && isSeen[other] === 1 ? [other, row] : [row, other];
   const side = initiator[from];

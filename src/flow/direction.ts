@@ -5,7 +5,7 @@ import {
   ACCEPTED,
   B_BEGAN,
   ERROR_SENT_TO_B,
-  type FlowTable,
+  type FlowRows,
   INITIATOR_IS_B,
   KIND,
   LOGGED,
@@ -21,7 +21,7 @@ import {
   UNJUDGED,
   UNREACHED_BY_ERROR,
   UNTIMED,
-} from "./flowTable.ts";
+} from "./flowRows.ts";
 import { TupleTable } from "./tupleTable.ts";
 
 /** What is known of the addresses that packets carry, from the cluster's objects or whatever else stands for them. */
@@ -54,7 +54,7 @@ export class Directions {
 }
 
 /** Finds the initiator of every row (semantics, "From packets to connections" 1). */
-export function findDirections(table: FlowTable, surroundings: Surroundings): Directions {
+export function findDirections(table: FlowRows, surroundings: Surroundings): Directions {
   const directions = new Directions(table.size);
   const open: number[] = [];
   let start = Number.POSITIVE_INFINITY;
@@ -75,7 +75,7 @@ export function findDirections(table: FlowTable, surroundings: Surroundings): Di
 }
 
 /** Returns when a row began, epoch seconds. */
-function startOf(table: FlowTable, row: number): number {
+function startOf(table: FlowRows, row: number): number {
   return table.firstSeconds(row) + table.firstNanoseconds(row) * 1e-9;
 }
 
@@ -101,7 +101,7 @@ function firstSender(state: number): number {
   return (state & B_BEGAN) !== 0 ? 1 : 0;
 }
 
-function fillEndpoint(tuples: TupleTable, table: FlowTable, row: number, side: number): void {
+function fillEndpoint(tuples: TupleTable, table: FlowRows, row: number, side: number): void {
   tuples.key[0] = table.endId(row, side);
   tuples.key[1] = table.portOf(row, side);
   tuples.key[2] = table.get(row, KIND) & 255;
@@ -123,12 +123,12 @@ class PortMarks {
 
 /** How many client-like ports of the other address each (address, port) of the rows that ask was seen with. */
 class PeerPorts {
-  readonly #table: FlowTable;
+  readonly #table: FlowRows;
   readonly #tuples = new TupleTable(4);
   readonly #counts: number[] = [];
   readonly #asked = new PortMarks();
 
-  constructor(table: FlowTable, asking: readonly number[]) {
+  constructor(table: FlowRows, asking: readonly number[]) {
     this.#table = table;
     for (let k = 0; k < asking.length; k++) {
       const protocol = table.get(asking[k], KIND) & 255;
@@ -169,7 +169,7 @@ class PeerPorts {
 
 /** Infers who began where nobody was seen to. What the rules need is gathered when one asks: most rows are decided before. */
 class Inference {
-  readonly #table: FlowTable;
+  readonly #table: FlowRows;
   readonly #surroundings: Surroundings;
   readonly #directions: Directions;
   readonly #open: readonly number[];
@@ -179,7 +179,7 @@ class Inference {
   readonly #latestServing: Int32Array;
   #served: TupleTable | undefined;
 
-  constructor(table: FlowTable, surroundings: Surroundings, directions: Directions, open: readonly number[], start: number) {
+  constructor(table: FlowRows, surroundings: Surroundings, directions: Directions, open: readonly number[], start: number) {
     this.#table = table;
     this.#surroundings = surroundings;
     this.#directions = directions;

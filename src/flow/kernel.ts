@@ -4,7 +4,6 @@ import { KERNEL_CODE } from "./kernelCode.ts";
 /** What the kernel (src/kernel, AssemblyScript) can be asked. Numbers are 32-bit integers; addresses are places in its memory. */
 interface KernelCalls {
   begin(seed: number): void;
-  reserve(rows: number): void;
   indexRows(): void;
   locate(source: number, destination: number, sourcePort: number, destinationPort: number, kind: number): number;
   add(
@@ -60,13 +59,17 @@ export interface DecoderHost {
   readDns(at: number, end: number): void;
 }
 
-/** More distinct connections were read than memory that is addressed by 32 bits holds: some thirty million. */
-export class TooManyConnectionsError extends Error {
-  constructor() {
-    super("more distinct connections than can be held (4 GB of them): read fewer inputs, or less of them with --since and --until");
-    this.name = "TooManyConnectionsError";
+/** The kernel cannot run, or its memory is used up. The message says what to do. */
+export class KernelError extends Error {
+  constructor(message: string) {
+    super(message);
+    this.name = "KernelError";
   }
 }
+
+const NO_WEBASSEMBLY = "this Node.js runs without WebAssembly (--jitless?), which packets are decoded in: start it without that option";
+/** At 64 bytes a row: 16 to 33 million, since a table grows by being copied into one that is larger. */
+const FULL = "more distinct connections than can be held (4 GB of them): read fewer inputs, or less of them with --since and --until";
 
 /** Pages of 64 KiB that 32 bits address. */
 const MOST_PAGES = 1 << 16;
@@ -76,6 +79,7 @@ let compiled: WebAssembly.Module | undefined;
 /**
  * The hot path in WebAssembly: a flow table and the decoder that fills it. V8 compiles it once, as it is written, where it compiles
  * JavaScript three times, each for the values that it has met. Its memory is shared: views of it stay good when it grows.
+ * V8 does not see how much of it is in use: one that is dropped is freed late, so that tables should be few, and used again.
  */
 export class Kernel {
   readonly calls: KernelCalls;
@@ -86,12 +90,13 @@ export class Kernel {
   readonly #memory: WebAssembly.Memory;
 
   constructor(table: TableHost) {
+    if (typeof WebAssembly === "undefined") throw new KernelError(NO_WEBASSEMBLY);
     compiled ??= new WebAssembly.Module(Buffer.from(KERNEL_CODE, "base64"));
     this.#memory = new WebAssembly.Memory({ initial: 4, maximum: MOST_PAGES, shared: true });
     const host = {
       ...table,
       isFull() {
-        throw new TooManyConnectionsError();
+        throw new KernelError(FULL);
       },
       firstFragment: (...values: Parameters<DecoderHost["firstFragment"]>) => this.decoder!.firstFragment(...values),
       laterFragment: (...values: Parameters<DecoderHost["laterFragment"]>) => this.decoder!.laterFragment(...values),

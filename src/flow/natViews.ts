@@ -1,6 +1,6 @@
 import { hasPorts, TCP } from "../net/protocol.ts";
 import type { Directions, Surroundings } from "./direction.ts";
-import { type FlowTable, HAS_ISN, ISN, KIND, LOGGED, NO_SOURCE_PORT, STATE, UNTIMED } from "./flowTable.ts";
+import { type FlowRows, HAS_ISN, ISN, KIND, LOGGED, NO_SOURCE_PORT, STATE, UNTIMED } from "./flowRows.ts";
 import { TupleTable } from "./tupleTable.ts";
 
 /** Views of one connection begin together: translation takes microseconds, clocks of merged captures differ by more. */
@@ -28,7 +28,7 @@ export class NatViews {
   /** Rows that were not compared with others, since too many shared a socket or sequence number. */
   leftOut = 0;
 
-  constructor(table: FlowTable, directions: Directions, surroundings: Surroundings) {
+  constructor(table: FlowRows, directions: Directions, surroundings: Surroundings) {
     this.#parent = new Int32Array(table.size);
     for (let row = 0; row < table.size; row++) this.#parent[row] = row;
     this.flags = new Uint8Array(table.size);
@@ -64,7 +64,7 @@ export class NatViews {
     return groups;
   }
 
-  #findNeedy(table: FlowTable, directions: Directions, surroundings: Surroundings): number[] {
+  #findNeedy(table: FlowRows, directions: Directions, surroundings: Surroundings): number[] {
     const needy: number[] = [];
     const nodes = new OwnerKinds(table, surroundings);
     const targets = new Targets(table, surroundings);
@@ -91,7 +91,7 @@ export class NatViews {
     return (this.flags[row] & FROM_NODE) !== 0;
   }
 
-  #join(table: FlowTable, directions: Directions, surroundings: Surroundings, needy: readonly number[]): void {
+  #join(table: FlowRows, directions: Directions, surroundings: Surroundings, needy: readonly number[]): void {
     const buckets = KEY_KINDS.map((kind) => new Buckets(table, directions, this.flags, kind));
     const wanted = new WantedTraits(table, directions);
     for (const row of needy) {
@@ -141,7 +141,7 @@ export class NatViews {
   }
 
   /** Reports whether `other` shows the same connection as `row` beyond a translation. */
-  #areViews(table: FlowTable, directions: Directions, surroundings: Surroundings, row: number, other: number): boolean {
+  #areViews(table: FlowRows, directions: Directions, surroundings: Surroundings, row: number, other: number): boolean {
     if ((table.get(row, KIND) & 255) !== (table.get(other, KIND) & 255) || !overlap(table, row, other)) return false;
     const bothIsn = hasIsn(table, row) && hasIsn(table, other);
     if (bothIsn && table.get(row, ISN) !== table.get(other, ISN)) return false;
@@ -163,14 +163,7 @@ export class NatViews {
     );
   }
 
-  #leadsTo(
-    table: FlowTable,
-    directions: Directions,
-    surroundings: Surroundings,
-    dialled: number,
-    other: number,
-    bothIsn: boolean,
-  ): boolean {
+  #leadsTo(table: FlowRows, directions: Directions, surroundings: Surroundings, dialled: number, other: number, bothIsn: boolean): boolean {
     if (this.isDialled(other)) return false;
     const [x, y] = [directions.initiator[dialled], directions.initiator[other]];
     const addresses = table.addresses;
@@ -192,7 +185,7 @@ export class NatViews {
     this.flags[copy] |= JOINED;
   }
 
-  #unite(table: FlowTable, directions: Directions, row: number, other: number): void {
+  #unite(table: FlowRows, directions: Directions, row: number, other: number): void {
     const [a, b] = [this.rootOf(row), this.rootOf(other)];
     if (a === b) return;
     // Two clients are two connections, whatever node's row could be the other view of both.
@@ -208,12 +201,12 @@ export class NatViews {
   }
 }
 
-function portKey(table: FlowTable, directions: Directions, row: number): number {
+function portKey(table: FlowRows, directions: Directions, row: number): number {
   return table.portOf(row, directions.initiator[row]) * 256 + (table.get(row, KIND) & 255);
 }
 
 /** Returns the client (address-table id) that dials from each source port; SEVERAL where there are more. */
-function clientsByPort(table: FlowTable, directions: Directions, rows: readonly number[]): ReadonlyMap<number, number> {
+function clientsByPort(table: FlowRows, directions: Directions, rows: readonly number[]): ReadonlyMap<number, number> {
   const clients = new Map<number, number>();
   for (const row of rows) {
     const key = portKey(table, directions, row);
@@ -223,31 +216,31 @@ function clientsByPort(table: FlowTable, directions: Directions, rows: readonly 
   return clients;
 }
 
-function sharesSocket(table: FlowTable, directions: Directions, row: number, other: number): boolean {
+function sharesSocket(table: FlowRows, directions: Directions, row: number, other: number): boolean {
   const [x, y] = [directions.initiator[row], directions.initiator[other]];
   return table.endId(row, x) === table.endId(other, y) && table.portOf(row, x) === table.portOf(other, y);
 }
 
-function startOf(table: FlowTable, row: number): number {
+function startOf(table: FlowRows, row: number): number {
   return table.firstSeconds(row) + table.firstNanoseconds(row) * 1e-9;
 }
 
-function closest(table: FlowTable, row: number, others: readonly number[]): number {
+function closest(table: FlowRows, row: number, others: readonly number[]): number {
   const distance = (other: number) => Math.abs(startOf(table, other) - startOf(table, row));
   return others.reduce((best, other) => (distance(other) < distance(best) ? other : best));
 }
 
 /** Masquerade takes microseconds: a port that two sockets happen to share is used at other times. */
-function beginTogether(table: FlowTable, row: number, other: number): boolean {
+function beginTogether(table: FlowRows, row: number, other: number): boolean {
   return Math.abs(startOf(table, row) - startOf(table, other)) <= MASQUERADE_SECONDS;
 }
 
-function severalSources(table: FlowTable, directions: Directions, rows: readonly number[]): boolean {
+function severalSources(table: FlowRows, directions: Directions, rows: readonly number[]): boolean {
   const sources = new Set(rows.map((row) => table.endId(row, directions.initiator[row])));
   return sources.size > 1;
 }
 
-function hasIsn(table: FlowTable, row: number): boolean {
+function hasIsn(table: FlowRows, row: number): boolean {
   return (table.get(row, STATE) & HAS_ISN) !== 0 && (table.get(row, KIND) & 255) === TCP;
 }
 
@@ -264,13 +257,13 @@ const KEY_KINDS: readonly KeyKind[] = [BY_CLIENT, BY_TARGET, BY_SEQUENCE, BY_NOD
  * match none of them without a look into any bucket.
  */
 class WantedTraits {
-  readonly #table: FlowTable;
+  readonly #table: FlowRows;
   readonly #directions: Directions;
   readonly #ports = new Uint8Array(1 << 16);
   /** By the low bits of the sequence number. */
   readonly #sequences = new Uint8Array(1 << 16);
 
-  constructor(table: FlowTable, directions: Directions) {
+  constructor(table: FlowRows, directions: Directions) {
     this.#table = table;
     this.#directions = directions;
   }
@@ -288,12 +281,12 @@ class WantedTraits {
 
 /** Which addresses are nodes' own, each asked for once. */
 class OwnerKinds {
-  readonly #table: FlowTable;
+  readonly #table: FlowRows;
   readonly #surroundings: Surroundings;
   /** By address-table id: 0 not asked yet, 1 a node, 2 not. */
   readonly #known: Uint8Array;
 
-  constructor(table: FlowTable, surroundings: Surroundings) {
+  constructor(table: FlowRows, surroundings: Surroundings) {
     this.#table = table;
     this.#surroundings = surroundings;
     if (table.size > 0) table.addressId(0, 0); // gives every row's addresses their ids
@@ -308,7 +301,7 @@ class OwnerKinds {
 
 /** Which addresses and ports are translated to backends, each asked for once. */
 class Targets {
-  readonly #table: FlowTable;
+  readonly #table: FlowRows;
   readonly #surroundings: Surroundings;
   readonly #tuples = new TupleTable(2);
   readonly #known: boolean[] = [];
@@ -316,7 +309,7 @@ class Targets {
   readonly #latest: Int32Array;
   readonly #answers: Uint8Array;
 
-  constructor(table: FlowTable, surroundings: Surroundings) {
+  constructor(table: FlowRows, surroundings: Surroundings) {
     this.#table = table;
     this.#surroundings = surroundings;
     this.#latest = new Int32Array(table.addresses.size).fill(-1);
@@ -347,7 +340,7 @@ const MAX_BUCKET = 64;
 
 /** Rows by a key, for those keys only that a row in need asks for. */
 class Buckets {
-  readonly #table: FlowTable;
+  readonly #table: FlowRows;
   readonly #directions: Directions;
   readonly #flags: Uint8Array;
   readonly #kind: KeyKind;
@@ -361,7 +354,7 @@ class Buckets {
   readonly #next: number[] = [];
   leftOut = 0;
 
-  constructor(table: FlowTable, directions: Directions, flags: Uint8Array, kind: KeyKind) {
+  constructor(table: FlowRows, directions: Directions, flags: Uint8Array, kind: KeyKind) {
     this.#table = table;
     this.#directions = directions;
     this.#flags = flags;
@@ -432,7 +425,7 @@ class Buckets {
   }
 }
 
-function overlap(table: FlowTable, row: number, other: number): boolean {
+function overlap(table: FlowRows, row: number, other: number): boolean {
   // A log without times may tell of any.
   if (((table.get(row, STATE) | table.get(other, STATE)) & UNTIMED) !== 0) return true;
   const start = (r: number) => table.firstSeconds(r) + table.firstNanoseconds(r) * 1e-9;
@@ -440,10 +433,10 @@ function overlap(table: FlowTable, row: number, other: number): boolean {
   return start(row) <= end(other) + TOGETHER_SECONDS && start(other) <= end(row) + TOGETHER_SECONDS;
 }
 
-function isLogged(table: FlowTable, row: number): boolean {
+function isLogged(table: FlowRows, row: number): boolean {
   return (table.get(row, KIND) & LOGGED) !== 0;
 }
 
-function endsAtPod(table: FlowTable, { initiator }: Directions, surroundings: Surroundings, row: number): boolean {
+function endsAtPod(table: FlowRows, { initiator }: Directions, surroundings: Surroundings, row: number): boolean {
   return surroundings.ownerKind(table.addresses.addressOf(table.addressId(row, 1 - initiator[row])), table.firstSeconds(row)) === "pod";
 }

@@ -5,7 +5,7 @@ import {
   CLOUD_DENIED,
   DENIAL_DECIDES,
   ERROR_SENT_TO_B,
-  type FlowTable,
+  type FlowRows,
   HALVES_ONLY,
   KIND,
   LOGGED,
@@ -21,7 +21,7 @@ import {
   SYNCED,
   UNJUDGED,
   UNREACHED_BY_ERROR,
-} from "./flowTable.ts";
+} from "./flowRows.ts";
 
 /** How a connection ended, by what the record itself says. The order is that of `observed`: the first that is not zero. */
 export const OUTCOMES = ["established", "refused", "unanswered", "dropped", "unknown"] as const;
@@ -68,7 +68,7 @@ export class Evidence {
   }
 
   /** Adds what a row shows. */
-  gather(table: FlowTable, row: number, initiator: number): void {
+  gather(table: FlowRows, row: number, initiator: number): void {
     const state = table.get(row, STATE);
     const kind = table.get(row, KIND);
     const isStated = (kind & ONE_WAY) !== 0 && (state & (OPENED | (OPENED << 1))) !== 0;

@@ -12,7 +12,7 @@ const SETTLED = 2 ** 40;
  * memory is bounded by the distinct connections and by what is under way. A connection that goes on after it was settled counts again.
  */
 export class RunningConnections {
-  table: FlowTable;
+  readonly table: FlowTable;
   hints: L7Hints;
   readonly #parties: LoggedParties;
   readonly #surroundings: Surroundings;
@@ -43,7 +43,7 @@ export class RunningConnections {
       else hints.moveTo(isOld[row] ? settledHints : remainingHints, row, places[row]);
     }
     const connections = connect(
-      table.filter((row) => isOld[row]),
+      table.part((row) => isOld[row]),
       this.#surroundings,
       settledHints,
       this.#parties,
@@ -54,7 +54,7 @@ export class RunningConnections {
       for (const row of rows) settledHints.moveTo(remainingHints, row, SETTLED + i);
       if (rows.length > 0) connections.setHintRow(i, SETTLED + i);
     }
-    this.table = table.filter((row) => !isOld[row]);
+    table.keep((row) => !isOld[row]);
     this.hints = remainingHints;
   }
 }

@@ -58,12 +58,6 @@ export function begin(hashSeed: i32): void {
   moved(cells, 1 << rowBits);
 }
 
-/** Makes a row for each of the `rows` that the program writes itself from then on; `indexRows` ends it. */
-export function reserve(rows: i32): void {
-  while (rows > 1 << rowBits) growRows();
-  store<i32>(state + (SIZE << 2), rows);
-}
-
 function cellsOf(row: i32): usize {
   return cells + ((<usize>row) << ROW_BITS);
 }
@@ -242,10 +236,12 @@ function growIndex(): void {
   indexRows();
 }
 
-/** INVARIANT: the index holds the newest row of each tuple, and no other. Rows are read in order: memory likes it. */
+/**
+ * Indexes all rows anew: there is more room, or the program has moved them. INVARIANT: the index holds the newest row of each tuple, and
+ * no other. Rows are read in order: memory likes it.
+ */
 export function indexRows(): void {
   const size = load<i32>(state, SIZE << 2);
-  if (size * 3 > 2 << slotBits) return growIndex();
   memory.fill(index, 0xff, (<usize>4) << slotBits);
   const mask = (1 << slotBits) - 1;
   for (let row = 0; row < size; row++) {

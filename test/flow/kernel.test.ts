@@ -1,8 +1,12 @@
 import { describe, expect, test } from "vitest";
 import { PacketDecoder } from "../../src/capture/packetDecoder.ts";
 import { FlowTable } from "../../src/flow/flowTable.ts";
-import { TooManyConnectionsError } from "../../src/flow/kernel.ts";
+import { L7Hints } from "../../src/flow/hints.ts";
+import { KernelError } from "../../src/flow/kernel.ts";
 import { NameTable } from "../../src/flow/names.ts";
+import { LoggedParties } from "../../src/flow/parties.ts";
+import { RunningConnections } from "../../src/flow/running.ts";
+import { NOTHING_KNOWN } from "../capture/replay.ts";
 
 describe("memory of the kernel", () => {
   test("a buffer that was given back is given out again, and what is in it stays where memory grows", () => {
@@ -42,7 +46,7 @@ describe("memory of the kernel", () => {
   test("what does not fit into 32 bits is refused in words, not cut", () => {
     const { kernel } = new FlowTable(1);
     kernel.calls.allocate(31);
-    expect(() => kernel.calls.allocate(31)).toThrow(TooManyConnectionsError);
+    expect(() => kernel.calls.allocate(31)).toThrow(KernelError);
     expect(() => kernel.calls.allocate(31)).toThrow(/--since/);
   });
 
@@ -63,17 +67,37 @@ describe("memory of the kernel", () => {
     expect([table.firstSeconds(row), table.firstNanoseconds(row), table.lastSeconds(row)]).toEqual([2, 3, 4_000_000_000]);
   });
 
-  test("a part of a table finds its own rows, and the newest of a tuple", () => {
+  test("a table that drops rows finds the others, the newest of a tuple, and begins new ones with zeros", () => {
     const table = new FlowTable(1);
     for (let i = 0; i < 9000; i++) {
       table.locate(i % 3000, 99, 1, 2, 6);
-      table.add(i % 3000, 99, 1, 2, 6, i, 0);
+      table.count(table.add(i % 3000, 99, 1, 2, 6, i, 0), 0, 100, i, 0);
     }
-    const part = table.filter((row) => row >= 1000 && row < 6000);
-    expect(part.size).toBe(5000);
-    for (let row = 0; row < part.size; row++) expect(part.firstSeconds(row)).toBe(row + 1000);
-    for (let i = 0; i < 3000; i++) expect(part.firstSeconds(part.locate(i, 99, 1, 2, 6))).toBe(i + 3000);
-    const row = part.add(2999, 99, 1, 2, 6, 1, 0);
-    expect([row, part.locate(2999, 99, 1, 2, 6), table.size]).toEqual([5000, 5000, 9000]);
+    const part = table.part((row) => row >= 8000);
+    table.keep((row) => row >= 1000 && row < 6000);
+    expect([part.size, part.firstSeconds(999), part.addresses.addressOf(part.addressId(999, 0)).toString()]).toEqual([
+      1000,
+      8999,
+      table.addresses.addressOf(table.addressId(0, 0)).toString(),
+    ]);
+    expect(table.size).toBe(5000);
+    for (let row = 0; row < table.size; row++) expect(table.firstSeconds(row)).toBe(row + 1000);
+    for (let i = 0; i < 3000; i++) expect(table.firstSeconds(table.locate(i, 99, 1, 2, 6))).toBe(i + 3000);
+    const row = table.add(2999, 99, 1, 2, 6, 1, 0);
+    expect([row, table.locate(2999, 99, 1, 2, 6), table.packetsOf(row, 0), table.bytesOf(row, 0)]).toEqual([5000, 5000, 0, 0]);
+    table.keep(() => false);
+    expect([table.size, table.locate(2999, 99, 1, 2, 6)]).toEqual([0, -1]);
+  });
+
+  test("a stream that is settled again and again holds one table", () => {
+    const stream = new RunningConnections(new FlowTable(1), new L7Hints(), new LoggedParties(), NOTHING_KNOWN);
+    const { kernel } = stream.table;
+    const before = kernel.bytes().length;
+    for (let i = 0; i < 20_000; i++) {
+      stream.table.locate(i, 99, 1, 2, 6);
+      stream.table.add(i, 99, 1, 2, 6, i, 0);
+      if (i % 1000 === 999) stream.settle(i - 500);
+    }
+    expect([stream.table.kernel === kernel, kernel.bytes().length, stream.now().size]).toEqual([true, before, 20_000]);
   });
 });
