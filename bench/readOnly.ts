@@ -1,5 +1,4 @@
 import { readCaptures } from "../src/capture/observation.ts";
-import { expectPackets } from "../src/cli/tiers.ts";
 import { FlowTable } from "../src/flow/flowTable.ts";
 import { NameTable } from "../src/flow/names.ts";
 
@@ -14,7 +13,6 @@ if (path === undefined) {
   process.stderr.write("usage: readOnly FILE\n");
   process.exit(2);
 }
-expectPackets();
 const table = new FlowTable();
 const { inputs } = await readCaptures([path], table, new NameTable());
 const { packets, bytes, skipped } = inputs[0];

@@ -10,7 +10,7 @@ import type { Address } from "../net/address.ts";
 import { UsageError } from "./errors.ts";
 import { loadTraffic, type Traffic, type TrafficFlags } from "./inputs.ts";
 import { SNAPSHOT_HINT, type Sources } from "./sources.ts";
-import { expectLongWork, expectPackets, MANY_ROWS } from "./tiers.ts";
+import { expectLongWork, MANY_ROWS } from "./tiers.ts";
 
 /** Observed traffic with whose it was: what every command that works on traffic begins with. */
 export interface Observation {
@@ -27,8 +27,7 @@ export interface Observation {
 /** Reads traffic, joins it into connections and resolves whose they were. `everyRequest`: see loadTraffic. */
 export async function observe(flags: TrafficFlags, sources: Sources, everyRequest: boolean): Promise<Observation> {
   const { cluster, broker } = sources;
-  if (flags.pcap.length > 0) expectPackets();
-  else expectLongWork(true);
+  expectLongWork(true);
   return observationOfTraffic(flags, sources, await loadTraffic(flags, cluster, everyRequest, broker));
 }
 

@@ -6,31 +6,13 @@ export const MANY_ROWS = 1 << 17;
 /** From about so many pods and policies on, comparing them all goes on long enough, too. */
 export const MANY_OBJECTS = 1000;
 
-/** Calls from which V8 takes a function for one that its best compiler is worth: its own choice, and that for packets. */
-const CALLS = 3000;
-const CALLS_OF_PACKETS = 40_000;
-
 /**
  * Says whether the work that follows goes on long enough for V8's best and slowest compiler. Reading packets does; what runs once
  * over tens of thousands of rows ends before the compiling has paid (measured: 0.2 s of a run's 1.3 s of processor time). What is
  * compiled stays so: V8 only asks the flag when it is about to compile more.
  */
 export function expectLongWork(isLong: boolean): void {
-  if (isLong) compileBest(CALLS);
-  else setFlagsFromString("--no-opt");
-}
-
-/**
- * Says that packets are read next: what is called for each is called a hundred thousand times, and the rest is not worth that compiler
- * (measured: 7 % of the processor time of reading three million small packets, nothing on large ones).
- */
-export function expectPackets(): void {
-  compileBest(CALLS_OF_PACKETS);
-}
-
-function compileBest(calls: number): void {
-  setFlagsFromString("--opt");
-  setFlagsFromString(`--invocation-count-for-turbofan=${calls}`);
+  setFlagsFromString(isLong ? "--opt" : "--no-opt");
 }
 
 /**
