@@ -73,8 +73,8 @@ function unpacked(source, packed) {
  */
 function settled(from) {
   const names = Object.keys(from);
-  // Spread, since V8 keeps what is put together name by name (or has no prototype) as a hash table: each look into it is a call.
-  const to = { ...Object.fromEntries(names.map((name) => [name, from[name]])) };
+  // In one go: V8 keeps what is put together name by name (or has no prototype) as a hash table, and each look into it is a call.
+  const to = Object.fromEntries(names.map((name) => [name, from[name]]));
   for (const name of names) if (to[name] === undefined) Object.defineProperty(to, name, { enumerable: true, get: () => from[name] });
   return Object.defineProperty(to, "__esModule", { value: true });
 }

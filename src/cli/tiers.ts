@@ -7,7 +7,7 @@ export const MANY_ROWS = 1 << 17;
 export const MANY_OBJECTS = 1000;
 
 /**
- * Says whether the work that follows goes on long enough for V8's best and slowest compiler. Reading packets does; what runs once
+ * Says whether the work that follows goes on long enough for V8's best and slowest compiler. Reading does; what runs once
  * over tens of thousands of rows ends before the compiling has paid (measured: 0.2 s of a run's 1.3 s of processor time). What is
  * compiled stays so: V8 only asks the flag when it is about to compile more.
  */

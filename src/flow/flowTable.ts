@@ -1,5 +1,4 @@
 import {
-  A_PACKETS,
   A_WORD,
   B_WORD,
   FIRST_NS,
@@ -8,8 +7,6 @@ import {
   KIND,
   LAST_NS,
   LAST_SECONDS,
-  MOST_HIGH,
-  PACKETS_HIGH,
   SIDE,
   SIZE,
   STATE,
@@ -31,7 +28,7 @@ export class FlowTable extends FlowRows {
   #epochs: AddressEpochs | undefined;
 
   constructor(seed: number = (Math.random() * 0x7fffffff) | 0) {
-    super(new AddressTable(seed | 1), new Origins());
+    super(new AddressTable(seed), new Origins());
     this.kernel = new Kernel({
       moved: (cells, rows) => (this.cells = this.kernel.words(cells, rows * WIDTH)),
       intern: (w0, w1, w2, w3) => this.addresses.intern(w0, w1, w2, w3, 0),
@@ -105,24 +102,14 @@ export class FlowTable extends FlowRows {
     this.kernel.calls.addBytes(row, side, bytes);
   }
 
+  /** Adds packets that `side` sent, without widening the time span. */
+  addPackets(row: number, side: number, packets: number): void {
+    this.kernel.calls.addPackets(row, side, packets);
+  }
+
   /** Widens the row's time span to hold a moment; captures may go back in time. */
   touch(row: number, seconds: number, nanoseconds: number): void {
     this.kernel.calls.touch(row, seconds, nanoseconds);
-  }
-
-  /** Adds to the high half of a sum; one that would not fit stays at the most that does. */
-  #carry(at: number, side: number, high: number): void {
-    const shift = side << 4;
-    const sum = Math.min(MOST_HIGH, ((this.cells[at] >>> shift) & MOST_HIGH) + high);
-    this.cells[at] = (this.cells[at] & ~(MOST_HIGH << shift)) | (sum << shift);
-  }
-
-  /** Adds packets that a log says `side` sent, without widening the time span. */
-  addPackets(row: number, side: number, packets: number): void {
-    const cell = row * WIDTH;
-    const sum = (this.cells[cell + A_PACKETS + side] >>> 0) + packets;
-    this.cells[cell + A_PACKETS + side] = sum;
-    if (sum > 0xffffffff) this.#carry(cell + PACKETS_HIGH, side, Math.floor(sum / 0x1_0000_0000));
   }
 
   /** The same where the row may have no time yet: a log's earlier records may have had none. */

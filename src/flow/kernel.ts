@@ -17,6 +17,7 @@ interface KernelCalls {
   ): number;
   count(row: number, side: number, bytes: number, seconds: number, nanoseconds: number): void;
   addBytes(row: number, side: number, bytes: number): void;
+  addPackets(row: number, side: number, packets: number): void;
   touch(row: number, seconds: number, nanoseconds: number): void;
   beginObservation(): void;
   expectCopies(): void;
@@ -79,6 +80,7 @@ let compiled: WebAssembly.Module | undefined;
 /**
  * The hot path in WebAssembly: a flow table and the decoder that fills it. V8 compiles it once, as it is written, where it compiles
  * JavaScript three times, each for the values that it has met. Its memory is shared: views of it stay good when it grows.
+ *
  * V8 does not see how much of it is in use: one that is dropped is freed late, so that tables should be few, and used again.
  */
 export class Kernel {
