@@ -128,7 +128,7 @@ function wouldDrop(
   for (let i = 0; i < connections.size; i++) {
     const { verdict, egress, ingress } = simulation.judgement(i);
     const before = VERDICTS[simulation.baselines[i]];
-    const mayWork = connections.attempts[i][ESTABLISHED] + connections.attempts[i][UNKNOWN] > 0;
+    const mayWork = connections.attempts(i)[ESTABLISHED] + connections.attempts(i)[UNKNOWN] > 0;
     // What was denied or open before is no worse than it was.
     if (!mayWork || verdict === "allow" || before === "deny" || (verdict === "unknown" && before === "unknown")) continue;
     const { source, targets } = simulation.ends(i);

@@ -154,6 +154,6 @@ class Follower {
 }
 
 function lineOf({ simulation: { connections } }: SimulationResult, { example, from, to, port, deniedBy, why }: Cause): string {
-  const time = formatRfc3339(connections.firstSeconds[example], connections.firstNanoseconds[example])?.slice(11, 19) ?? "--:--:--";
+  const time = formatRfc3339(connections.firstSeconds(example), connections.firstNanoseconds(example))?.slice(11, 19) ?? "--:--:--";
   return printable(`${time}   WOULD DROP   ${from} -> ${to}   ${port}   ${deniedBy}   ${why}`);
 }

@@ -75,7 +75,7 @@ function requestsOf(i: number, { hints }: Traffic, connections: Connections): re
   const rows = connections.hintRows(i);
   const requests = rows.flatMap((row) => hints.all(row));
   const seen = rows.reduce((sum, row) => sum + hints.countOf(row), 0);
-  const attempts = connections.attempts[i];
+  const attempts = connections.attempts(i);
   const isWhole = seen >= attempts[ESTABLISHED] + attempts[UNKNOWN] && !rows.some((row) => hints.isCut(row));
   return isWhole ? requests : [...requests, {}];
 }

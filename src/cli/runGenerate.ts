@@ -16,7 +16,7 @@ export async function runGenerate(flags: GenerateFlags & Omit<ApplyFlags, "dryRu
   const { appliedText, applyPlan, planApply } = await import("./apply.ts");
   const objects = result.generation.policies.map(({ object }) => object);
   const plan = await planApply(objects, context, { ...flags, dryRun });
-  const newest = newestOf(context.observation.connections);
+  const newest = context.observation.connections.newestSeconds();
   // A person sees what is to be applied before it is; a script gets one document at the end.
   if (isTable(delivery.output)) {
     await deliverGeneration(result, delivery);
@@ -26,11 +26,4 @@ export async function runGenerate(flags: GenerateFlags & Omit<ApplyFlags, "dryRu
     const applied = await applyPlan(plan, newest);
     await deliverGeneration({ ...result, applied: applied.map(({ title: _, ...object }) => object) }, delivery);
   }
-}
-
-/** When the newest of the traffic was seen, epoch seconds; undefined without times. */
-function newestOf({ lastSeconds }: { readonly lastSeconds: readonly number[] }): number | undefined {
-  let newest: number | undefined;
-  for (const seconds of lastSeconds) if (seconds > (newest ?? Number.NEGATIVE_INFINITY)) newest = seconds;
-  return newest;
 }

@@ -20,12 +20,11 @@ export class Tally {
   add({ connections }: Simulation, i: number, times: number): void {
     this.hits += times;
     this.connections++;
-    const { firstSeconds, firstNanoseconds, lastSeconds, lastNanoseconds } = connections;
+    const first = [connections.firstSeconds(i), connections.firstNanoseconds(i)] as const;
+    const last = [connections.lastSeconds(i), connections.lastNanoseconds(i)] as const;
     // Connections without times have NaN, which is neither before nor after anything.
-    if (firstSeconds[i] >= 0 && (this.#first === undefined || isBefore(firstSeconds[i], firstNanoseconds[i], this.#first)))
-      this.#first = [firstSeconds[i], firstNanoseconds[i]];
-    if (lastSeconds[i] >= 0 && (this.#last === undefined || !isBefore(lastSeconds[i], lastNanoseconds[i], this.#last)))
-      this.#last = [lastSeconds[i], lastNanoseconds[i]];
+    if (first[0] >= 0 && (this.#first === undefined || isBefore(...first, this.#first))) this.#first = first;
+    if (last[0] >= 0 && (this.#last === undefined || !isBefore(...last, this.#last))) this.#last = last;
   }
 
   /** RFC 3339; undefined without hits or times. */
@@ -136,8 +135,8 @@ function count(simulation: Simulation, i: number, { use, peers, isDecided }: Par
   const verdict = VERDICTS[verdicts[i]];
   if (!isDenial && verdict === "unknown") use.unknown++;
   if (!isDenial && verdict !== "allow") return;
-  const attempts = connections.attempts[i];
-  const times = isDenial ? connections.count[i] : attempts[ESTABLISHED] + attempts[UNKNOWN];
+  const attempts = connections.attempts(i);
+  const times = isDenial ? connections.count(i) : attempts[ESTABLISHED] + attempts[UNKNOWN];
   if (times === 0) {
     use.failed++;
     return;

@@ -95,14 +95,14 @@ export class Simulation {
 
   /** Index in OUTCOMES of what was observed: the first kind of ending that happened. */
   observed(i: number): number {
-    const counts = this.connections.attempts[i];
+    const counts = this.connections.attempts(i);
     for (let outcome = 0; outcome < counts.length; outcome++) if (counts[outcome] > 0) return outcome;
     return OUTCOMES.length - 1;
   }
 
   /** Reports whether any of the counted connections was established, or may have been. */
   #maySucceed(i: number): boolean {
-    const counts = this.connections.attempts[i];
+    const counts = this.connections.attempts(i);
     return counts[ESTABLISHED] + counts[UNKNOWN] > 0;
   }
 
@@ -113,7 +113,7 @@ export class Simulation {
     if (known !== undefined) return this.#plainEnds(i, known, this.#participants[2 * i + 1]!);
     const { connections } = this;
     const resolver = this.#resolver;
-    const seconds = connections.firstSeconds[i] + connections.firstNanoseconds[i] * 1e-9;
+    const seconds = connections.firstSeconds(i) + connections.firstNanoseconds(i) * 1e-9;
     const sourceAddress = this.#addresses.addressOf(connections.source(i));
     const source = resolver.participantAt(connections.source(i), seconds);
     const sourceEndpoint = resolver.endpointOf(source, sourceAddress, seconds);
@@ -127,7 +127,7 @@ export class Simulation {
       if (dialled !== undefined) return dialled;
     }
     const participant = resolver.participantAt(connections.destination(i), seconds, source);
-    const hidden = isJoined ? connections.arrivesFrom[i] : -1;
+    const hidden = isJoined ? connections.arrivesFrom(i) : -1;
     return {
       source,
       sourceAddress,
@@ -190,7 +190,7 @@ export class Simulation {
     const packet = this.#packet;
     packet.i = i;
     packet.protocol = connections.protocol(i);
-    packet.sourcePort = connections.sourcePort[i];
+    packet.sourcePort = connections.sourcePort(i);
     packet.hasIcmpType = connections.hasIcmpType(i);
     return packet;
   }
@@ -200,7 +200,7 @@ export class Simulation {
     const { connections } = this;
     const protocol = connections.protocol(i);
     // ICMP and protocols without ports would have been the same the other way round.
-    const port = hasPorts(protocol) ? connections.sourcePort[i] : targets[0]?.port;
+    const port = hasPorts(protocol) ? connections.sourcePort(i) : targets[0]?.port;
     if (via !== undefined || targets.length !== 1 || !(port >= 0)) return undefined;
     if (isIcmp(protocol) && !connections.hasIcmpType(i)) {
       const types = evaluator.ports.samples.filter((sample) => sample.protocol === protocol);

@@ -1,6 +1,6 @@
 import type { Cluster } from "../cluster/snapshot.ts";
-import type { Surroundings } from "../flow/direction.ts";
 import type { AddressEpochs, FlowTable } from "../flow/flowTable.ts";
+import type { Surroundings } from "../flow/joining.ts";
 import type { Address } from "../net/address.ts";
 import { addressFromIPv4 } from "../net/address.ts";
 

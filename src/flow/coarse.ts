@@ -1,4 +1,4 @@
-import { OUTCOMES, UNKNOWN } from "./outcome.ts";
+import { DROPPED, ESTABLISHED, OUTCOMES, UNKNOWN } from "./outcome.ts";
 
 /** What one reporter says of one connection in records that cannot be told apart (no source ports, ICMP), or what rows told one by one. */
 export interface Tally {
@@ -15,8 +15,6 @@ export interface Tally {
 
 /** Clocks of reporters differ, and aggregates end with their interval. */
 const SLACK_SECONDS = 15;
-const ESTABLISHED = OUTCOMES.indexOf("established");
-const DROPPED = OUTCOMES.indexOf("dropped");
 
 /**
  * Returns what several reporters' tallies of one connection come to. Tallies of other times add up. Within one time, reporters of

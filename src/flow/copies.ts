@@ -1,6 +1,6 @@
 import { hasPorts } from "../net/protocol.ts";
-import type { Directions } from "./direction.ts";
 import { A_WORD, B_WORD, type FlowRows, KIND, LOGGED, NO_SOURCE_PORT, ONE_WAY, STATE, UNTIMED } from "./flowRows.ts";
+import type { Joining } from "./joining.ts";
 import { TupleTable } from "./tupleTable.ts";
 
 /** Clocks of reporters differ, and many logs have whole seconds. */
@@ -38,7 +38,7 @@ function isHalf(table: FlowRows, row: number): boolean {
  */
 export function findCopies(
   table: FlowRows,
-  directions: Directions,
+  joining: Joining,
 ): { readonly pairs: readonly (readonly [number, number])[]; readonly leftOut: number } {
   const buckets = new TupleTable(5);
   const firsts: number[] = [];
@@ -76,7 +76,7 @@ export function findCopies(
         continue;
       }
       twin.origins.add(origin);
-      alignDirections(table, directions, twin.row, row);
+      alignDirections(table, joining, twin.row, row);
       pairs.push([twin.row, row]);
     }
   }
@@ -129,8 +129,7 @@ function overlap(table: FlowRows, row: number, other: number): boolean {
 }
 
 /** Who began is one answer for all views of a connection: that of a view which saw it. */
-function alignDirections(table: FlowRows, directions: Directions, row: number, other: number): void {
-  const { initiator, isSeen } = directions;
+function alignDirections(table: FlowRows, { initiator, isSeen }: Joining, row: number, other: number): void {
   const [from, to] = isSeen[row] === 0 && isSeen[other] === 1 ? [other, row] : [row, other];
   const side = initiator[from];
   const isSameOrder = table.endId(from, 0) === table.endId(to, 0) && table.portOf(from, 0) === table.portOf(to, 0);

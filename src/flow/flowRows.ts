@@ -1,7 +1,6 @@
 import {
   A_BYTES,
   A_PACKETS,
-  A_WORD,
   BYTES_HIGH,
   FIRST_NS,
   FIRST_SECONDS,
@@ -17,10 +16,10 @@ import {
   PORTS,
   STATE,
   WIDTH,
-  WORDS_ARE_IDS,
 } from "../kernel/constants.ts";
 import { isIcmp } from "../net/protocol.ts";
 import type { AddressTable } from "./addressTable.ts";
+import { bitsOf, type Kernel } from "./kernel.ts";
 import type { Origins } from "./origins.ts";
 
 export * from "../kernel/constants.ts";
@@ -60,24 +59,29 @@ export interface AddressEpochs {
 export abstract class FlowRows {
   readonly addresses: AddressTable;
   readonly origins: Origins;
+  /** Holds the rows in its memory. */
+  abstract readonly kernel: Kernel;
   abstract readonly cells: Int32Array;
   abstract readonly size: number;
   abstract readonly epochs: AddressEpochs | undefined;
   /** By address-table id, the one that stands for the same end (see canonicalEnds); undefined: each its own. */
   standing: Int32Array | undefined;
 
-  #ids = new Int32Array(0);
+  /** In the kernel's memory, as the rows are; the bits of the size of its region. */
+  #ids: Int32Array = new Int32Array(0);
+  #idBits = 0;
 
   constructor(addresses: AddressTable, origins: Origins) {
     this.addresses = addresses;
     this.origins = origins;
   }
 
-  /** Returns a copy of the rows that `isWanted`, in their order. */
-  part(isWanted: (row: number) => boolean): FlowRows {
+  /** Returns a copy of the rows that `isWanted`, in their order. Its memory is to be given back. */
+  part(isWanted: (row: number) => boolean): RowsApart {
     const rows: number[] = [];
     for (let row = 0; row < this.size; row++) if (isWanted(row)) rows.push(row);
-    const cells = new Int32Array(rows.length * WIDTH);
+    const length = rows.length * WIDTH;
+    const cells = this.kernel.words(this.kernel.calls.allocate(bitsOf(4 * length)), length);
     rows.forEach((row, i) => cells.set(this.cells.subarray(row * WIDTH, (row + 1) * WIDTH), i * WIDTH));
     return new RowsApart(this, cells);
   }
@@ -141,26 +145,24 @@ export abstract class FlowRows {
     return this.#ids[row * 2 + side];
   }
 
+  /** Returns where in the kernel's memory every row's two ids are. */
+  idsAddress(): number {
+    this.#findIds();
+    return this.#ids.byteOffset;
+  }
+
   /** Whatever works on rows asks for their addresses many times: IPv4 words are looked up once. */
   #findIds(): void {
-    const { cells } = this;
-    const ids = new Int32Array(this.size * 2);
-    ids.set(this.#ids);
-    // Few addresses make many rows: the place of a word holds the end that it was met at last.
-    const latest = new Int32Array(1 << 12).fill(-1);
-    for (let at = this.#ids.length; at < ids.length; at++) {
-      const cell = (at >> 1) * WIDTH;
-      const word = cells[cell + A_WORD + (at & 1)];
-      if ((cells[cell + KIND] & WORDS_ARE_IDS) !== 0) {
-        ids[at] = word;
-        continue;
-      }
-      const place = Math.imul(word, 0x9e3779b1) >>> 20;
-      const same = latest[place];
-      ids[at] = same >= 0 && cells[(same >> 1) * WIDTH + A_WORD + (same & 1)] === word ? ids[same] : this.addresses.internIPv4(word);
-      latest[place] = at;
-    }
-    this.#ids = ids;
+    const { kernel, size } = this;
+    const found = this.#ids.length / 2;
+    const bits = bitsOf(8 * size);
+    if (bits > this.#idBits) {
+      const words = kernel.words(kernel.calls.allocate(bits), size * 2);
+      words.set(this.#ids);
+      this.releaseIds();
+      [this.#ids, this.#idBits] = [words, bits];
+    } else this.#ids = kernel.words(this.#ids.byteOffset, size * 2);
+    kernel.calls.findIds(this.cells.byteOffset, found, size, this.#ids.byteOffset);
   }
 
   /** Returns who reported a row: 0 for captures. */
@@ -176,21 +178,30 @@ export abstract class FlowRows {
   }
 
   /** Rows have changed places: what was found of them is found anew. */
-  protected forgetIds(): void {
-    this.#ids = new Int32Array(0);
+  protected releaseIds(): void {
+    if (this.#idBits > 0) this.kernel.calls.release(this.#ids.byteOffset, this.#idBits);
+    [this.#ids, this.#idBits] = [new Int32Array(0), 0];
   }
 }
 
 /** Rows that are looked at only: no more come. */
-class RowsApart extends FlowRows {
+export class RowsApart extends FlowRows {
+  readonly kernel: Kernel;
   readonly cells: Int32Array;
   readonly size: number;
   readonly epochs: AddressEpochs | undefined;
 
   constructor(of: FlowRows, cells: Int32Array) {
     super(of.addresses, of.origins);
+    this.kernel = of.kernel;
     this.cells = cells;
     this.size = cells.length / WIDTH;
     this.epochs = of.epochs;
+  }
+
+  /** Gives the memory of the rows back: they must not be looked at any more. */
+  release(): void {
+    this.releaseIds();
+    this.kernel.calls.release(this.cells.byteOffset, bitsOf(4 * this.cells.length));
   }
 }

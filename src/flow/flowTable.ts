@@ -65,7 +65,7 @@ export class FlowTable extends FlowRows {
     cells.fill(0, kept * WIDTH, size * WIDTH);
     this.kernel.state[SIZE] = kept;
     this.kernel.calls.indexRows();
-    this.forgetIds();
+    this.releaseIds();
   }
 
   /**

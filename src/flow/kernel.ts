@@ -24,6 +24,33 @@ interface KernelCalls {
   decode(address: number, captured: number, wire: number, link: number, place: number, seconds: number, nanoseconds: number): void;
   allocate(bits: number): number;
   release(address: number, bits: number): void;
+  findIds(cells: number, from: number, to: number, into: number): void;
+  beginJoin(cells: number, rows: number, ids: number, standing: number, initiators: number, seen: number): void;
+  findDirections(facts: number): void;
+  findNeedy(facts: number, flags: number, list: number): number;
+  findTranslated(flags: number, ports: number, sequences: number, list: number): number;
+  makeConnections(): number;
+  copyTuples(store: number): number;
+  releaseTuples(store: number): void;
+  countTuples(store: number): number;
+  cellOf(store: number, id: number): number;
+  internConnection(
+    store: number,
+    source: number,
+    sourceEpoch: number,
+    destination: number,
+    destinationEpoch: number,
+    via: number,
+    portPair: number,
+    protocol: number,
+  ): number;
+  beginAdding(store: number, flags: number, statedVias: number): void;
+  addRows(groups: number, numbers: number): void;
+  internRow(row: number): number;
+  fileCoarse(connection: number, row: number): void;
+  addGaps(connection: number, gaps: number): void;
+  outcomeOf(row: number): number;
+  timesOf(row: number): number;
 }
 
 /** What the kernel asks of the flow table that it keeps (src/kernel/host.ts). */
@@ -32,6 +59,15 @@ export interface TableHost {
   intern(w0: number, w1: number, w2: number, w3: number): number;
   isReused(a: number, b: number, kind: number): boolean;
   changedHands(row: number, seconds: number): boolean;
+}
+
+/** What the kernel asks while rows are joined (src/kernel/host.ts). Addresses are ids of the address table. */
+export interface SurroundingsHost {
+  isServing(address: number, protocol: number, port: number): boolean;
+  isDialled(address: number, protocol: number, port: number): boolean;
+  isNode(address: number): boolean;
+  epochAt(address: number, seconds: number): number;
+  looksLikeReply(sourcePort: number, destinationPort: number): boolean;
 }
 
 /** What the kernel asks of the packet decoder (src/kernel/host.ts). */
@@ -75,6 +111,11 @@ const FULL = "more distinct connections than can be held (4 GB of them): read fe
 /** Pages of 64 KiB that 32 bits address. */
 const MOST_PAGES = 1 << 16;
 
+/** Returns the bits of the region of the kernel's memory that `bytes` take. */
+export function bitsOf(bytes: number): number {
+  return bytes <= 2 ? 1 : 32 - Math.clz32(bytes - 1);
+}
+
 let compiled: WebAssembly.Module | undefined;
 
 /**
@@ -89,6 +130,8 @@ export class Kernel {
   readonly state: Int32Array;
   /** Of the decoder at work. */
   decoder: DecoderHost | undefined;
+  /** Of the rows that are being joined. */
+  surroundings: SurroundingsHost | undefined;
   readonly #memory: WebAssembly.Memory;
 
   constructor(table: TableHost) {
@@ -106,6 +149,11 @@ export class Kernel {
       lookAgain: (row: number, at: number, end: number) => this.decoder!.lookAgain(row, at, end),
       lookAtQuery: (row: number, at: number, end: number) => this.decoder!.lookAtQuery(row, at, end),
       readDns: (at: number, end: number) => this.decoder!.readDns(at, end),
+      isServing: (address: number, protocol: number, port: number) => this.surroundings!.isServing(address, protocol, port),
+      isDialled: (address: number, protocol: number, port: number) => this.surroundings!.isDialled(address, protocol, port),
+      isNode: (address: number) => this.surroundings!.isNode(address),
+      epochAt: (address: number, seconds: number) => this.surroundings!.epochAt(address, seconds),
+      looksLikeReply: (sourcePort: number, destinationPort: number) => this.surroundings!.looksLikeReply(sourcePort, destinationPort),
     };
     const { exports } = new WebAssembly.Instance(compiled, { host, env: { memory: this.#memory } });
     this.calls = { ...exports } as unknown as KernelCalls;
@@ -114,12 +162,22 @@ export class Kernel {
 
   /** Returns the counters, 64-bit floats, from a word of the state on. */
   counters(word: number, length: number): Float64Array {
-    return new Float64Array(this.#memory.buffer, this.state.byteOffset + 4 * word, length);
+    return this.floats(this.state.byteOffset + 4 * word, length);
+  }
+
+  /** Returns a view of `length` 64-bit floats at an address. */
+  floats(address: number, length: number): Float64Array {
+    return new Float64Array(this.#memory.buffer, address >>> 0, length);
   }
 
   /** Returns a view of `length` words at an address. */
   words(address: number, length: number): Int32Array {
     return new Int32Array(this.#memory.buffer, address >>> 0, length);
+  }
+
+  /** Returns a view of `length` bytes at an address. */
+  octets(address: number, length: number): Uint8Array {
+    return new Uint8Array(this.#memory.buffer, address >>> 0, length);
   }
 
   /** Returns a view of all memory that there is now: places in it are addresses. */

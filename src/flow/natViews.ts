@@ -1,6 +1,6 @@
-import { hasPorts, TCP } from "../net/protocol.ts";
-import type { Directions, Surroundings } from "./direction.ts";
-import { type FlowRows, HAS_ISN, ISN, KIND, LOGGED, NO_SOURCE_PORT, STATE, UNTIMED } from "./flowRows.ts";
+import { TCP } from "../net/protocol.ts";
+import { type FlowRows, HAS_ISN, ISN, KIND, LOGGED, STATE, UNTIMED } from "./flowRows.ts";
+import type { Joining, Surroundings, WantedTraits } from "./joining.ts";
 import { TupleTable } from "./tupleTable.ts";
 
 /** Views of one connection begin together: translation takes microseconds, clocks of merged captures differ by more. */
@@ -11,103 +11,61 @@ const MASQUERADE_SECONDS = 0.1;
 /** Stands for the client of a port that several dial from. */
 const SEVERAL = -1;
 
-/** What a row's ends are, as far as joining asks. */
-const DIALLED = 1; // the responder's address and port are translated to a backend
-const JOINED = 4; // another view of the connection was found
-const FROM_NODE = 2; // the initiator's address is a node's: perhaps a pod or a client hidden by source NAT
-
-/**
- * Finds rows that are views of one connection before and after address translation (semantics 3 and 4), and returns for each row
- * the row that stands for its group. `flags` tells dialled rows and rows from nodes.
- */
+/** Finds rows that are views of one connection before and after address translation (semantics 3 and 4). */
 export class NatViews {
-  readonly #parent: Int32Array;
+  /** By row, the row that it was joined to plus one; 0: none. */
+  readonly #parents: Int32Array;
   /** The client of a group by its root; -1: only nodes' rows so far. */
   readonly #sources = new Map<number, number>();
-  readonly flags: Uint8Array;
+  readonly #joining: Joining;
+  #isAnyJoined = false;
   /** Rows that were not compared with others, since too many shared a socket or sequence number. */
   leftOut = 0;
 
-  constructor(table: FlowRows, directions: Directions, surroundings: Surroundings) {
-    this.#parent = new Int32Array(table.size);
-    for (let row = 0; row < table.size; row++) this.#parent[row] = row;
-    this.flags = new Uint8Array(table.size);
-    const needy = this.#findNeedy(table, directions, surroundings);
-    if (needy.length > 0) this.#join(table, directions, surroundings, needy);
+  constructor(joining: Joining, surroundings: Surroundings) {
+    this.#joining = joining;
+    this.#parents = new Int32Array(joining.table.size);
+    const needy = joining.findNeedy();
+    if (needy.length > 0) this.#join(joining.table, joining, surroundings, needy);
   }
 
-  /** Returns the row that stands for a row's connection; its own number where no other view was found. */
+  /** Returns the row that stands for a row's connection, its first; its own number where no other view was found. */
   rootOf(row: number): number {
-    const parent = this.#parent;
-    while (parent[row] !== row) {
-      parent[row] = parent[parent[row]];
-      row = parent[row];
+    const parents = this.#parents;
+    while (parents[row] !== 0) {
+      const parent = parents[row] - 1;
+      if (parents[parent] !== 0) parents[row] = parents[parent];
+      row = parent;
     }
     return row;
   }
 
-  /** Reports whether no other view of a row's connection was found. */
-  isAlone(row: number): boolean {
-    return (this.flags[row] & JOINED) === 0;
-  }
-
-  /** Returns the rows of every connection with several views, by the row that stands for it. */
-  groups(): ReadonlyMap<number, readonly number[]> {
+  /** Returns the rows of every connection with several views, in the order of their first ones: how many they are, and the rows. */
+  groups(): number[] {
+    if (!this.#isAnyJoined) return [];
     const groups = new Map<number, number[]>();
-    for (let row = 0; row < this.#parent.length; row++) {
-      const root = this.isAlone(row) ? row : this.rootOf(row);
-      if (root === row) continue;
-      const group = groups.get(root);
-      if (group === undefined) groups.set(root, [root, row]);
-      else group.push(row);
+    for (let row = 0; row < this.#parents.length; row++) {
+      if (!this.#joining.isJoined(row)) continue;
+      const root = this.rootOf(row);
+      // The first one comes first.
+      if (root === row) groups.set(root, [row]);
+      else groups.get(root)!.push(row);
     }
-    return groups;
+    return [...groups.values()].flatMap((rows) => [rows.length, ...rows]);
   }
 
-  #findNeedy(table: FlowRows, directions: Directions, surroundings: Surroundings): number[] {
-    const needy: number[] = [];
-    const nodes = new OwnerKinds(table, surroundings);
-    const targets = new Targets(table, surroundings);
-    for (let row = 0; row < table.size; row++) {
-      const kind = table.get(row, KIND);
-      const protocol = kind & 255;
-      if (!hasPorts(protocol)) continue;
-      const initiator = directions.initiator[row];
-      const target = table.addressId(row, 1 - initiator);
-      const isDialled = targets.isDialled(target, protocol, table.portOf(row, 1 - initiator));
-      const flags = (isDialled ? DIALLED : 0) | (nodes.isNode(table.addressId(row, initiator)) ? FROM_NODE : 0);
-      if (flags === 0) continue;
-      this.flags[row] = flags;
-      if ((kind & NO_SOURCE_PORT) === 0) needy.push(row);
-    }
-    return needy;
-  }
-
-  isDialled(row: number): boolean {
-    return (this.flags[row] & DIALLED) !== 0;
-  }
-
-  isFromNode(row: number): boolean {
-    return (this.flags[row] & FROM_NODE) !== 0;
-  }
-
-  #join(table: FlowRows, directions: Directions, surroundings: Surroundings, needy: readonly number[]): void {
-    const buckets = KEY_KINDS.map((kind) => new Buckets(table, directions, this.flags, kind));
-    const wanted = new WantedTraits(table, directions);
+  #join(table: FlowRows, joining: Joining, surroundings: Surroundings, needy: Int32Array): void {
+    const buckets = KEY_KINDS.map((kind) => new Buckets(table, joining, kind));
+    const wanted = joining.wantNone();
     for (const row of needy) {
-      wanted.want(row);
+      want(wanted, table, joining, row);
       for (const bucket of buckets) bucket.want(row);
     }
-    for (let row = 0; row < table.size; row++) {
-      const kind = table.get(row, KIND);
-      // What others are joined with is the view after translation: never a dialled one.
-      if (!hasPorts(kind & 255) || (kind & NO_SOURCE_PORT) !== 0 || this.isDialled(row) || !wanted.mayBe(row)) continue;
-      for (let k = 0; k < buckets.length; k++) buckets[k].add(row);
-    }
+    for (const row of joining.findTranslated(wanted)) for (const bucket of buckets) bucket.add(row);
     const clients = clientsByPort(
       table,
-      directions,
-      needy.filter((row) => this.isDialled(row)),
+      joining,
+      needy.filter((row) => joining.isDialled(row)),
     );
     for (const row of needy) {
       const views: number[] = [];
@@ -115,57 +73,58 @@ export class NatViews {
         const bucket = buckets[k];
         for (let at = bucket.first(row); at >= 0; at = bucket.next(at)) {
           const other = bucket.row(at);
-          if (other !== row && this.#areViews(table, directions, surroundings, row, other) && !views.includes(other)) views.push(other);
+          if (other !== row && this.#areViews(table, joining, surroundings, row, other) && !views.includes(other)) views.push(other);
         }
       }
       if (views.length === 0) continue;
       // Several pods behind one node can use one port (NTP's 123): without a sequence number none of them is known to be this one.
-      if (this.isFromNode(row) && !hasIsn(table, row) && severalSources(table, directions, views)) continue;
+      if (joining.isFromNode(row) && !hasIsn(table, row) && severalSources(table, joining, views)) continue;
       // Logs have no sequence numbers, and nodes do not masquerade what goes straight to a pod: these are two connections.
       if (
-        this.isFromNode(row) &&
+        joining.isFromNode(row) &&
         isLogged(table, row) &&
-        endsAtPod(table, directions, surroundings, row) &&
-        !views.some((other) => this.isDialled(other))
+        endsAtPod(table, joining, surroundings, row) &&
+        !views.some((other) => joining.isDialled(other))
       )
         continue;
       // Translation leads to one backend and comes from one client: of several rows that could be it, the one that began next.
-      const same = views.filter((other) => sharesSocket(table, directions, row, other));
-      const others = views.filter((other) => !sharesSocket(table, directions, row, other));
-      if (same.length > 0) this.#unite(table, directions, row, closest(table, row, same));
+      const same = views.filter((other) => sharesSocket(table, joining, row, other));
+      const others = views.filter((other) => !sharesSocket(table, joining, row, other));
+      if (same.length > 0) this.#unite(table, joining, row, closest(table, row, same));
       // Two clients that dial from one port: which of them a node's row hides is not known without a sequence number.
-      const isSure = hasIsn(table, row) || !this.isDialled(row) || clients.get(portKey(table, directions, row)) !== SEVERAL;
-      if (others.length > 0 && isSure) this.#unite(table, directions, row, closest(table, row, others));
+      const isSure = hasIsn(table, row) || !joining.isDialled(row) || clients.get(portKey(table, joining, row)) !== SEVERAL;
+      if (others.length > 0 && isSure) this.#unite(table, joining, row, closest(table, row, others));
     }
     this.leftOut = buckets.reduce((sum, bucket) => sum + bucket.leftOut, 0);
   }
 
   /** Reports whether `other` shows the same connection as `row` beyond a translation. */
-  #areViews(table: FlowRows, directions: Directions, surroundings: Surroundings, row: number, other: number): boolean {
+  #areViews(table: FlowRows, joining: Joining, surroundings: Surroundings, row: number, other: number): boolean {
     if ((table.get(row, KIND) & 255) !== (table.get(other, KIND) & 255) || !overlap(table, row, other)) return false;
     const bothIsn = hasIsn(table, row) && hasIsn(table, other);
     if (bothIsn && table.get(row, ISN) !== table.get(other, ISN)) return false;
-    const [x, y] = [directions.initiator[row], directions.initiator[other]];
+    const [x, y] = [joining.initiator[row], joining.initiator[other]];
     const sameSource = table.endId(row, x) === table.endId(other, y);
     const samePort = table.portOf(row, x) === table.portOf(other, y);
     const sameTarget = table.endId(row, 1 - x) === table.endId(other, 1 - y) && table.portOf(row, 1 - x) === table.portOf(other, 1 - y);
     // One client socket: translated destination.
     if (sameSource && samePort)
-      return this.isDialled(row) && !sameTarget && this.#leadsTo(table, directions, surroundings, row, other, bothIsn);
+      return joining.isDialled(row) && !sameTarget && this.#leadsTo(table, joining, surroundings, row, other, bothIsn);
     // One target: translated source. The sequence number proves it, else the kept port.
-    if (sameTarget) return this.isFromNode(row) && !this.isFromNode(other) && (bothIsn || (samePort && beginTogether(table, row, other)));
+    if (sameTarget)
+      return joining.isFromNode(row) && !joining.isFromNode(other) && (bothIsn || (samePort && beginTogether(table, row, other)));
     // Both ends translated: a node port or load balancer with masquerade.
     return (
       (bothIsn || samePort) &&
-      this.isDialled(row) &&
-      this.isFromNode(other) &&
-      this.#leadsTo(table, directions, surroundings, row, other, bothIsn)
+      joining.isDialled(row) &&
+      joining.isFromNode(other) &&
+      this.#leadsTo(table, joining, surroundings, row, other, bothIsn)
     );
   }
 
-  #leadsTo(table: FlowRows, directions: Directions, surroundings: Surroundings, dialled: number, other: number, bothIsn: boolean): boolean {
-    if (this.isDialled(other)) return false;
-    const [x, y] = [directions.initiator[dialled], directions.initiator[other]];
+  #leadsTo(table: FlowRows, joining: Joining, surroundings: Surroundings, dialled: number, other: number, bothIsn: boolean): boolean {
+    if (joining.isDialled(other)) return false;
+    const [x, y] = [joining.initiator[dialled], joining.initiator[other]];
     const addresses = table.addresses;
     // With equal sequence numbers the backend may have changed since the snapshot, its port has not.
     return (bothIsn ? surroundings.leadsToPort : surroundings.leadsTo)(
@@ -179,45 +138,49 @@ export class NatViews {
 
   /** Makes a row that another reporter made of a connection one of its views. */
   join(row: number, copy: number): void {
-    const [a, b] = [this.rootOf(row), this.rootOf(copy)];
-    this.#parent[Math.max(a, b)] = Math.min(a, b);
-    this.flags[row] |= JOINED;
-    this.flags[copy] |= JOINED;
+    this.#link(this.rootOf(row), this.rootOf(copy));
+    this.#joining.markJoined(row);
+    this.#joining.markJoined(copy);
   }
 
-  #unite(table: FlowRows, directions: Directions, row: number, other: number): void {
+  /** Makes the earlier of two rows stand for the other's connection too. */
+  #link(a: number, b: number): void {
+    if (a !== b) this.#parents[Math.max(a, b)] = Math.min(a, b) + 1;
+    this.#isAnyJoined = true;
+  }
+
+  #unite(table: FlowRows, joining: Joining, row: number, other: number): void {
     const [a, b] = [this.rootOf(row), this.rootOf(other)];
     if (a === b) return;
     // Two clients are two connections, whatever node's row could be the other view of both.
     const source = (root: number, member: number) =>
-      this.#sources.get(root) ?? (this.isFromNode(member) ? -1 : table.endId(member, directions.initiator[member]));
+      this.#sources.get(root) ?? (joining.isFromNode(member) ? -1 : table.endId(member, joining.initiator[member]));
     const [x, y] = [source(a, row), source(b, other)];
     if (x >= 0 && y >= 0 && x !== y) return;
     this.#sources.set(Math.min(a, b), Math.max(x, y));
-    // The earlier row stands for the group.
-    this.#parent[Math.max(a, b)] = Math.min(a, b);
-    this.flags[row] |= JOINED;
-    this.flags[other] |= JOINED;
+    this.#link(a, b);
+    joining.markJoined(row);
+    joining.markJoined(other);
   }
 }
 
-function portKey(table: FlowRows, directions: Directions, row: number): number {
-  return table.portOf(row, directions.initiator[row]) * 256 + (table.get(row, KIND) & 255);
+function portKey(table: FlowRows, joining: Joining, row: number): number {
+  return table.portOf(row, joining.initiator[row]) * 256 + (table.get(row, KIND) & 255);
 }
 
 /** Returns the client (address-table id) that dials from each source port; SEVERAL where there are more. */
-function clientsByPort(table: FlowRows, directions: Directions, rows: readonly number[]): ReadonlyMap<number, number> {
+function clientsByPort(table: FlowRows, joining: Joining, rows: Int32Array): ReadonlyMap<number, number> {
   const clients = new Map<number, number>();
   for (const row of rows) {
-    const key = portKey(table, directions, row);
-    const client = table.endId(row, directions.initiator[row]);
+    const key = portKey(table, joining, row);
+    const client = table.endId(row, joining.initiator[row]);
     clients.set(key, (clients.get(key) ?? client) === client ? client : SEVERAL);
   }
   return clients;
 }
 
-function sharesSocket(table: FlowRows, directions: Directions, row: number, other: number): boolean {
-  const [x, y] = [directions.initiator[row], directions.initiator[other]];
+function sharesSocket(table: FlowRows, joining: Joining, row: number, other: number): boolean {
+  const [x, y] = [joining.initiator[row], joining.initiator[other]];
   return table.endId(row, x) === table.endId(other, y) && table.portOf(row, x) === table.portOf(other, y);
 }
 
@@ -235,8 +198,8 @@ function beginTogether(table: FlowRows, row: number, other: number): boolean {
   return Math.abs(startOf(table, row) - startOf(table, other)) <= MASQUERADE_SECONDS;
 }
 
-function severalSources(table: FlowRows, directions: Directions, rows: readonly number[]): boolean {
-  const sources = new Set(rows.map((row) => table.endId(row, directions.initiator[row])));
+function severalSources(table: FlowRows, joining: Joining, rows: readonly number[]): boolean {
+  const sources = new Set(rows.map((row) => table.endId(row, joining.initiator[row])));
   return sources.size > 1;
 }
 
@@ -252,87 +215,10 @@ const BY_NODE_PORT = 3; // a dialled port on one side, a masquerading node on th
 type KeyKind = typeof BY_CLIENT | typeof BY_TARGET | typeof BY_SEQUENCE | typeof BY_NODE_PORT;
 const KEY_KINDS: readonly KeyKind[] = [BY_CLIENT, BY_TARGET, BY_SEQUENCE, BY_NODE_PORT];
 
-/**
- * Source ports and sequence numbers of rows in need: every kind of key has one of them, so that most other rows are seen to
- * match none of them without a look into any bucket.
- */
-class WantedTraits {
-  readonly #table: FlowRows;
-  readonly #directions: Directions;
-  readonly #ports = new Uint8Array(1 << 16);
-  /** By the low bits of the sequence number. */
-  readonly #sequences = new Uint8Array(1 << 16);
-
-  constructor(table: FlowRows, directions: Directions) {
-    this.#table = table;
-    this.#directions = directions;
-  }
-
-  want(row: number): void {
-    this.#ports[this.#table.portOf(row, this.#directions.initiator[row])] = 1;
-    if (hasIsn(this.#table, row)) this.#sequences[this.#table.get(row, ISN) & 0xffff] = 1;
-  }
-
-  mayBe(row: number): boolean {
-    if (this.#ports[this.#table.portOf(row, this.#directions.initiator[row])] === 1) return true;
-    return this.#sequences[this.#table.get(row, ISN) & 0xffff] === 1 && hasIsn(this.#table, row);
-  }
-}
-
-/** Which addresses are nodes' own, each asked for once. */
-class OwnerKinds {
-  readonly #table: FlowRows;
-  readonly #surroundings: Surroundings;
-  /** By address-table id: 0 not asked yet, 1 a node, 2 not. */
-  readonly #known: Uint8Array;
-
-  constructor(table: FlowRows, surroundings: Surroundings) {
-    this.#table = table;
-    this.#surroundings = surroundings;
-    if (table.size > 0) table.addressId(0, 0); // gives every row's addresses their ids
-    this.#known = new Uint8Array(table.addresses.size);
-  }
-
-  isNode(id: number): boolean {
-    if (this.#known[id] === 0) this.#known[id] = this.#surroundings.ownerKind(this.#table.addresses.addressOf(id), null) === "node" ? 1 : 2;
-    return this.#known[id] === 1;
-  }
-}
-
-/** Which addresses and ports are translated to backends, each asked for once. */
-class Targets {
-  readonly #table: FlowRows;
-  readonly #surroundings: Surroundings;
-  readonly #tuples = new TupleTable(2);
-  readonly #known: boolean[] = [];
-  /** By address-table id, what was asked for last, since most servers have one port; and the answer. */
-  readonly #latest: Int32Array;
-  readonly #answers: Uint8Array;
-
-  constructor(table: FlowRows, surroundings: Surroundings) {
-    this.#table = table;
-    this.#surroundings = surroundings;
-    this.#latest = new Int32Array(table.addresses.size).fill(-1);
-    this.#answers = new Uint8Array(table.addresses.size);
-  }
-
-  isDialled(id: number, protocol: number, port: number): boolean {
-    const end = (protocol << 16) | port;
-    if (this.#latest[id] !== end) {
-      this.#latest[id] = end;
-      this.#answers[id] = this.#find(id, end) ? 1 : 0;
-    }
-    return this.#answers[id] === 1;
-  }
-
-  #find(id: number, end: number): boolean {
-    this.#tuples.key[0] = id;
-    this.#tuples.key[1] = end;
-    const target = this.#tuples.intern();
-    if (target === this.#known.length)
-      this.#known.push(this.#surroundings.isDialled(this.#table.addresses.addressOf(id), end >>> 16, end & 0xffff));
-    return this.#known[target];
-  }
+/** Every kind of key has one of these, so that most other rows are seen to match none of them without a look into any bucket. */
+function want({ ports, sequences }: WantedTraits, table: FlowRows, { initiator }: Joining, row: number): void {
+  ports[table.portOf(row, initiator[row])] = 1;
+  if (hasIsn(table, row)) sequences[table.get(row, ISN) & 0xffff] = 1;
 }
 
 /** More rows under one key than honest traffic has: comparing each with each would let a crafted capture take forever. */
@@ -341,8 +227,7 @@ const MAX_BUCKET = 64;
 /** Rows by a key, for those keys only that a row in need asks for. */
 class Buckets {
   readonly #table: FlowRows;
-  readonly #directions: Directions;
-  readonly #flags: Uint8Array;
+  readonly #joining: Joining;
   readonly #kind: KeyKind;
   readonly #tuples = new TupleTable(3);
   /** By key: how many rows it has, the first and the last of them as places in `#rows`. */
@@ -354,10 +239,9 @@ class Buckets {
   readonly #next: number[] = [];
   leftOut = 0;
 
-  constructor(table: FlowRows, directions: Directions, flags: Uint8Array, kind: KeyKind) {
+  constructor(table: FlowRows, joining: Joining, kind: KeyKind) {
     this.#table = table;
-    this.#directions = directions;
-    this.#flags = flags;
+    this.#joining = joining;
     this.#kind = kind;
   }
 
@@ -403,24 +287,24 @@ class Buckets {
   #fill(row: number, wanted: boolean): boolean {
     const table = this.#table;
     const { key } = this.#tuples;
-    const initiator = this.#directions.initiator[row];
+    const initiator = this.#joining.initiator[row];
     key[1] = 0;
     key[2] = table.get(row, KIND) & 255;
     switch (this.#kind) {
       case BY_CLIENT:
         key[0] = table.endId(row, initiator);
         key[1] = table.portOf(row, initiator);
-        return !wanted || (this.#flags[row] & DIALLED) !== 0;
+        return !wanted || this.#joining.isDialled(row);
       case BY_TARGET:
         key[0] = table.endId(row, 1 - initiator);
         key[1] = (table.portOf(row, initiator) << 16) | table.portOf(row, 1 - initiator);
-        return !wanted || (this.#flags[row] & FROM_NODE) !== 0;
+        return !wanted || this.#joining.isFromNode(row);
       case BY_SEQUENCE:
         key[0] = table.get(row, ISN);
         return hasIsn(table, row);
       case BY_NODE_PORT:
         key[0] = table.portOf(row, initiator);
-        return (this.#flags[row] & (wanted ? DIALLED : FROM_NODE)) !== 0;
+        return wanted ? this.#joining.isDialled(row) : this.#joining.isFromNode(row);
     }
   }
 }
@@ -437,6 +321,6 @@ function isLogged(table: FlowRows, row: number): boolean {
   return (table.get(row, KIND) & LOGGED) !== 0;
 }
 
-function endsAtPod(table: FlowRows, { initiator }: Directions, surroundings: Surroundings, row: number): boolean {
+function endsAtPod(table: FlowRows, { initiator }: Joining, surroundings: Surroundings, row: number): boolean {
   return surroundings.ownerKind(table.addresses.addressOf(table.addressId(row, 1 - initiator[row])), table.firstSeconds(row)) === "pod";
 }

@@ -1,7 +1,7 @@
 import { Connections, connect } from "./connections.ts";
-import type { Surroundings } from "./direction.ts";
 import type { FlowTable } from "./flowTable.ts";
 import { L7Hints } from "./hints.ts";
+import type { Surroundings } from "./joining.ts";
 import type { LoggedParties } from "./parties.ts";
 
 /** Keys of hints of settled connections: no table has as many rows. */
@@ -16,18 +16,22 @@ export class RunningConnections {
   hints: L7Hints;
   readonly #parties: LoggedParties;
   readonly #surroundings: Surroundings;
-  #settled = new Connections();
+  readonly #settled: Connections;
+  #latest: Connections | undefined;
 
   constructor(table: FlowTable, hints: L7Hints, parties: LoggedParties, surroundings: Surroundings) {
     this.table = table;
     this.hints = hints;
     this.#parties = parties;
     this.#surroundings = surroundings;
+    this.#settled = new Connections(table.kernel);
   }
 
-  /** Returns all connections so far. */
+  /** Returns all connections so far, to be looked at until the next call. */
   now(): Connections {
-    return connect(this.table, this.#surroundings, this.hints, this.#parties, this.#settled.clone());
+    this.#latest?.release();
+    this.#latest = this.#settled.clone();
+    return connect(this.table, this.#surroundings, this.hints, this.#parties, this.#latest);
   }
 
   /** Settles rows that were last heard of before a moment (epoch seconds). */
@@ -42,13 +46,9 @@ export class RunningConnections {
       if (row >= SETTLED) hints.moveTo(remainingHints, row, row);
       else hints.moveTo(isOld[row] ? settledHints : remainingHints, row, places[row]);
     }
-    const connections = connect(
-      table.part((row) => isOld[row]),
-      this.#surroundings,
-      settledHints,
-      this.#parties,
-      this.#settled,
-    );
+    const old = table.part((row) => isOld[row]);
+    const connections = connect(old, this.#surroundings, settledHints, this.#parties, this.#settled);
+    old.release();
     for (let i = 0; i < connections.size; i++) {
       const rows = connections.hintRows(i).filter((row) => row < SETTLED);
       for (const row of rows) settledHints.moveTo(remainingHints, row, SETTLED + i);

@@ -16,7 +16,7 @@ export class Evidence {
     this.connections++;
     this.seen += tries;
     if (!answered) this.unanswered++;
-    this.#span(connections.firstSeconds[i], connections.firstNanoseconds[i], connections.lastSeconds[i], connections.lastNanoseconds[i]);
+    this.#span(connections.firstSeconds(i), connections.firstNanoseconds(i), connections.lastSeconds(i), connections.lastNanoseconds(i));
   }
 
   /** Adds what other evidence holds. */

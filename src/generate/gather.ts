@@ -186,7 +186,7 @@ class Gatherer {
     // Candidate backends of one Service are one connection, on whichever side.
     const counted = ends.targets.length > 1 || ends.arrivesFrom !== undefined ? new Set<SeenPeer | SeenPort>() : undefined;
     for (const side of found) this.#addSide(i, ends, side, tries, counted);
-    const failed = this.#input.closed.connections.count[i] - tries;
+    const failed = this.#input.closed.connections.count(i) - tries;
     if (failed > 0) this.#leaveOut(i, new Unlearnable("partly-failed"), failed);
   }
 
@@ -198,15 +198,15 @@ class Gatherer {
       this.cuts.set(key, known);
       const evidence = known.get(text) ?? new Evidence();
       known.set(text, evidence);
-      evidence.add(closed.connections, i, this.#triesOf(i), closed.connections.attempts[i][ESTABLISHED] > 0);
+      evidence.add(closed.connections, i, this.#triesOf(i), closed.connections.attempts(i)[ESTABLISHED] > 0);
     }
   }
 
   /** Tries of a connection that are learned from: those that worked, or of which that is not known. */
   #triesOf(i: number): number {
     const { connections } = this.#input.closed;
-    const attempts = connections.attempts[i];
-    return this.#input.includeFailed ? connections.count[i] : attempts[ESTABLISHED] + attempts[UNKNOWN];
+    const attempts = connections.attempts(i);
+    return this.#input.includeFailed ? connections.count(i) : attempts[ESTABLISHED] + attempts[UNKNOWN];
   }
 
   /** Adds the wanted workload that a participant is of, once. */
@@ -224,13 +224,13 @@ class Gatherer {
   #sidesOf(i: number, ends: Ends): Side[] | Unlearnable {
     const { closed, includeFailed, isServing } = this.#input;
     const { connections } = closed;
-    const attempts = connections.attempts[i];
+    const attempts = connections.attempts(i);
     const protocol = connections.protocol(i);
     const isAnswered = attempts[ESTABLISHED] > 0;
     if (!includeFailed) {
       if (connections.isDoubtful(i)) return new Unlearnable("perhaps-reply");
       if (!isAnswered && attempts[UNKNOWN] === 0) return new Unlearnable(OUTCOMES[closed.observed(i)] as LeftOutReason);
-      const isOneWay = !isAnswered && !connections.isStated[i] && (protocol === UDP || isIcmp(protocol));
+      const isOneWay = !isAnswered && !connections.isStated(i) && (protocol === UDP || isIcmp(protocol));
       const isListened = () =>
         ends.targets.some(({ participant, address, port }) => participant.type === "external" || isServing(address, protocol, port));
       if (isOneWay && (isIcmp(protocol) || !isListened())) return new Unlearnable("one-way");
@@ -309,8 +309,8 @@ class Gatherer {
   #count(i: number, workload: SelectableWorkload, tries: number): void {
     const { connections } = this.#input.closed;
     const known = this.#learnedOf(workload);
-    known.evidence.add(connections, i, tries, connections.attempts[i][ESTABLISHED] > 0);
-    const [first, last] = [connections.firstSeconds[i], connections.lastSeconds[i]];
+    known.evidence.add(connections, i, tries, connections.attempts(i)[ESTABLISHED] > 0);
+    const [first, last] = [connections.firstSeconds(i), connections.lastSeconds(i)];
     if (!Number.isNaN(first)) known.days.add(Math.floor(first / DAY_SECONDS)).add(Math.floor(last / DAY_SECONDS));
   }
 
@@ -327,7 +327,7 @@ class Gatherer {
     const { closed, requestsOf } = this.#input;
     const { connections } = closed;
     const protocol = connections.protocol(i);
-    const isAnswered = connections.attempts[i][ESTABLISHED] > 0;
+    const isAnswered = connections.attempts(i)[ESTABLISHED] > 0;
     const known = this.#learnedOf(side.workload)[side.direction];
     side.peers.forEach(({ spec, participant }, k) => {
       let peer = known.get(spec.key);
@@ -369,7 +369,7 @@ class Gatherer {
     });
   }
 
-  #leaveOut(i: number, { reason, detail }: Unlearnable, tries = this.#input.closed.connections.count[i]): void {
+  #leaveOut(i: number, { reason, detail }: Unlearnable, tries = this.#input.closed.connections.count(i)): void {
     const { closed } = this.#input;
     const { connections } = closed;
     const [source, destination] = [closed.sources[i], closed.destinations[i]];
@@ -381,7 +381,7 @@ class Gatherer {
       known = { reason, detail, evidence: new Evidence(), sources: new Set(), destinations: new Set() };
       this.leftOut.set(key, known);
     }
-    known.evidence.add(connections, i, tries, connections.attempts[i][ESTABLISHED] > 0);
+    known.evidence.add(connections, i, tries, connections.attempts(i)[ESTABLISHED] > 0);
     known.sources.add(endName(source));
     known.destinations.add(endName(destination));
   }

@@ -124,3 +124,65 @@ export const COPIES_EXPECTED = 4; // 1: packets may be captured at several place
 export const COPIES = 6; // packets that were copies, a 64-bit float
 export const SKIPPED = 8; // packets that were skipped, a 64-bit float for each reason
 export const STATE_WORDS = SKIPPED + 2 * SKIPS;
+
+/** Clients take their ports from above the system ports (RFC 6335 section 6). */
+export const FIRST_CLIENT_PORT = 1024;
+
+/** How a connection ended, by what the record itself says: places in OUTCOMES. */
+export const ESTABLISHED = 0;
+export const REFUSED = 1;
+export const UNANSWERED = 2;
+export const DROPPED = 3;
+export const UNKNOWN = 4;
+export const OUTCOME_COUNT = 5;
+
+/** Flags of a row while rows are joined, a byte each. */
+export const DIALLED = 1; // the responder's address and port are translated to a backend
+export const FROM_NODE = 2; // the initiator's address is a node's: perhaps a pod or a client hidden by source NAT
+export const JOINED = 4; // another view of the connection was found
+export const COARSE = 8; // cannot be told from others of its connection: what reporters say of them is compared by counts
+
+/** What was asked of an address while rows are joined, 32-bit words; ends are protocol * 65536 + port + 1, 0: none. */
+export const SERVED_END = 0; // the end that it was last found to serve
+export const DIALLED_END = 1; // the end for which it was last asked whether it is translated
+export const ANSWER = 2;
+export const OWNER = 3; // 0: not asked, or the two below
+export const IS_NODE = 1;
+export const IS_NO_NODE = 2;
+export const FACT_WORDS = 4;
+
+/** Columns of a connection, 32 bits each. What it is one of: */
+export const SOURCE = 0;
+export const SOURCE_EPOCH = 1;
+export const DESTINATION = 2;
+export const DESTINATION_EPOCH = 3;
+export const VIA = 4; // -1: none
+export const PORT_PAIR = 5; // dialled port in the high half, destination port (or ICMP type and code) in the low half
+export const PROTOCOL = 6;
+export const KEY_WORDS = 7;
+/** What is known of it: 0 at first. */
+export const TRAITS = 7;
+export const COUNT = 8; // a 64-bit float, as the next ones
+export const PACKETS = 10;
+export const BYTES = 12;
+export const ATTEMPTS = 14; // by how they ended
+export const STARTED_SECONDS = 24; // unsigned; with TIMED
+export const STARTED_NS = 25;
+export const ENDED_SECONDS = 26;
+export const ENDED_NS = 27;
+export const ARRIVES_FROM = 28; // -1: the source's own
+export const SOURCE_PORT = 29; // plus two; 0: none was added yet
+export const CONNECTION_WORDS = 32;
+
+/** The source port where a connection's rows have several, or it is not told. */
+export const SEVERAL_PORTS = -1;
+
+/** Traits of a connection. */
+export const TIMED = 1;
+export const SEEN = 1 << 1; // its initiator was seen to begin
+export const WITHOUT_COUNTS = 1 << 2; // of some of its packets nobody counted
+export const WITHOUT_TALLY = 1 << 3; // how often it was made is not told
+export const DOUBTFUL = 1 << 4; // there was a row that may be a reply
+export const SURE = 1 << 5; // there was another row
+export const IN_CLOUD_DENIED = 1 << 6;
+export const STATED = 1 << 7; // a log stated one of them

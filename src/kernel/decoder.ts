@@ -1,3 +1,4 @@
+import { idOf } from "./addresses";
 import {
   ACCEPTED,
   AH,
@@ -58,7 +59,7 @@ import {
   WORDS_ARE_IDS,
 } from "./constants";
 import * as table from "./flowTable";
-import { changedHands, firstFragment, intern, laterFragment, look, lookAgain, lookAtQuery, readDns } from "./host";
+import { changedHands, firstFragment, laterFragment, look, lookAgain, lookAtQuery, readDns } from "./host";
 import { allocate, state } from "./memory";
 import { isSeenTwice, startLooking } from "./seenTwice";
 
@@ -277,8 +278,8 @@ function ipv6(at: usize): void {
 
 /** Takes the addresses of the IPv6 header at an address: words are ids of the address table. */
 function setAddressIds(at: usize): void {
-  source = intern(word(at + 8), word(at + 12), word(at + 16), word(at + 20));
-  destination = intern(word(at + 24), word(at + 28), word(at + 32), word(at + 36));
+  source = idOf(word(at + 8), word(at + 12), word(at + 16), word(at + 20));
+  destination = idOf(word(at + 24), word(at + 28), word(at + 32), word(at + 36));
   family = WORDS_ARE_IDS;
 }
 

@@ -24,7 +24,7 @@ import {
   STATE,
 } from "./constants";
 import { isReused, moved } from "./host";
-import { allocate, allocateEmpty, release, state } from "./memory";
+import { allocate, allocateEmpty, release, setWord, state, wordAt } from "./memory";
 
 /** Bits of a row's size in bytes. */
 const ROW_BITS = 6;
@@ -57,6 +57,11 @@ export function begin(hashSeed: i32): void {
   index = allocate(slotBits + 2);
   memory.fill(index, 0xff, 4 << slotBits);
   moved(cells, 1 << rowBits);
+}
+
+/** Returns the key of all hashes. */
+export function hashSeed(): i32 {
+  return seed;
 }
 
 function cellsOf(row: i32): usize {
@@ -108,11 +113,11 @@ function find(hash: i32, a: i32, b: i32, ports: i32, kind: i32): i32 {
 }
 
 function entryAt(place: i32): i32 {
-  return load<i32>(index + ((<usize>place) << 2));
+  return wordAt(index, place);
 }
 
 function setEntry(place: i32, entry: i32): void {
-  store<i32>(index + ((<usize>place) << 2), entry);
+  setWord(index, place, entry);
 }
 
 /** Returns the newest row of a packet's tuple, or -1, and sets the side. */

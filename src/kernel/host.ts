@@ -41,3 +41,13 @@ export declare function lookAgain(row: i32, at: usize, end: usize): void;
 export declare function lookAtQuery(row: i32, at: usize, end: usize): void;
 /** Reads a DNS response. */
 export declare function readDns(at: usize, end: usize): void;
+/** Reports whether an object says that an address serves a port. Addresses are given as ids of the address table. */
+export declare function isServing(address: i32, protocol: i32, port: i32): bool;
+/** Reports whether a packet goes from a port as servers have them to one as clients have them. */
+export declare function looksLikeReply(sourcePort: i32, destinationPort: i32): bool;
+/** Reports whether packets to an address and port are translated to a backend. */
+export declare function isDialled(address: i32, protocol: i32, port: i32): bool;
+/** Reports whether an address is a node's own. */
+export declare function isNode(address: i32): bool;
+/** Returns a number that differs whenever the owner of an address differs. */
+export declare function epochAt(address: i32, seconds: u32): i32;

@@ -39,6 +39,19 @@ export function release(region: usize, bits: i32): void {
   store<u32>(list, region);
 }
 
+export function wordAt(list: usize, place: i32): i32 {
+  return load<i32>(list + ((<usize>place) << 2));
+}
+
+export function setWord(list: usize, place: i32, word: i32): void {
+  store<i32>(list + ((<usize>place) << 2), word);
+}
+
+/** Returns the bits of the region that `bytes` take. */
+export function bitsOf(bytes: usize): i32 {
+  return 32 - <i32>clz<u32>(<u32>max<usize>(bytes, 2) - 1);
+}
+
 function listOf(bits: i32): usize {
   return free + ((<usize>max(bits, SMALLEST_BITS)) << 2);
 }

@@ -1,5 +1,7 @@
-/** Clients take their ports from above the system ports (RFC 6335 section 6). */
-export const FIRST_CLIENT_PORT = 1024;
+import { FIRST_CLIENT_PORT } from "../kernel/constants.ts";
+
+export { FIRST_CLIENT_PORT } from "../kernel/constants.ts";
+
 /** Where the systems that run clusters begin to take clients' ports from (Linux: net.ipv4.ip_local_port_range; RFC 6335: 49152). */
 export const FIRST_EPHEMERAL_PORT = 32768;
 

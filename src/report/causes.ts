@@ -94,8 +94,8 @@ export function findCauses(result: SimulationResult, outcome: Outcome): Cause[] 
     cause.destinations.add(destination);
     cause.ports.add(port);
     cause.connections++;
-    cause.seen += connections.count[i];
-    cause.bytes += connections.bytes[i];
+    cause.seen += connections.count(i);
+    cause.bytes += connections.bytes(i);
   }
   return [...causes.values()].sort((a, b) => b.seen - a.seen).map(finish);
 }
@@ -153,7 +153,7 @@ export class Explainer {
         culprits: [...culpritsOf(egress), ...culpritsOf(ingress)],
       };
     }
-    if (verdict === "allow" && simulation.connections.isCloudDenied[i])
+    if (verdict === "allow" && simulation.connections.isCloudDenied(i))
       return {
         deniedBy: "",
         why: "a cloud's firewall (security group, network ACL) dropped it: no network policy is about that",

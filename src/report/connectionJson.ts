@@ -64,8 +64,8 @@ export class ConnectionWriter {
     const ends = simulation.ends(i);
     const { egress, ingress } = simulation.judgement(i);
     const protocol = connections.protocol(i);
-    const isCounted = connections.isCounted[i];
-    const hint = hints.first(connections.hintRow[i]);
+    const isCounted = connections.isCounted(i);
+    const hint = hints.first(connections.hintRows(i)[0]);
     const accepted = this.#result.acceptedBecause(i);
     const source = this.#endpoint(ends.sourceEndpoint);
     const destination = this.#endpoint(ends.destinationEndpoint);
@@ -81,12 +81,12 @@ export class ConnectionWriter {
         ? `,"icmpType":${connections.icmpType(i)},"icmpCode":${connections.icmpCode(i)}`
         : ',"icmpType":null,"icmpCode":null';
     if (hint) text += `,"l7":${safeJson(shownRequest(hint))}`;
-    if (connections.isCloudDenied[i]) text += ',"droppedBy":"cloud-firewall"';
-    text += `,"count":${connections.isTallied[i] ? connections.count[i] : null},"packets":${isCounted ? connections.packets[i] : null},"bytes":${isCounted ? connections.bytes[i] : null}`;
-    text += `,"firstSeen":${timeJson(connections.firstSeconds[i], connections.firstNanoseconds[i])}`;
-    text += `,"lastSeen":${timeJson(connections.lastSeconds[i], connections.lastNanoseconds[i])}`;
-    text += `${attemptsJson(connections.attempts[i])},"observed":"${OUTCOMES[simulation.observed(i)]}`;
-    out.add(text + (connections.isSeen[i] ? '","direction":"seen","egress":' : '","direction":"inferred","egress":'));
+    if (connections.isCloudDenied(i)) text += ',"droppedBy":"cloud-firewall"';
+    text += `,"count":${connections.isTallied(i) ? connections.count(i) : null},"packets":${isCounted ? connections.packets(i) : null},"bytes":${isCounted ? connections.bytes(i) : null}`;
+    text += `,"firstSeen":${timeJson(connections.firstSeconds(i), connections.firstNanoseconds(i))}`;
+    text += `,"lastSeen":${timeJson(connections.lastSeconds(i), connections.lastNanoseconds(i))}`;
+    text += `${attemptsJson(connections.attempts(i))},"observed":"${OUTCOMES[simulation.observed(i)]}`;
+    out.add(text + (connections.isSeen(i) ? '","direction":"seen","egress":' : '","direction":"inferred","egress":'));
     this.#decision(egress, "egress", ends, source, destination, out);
     out.addBytes(INGRESS);
     this.#decision(ingress, "ingress", ends, destination, source, out);

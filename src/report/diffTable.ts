@@ -181,7 +181,7 @@ export function trafficText({ result, changed }: TrafficChange): string {
   const { connections } = result.simulation;
   const told = (from: string, to: string) => {
     const own = changed.filter((i) => verdictsOf(result, i).join() === `${from},${to}`);
-    const seen = own.reduce((sum, i) => sum + connections.count[i], 0);
+    const seen = own.reduce((sum, i) => sum + connections.count(i), 0);
     const [has, time] = [own.length === 1 ? "goes" : "go", seen === 1 ? "once" : `${grouped(seen)} times`];
     return own.length === 0 ? "" : `${plural(own.length, "connection")} seen ${time} ${has} from ${from} to ${to}`;
   };
@@ -199,10 +199,7 @@ export function trafficLines({ result, changed }: TrafficChange): TrafficLine[] 
   const { simulation } = result;
   const { connections } = simulation;
   const explainer = new Explainer(result);
-  const end = connections.lastSeconds.reduce(
-    (latest, last) => Math.max(latest, Number.isNaN(last) ? latest : last),
-    Number.NEGATIVE_INFINITY,
-  );
+  const end = connections.newestSeconds() ?? Number.NEGATIVE_INFINITY;
   const groups = new Map<string, { -readonly [Key in keyof TrafficLine]: TrafficLine[Key] }>();
   for (const i of changed) {
     const [before, after] = verdictsOf(result, i);
@@ -211,13 +208,13 @@ export function trafficLines({ result, changed }: TrafficChange): TrafficLine[] 
     const port = portLabel(connections.protocol(i), simulation.ports[i]);
     const text = [deniedBy, why].filter((part) => part !== "").join(": ");
     const key = JSON.stringify([before, after, from, to, port, text]);
-    const last = connections.lastSeconds[i];
+    const last = connections.lastSeconds(i);
     const beforeEnd = Number.isNaN(last) ? undefined : end - last;
     const group = groups.get(key);
     if (group === undefined)
-      groups.set(key, { before, after, from, to, port, why: text, seen: connections.count[i], connections: 1, beforeEnd });
+      groups.set(key, { before, after, from, to, port, why: text, seen: connections.count(i), connections: 1, beforeEnd });
     else {
-      group.seen += connections.count[i];
+      group.seen += connections.count(i);
       group.connections++;
       if (beforeEnd !== undefined) group.beforeEnd = Math.min(group.beforeEnd ?? beforeEnd, beforeEnd);
     }

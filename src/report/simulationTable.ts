@@ -1,5 +1,6 @@
 import { shortWorkload } from "../cluster/workloads.ts";
 import type { Decision } from "../evaluate/decision.ts";
+import type { Simulation } from "../evaluate/simulation.ts";
 import { OUTCOME_NAMES, type Outcome } from "../evaluate/simulation.ts";
 import { grouped, plural } from "../net/number.ts";
 import { formatDuration } from "../net/time.ts";
@@ -36,7 +37,7 @@ export function simulationTable(result: SimulationResult, wide: boolean, style: 
 /** Returns one line on what was read and what it was held against. */
 export function header({ summary, cni, simulation }: SimulationResult): string {
   const window = summary.window === null ? "without times" : windowText(summary.window);
-  const seen = grouped(total(simulation.connections.count));
+  const seen = grouped(timesOf(simulation));
   const counted = seen === grouped(summary.connections) ? "" : ` (seen ${seen} times)`;
   const packets = summary.packets > 0 ? ` in ${plural(summary.packets, "packet")}` : "";
   return `${plural(summary.connections, "connection")}${counted}${packets}, ${window}, against ${plural(summary.policies, "policy", "policies")} · ${cniText(cni)}`;
@@ -47,8 +48,11 @@ export function windowText({ from, to, seconds }: Window): string {
   return `${from.slice(0, 10)} ${from.slice(11, 19)} – ${end} UTC (${formatDuration(seconds)})`;
 }
 
-function total(counts: readonly number[]): number {
-  return counts.reduce((sum, count) => sum + count, 0);
+/** Returns how often connections were made. */
+function timesOf({ connections }: Simulation): number {
+  let times = 0;
+  for (let i = 0; i < connections.size; i++) times += connections.count(i);
+  return times;
 }
 
 function summaryOf(causes: readonly Cause[]): string {

@@ -43,8 +43,8 @@ export function summarizeSimulation(input: SimulationInput): SimulationResult {
     if (endpoint.type === "pod") talked.add(`${endpoint.namespace}/${endpoint.workload}`);
   for (let i = 0; i < connections.size; i++) {
     summary[VERDICTS[simulation.verdicts[i]]]++;
-    summary.packets += connections.packets[i];
-    summary.bytes += connections.bytes[i];
+    summary.packets += connections.packets(i);
+    summary.bytes += connections.bytes(i);
     if (OUTCOME_NAMES[simulation.outcomes[i]] !== "would-drop") continue;
     const finding = input.accepted.find((one) =>
       covers(one, simulation.sources[i], simulation.destinations[i], connections.protocol(i), simulation.ports[i], input.now),
@@ -100,8 +100,8 @@ function sortedOrder(simulation: Simulation): number[] {
       connections.protocol(a) - connections.protocol(b) ||
       connections.port(a) - connections.port(b) ||
       connections.viaPort(a) - connections.viaPort(b) ||
-      (connections.firstSeconds[a] || 0) - (connections.firstSeconds[b] || 0) ||
-      connections.firstNanoseconds[a] - connections.firstNanoseconds[b],
+      (connections.firstSeconds(a) || 0) - (connections.firstSeconds(b) || 0) ||
+      connections.firstNanoseconds(a) - connections.firstNanoseconds(b),
   );
 }
 
@@ -110,10 +110,10 @@ function windowOf(simulation: Simulation): Window | null {
   let [first, firstNs, last, lastNs] = [Number.POSITIVE_INFINITY, 0, Number.NEGATIVE_INFINITY, 0];
   for (let i = 0; i < connections.size; i++) {
     const [a, an, b, bn] = [
-      connections.firstSeconds[i],
-      connections.firstNanoseconds[i],
-      connections.lastSeconds[i],
-      connections.lastNanoseconds[i],
+      connections.firstSeconds(i),
+      connections.firstNanoseconds(i),
+      connections.lastSeconds(i),
+      connections.lastNanoseconds(i),
     ];
     if (a < first || (a === first && an < firstNs)) [first, firstNs] = [a, an];
     if (b > last || (b === last && bn > lastNs)) [last, lastNs] = [b, bn];

@@ -14,7 +14,7 @@ export interface TrafficChange {
 export function trafficChange(result: SimulationResult): TrafficChange {
   const { simulation, order } = result;
   const changed = order.filter((i) => simulation.verdicts[i] !== simulation.baselines[i]);
-  return { result, changed: changed.sort((a, b) => simulation.connections.count[b] - simulation.connections.count[a]) };
+  return { result, changed: changed.sort((a, b) => simulation.connections.count(b) - simulation.connections.count(a)) };
 }
 
 /** Returns the verdict of a connection under the earlier and the later set. */

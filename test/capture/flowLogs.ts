@@ -1,9 +1,9 @@
 import { type FlowLogOptions, readFlowLog } from "../../src/capture/logs/readFlowLog.ts";
 import type { InputSummary } from "../../src/capture/observation.ts";
 import { connect } from "../../src/flow/connections.ts";
-import type { Surroundings } from "../../src/flow/direction.ts";
 import { FlowTable } from "../../src/flow/flowTable.ts";
 import { L7Hints } from "../../src/flow/hints.ts";
+import type { Surroundings } from "../../src/flow/joining.ts";
 import { NameTable } from "../../src/flow/names.ts";
 import { OUTCOMES } from "../../src/flow/outcome.ts";
 import { LoggedParties } from "../../src/flow/parties.ts";
@@ -72,21 +72,21 @@ export function describe({ table, connections, parties, hints }: Awaited<ReturnT
         : ""
       : `:${connections.port(i)}`;
     const via = connections.via(i) < 0 ? "" : `(${ipOf(connections.via(i))}:${connections.viaPort(i)}) > `;
-    const attempts = OUTCOMES.map((outcome, o) => [outcome, connections.attempts[i][o]] as const)
+    const attempts = OUTCOMES.map((outcome, o) => [outcome, connections.attempts(i)[o]] as const)
       .filter(([, count]) => count > 0)
-      .map(([outcome, count]) => (count === connections.count[i] ? outcome : `${count} ${outcome}`));
-    const first = formatRfc3339(connections.firstSeconds[i], connections.firstNanoseconds[i]);
-    const last = formatRfc3339(connections.lastSeconds[i], connections.lastNanoseconds[i]);
+      .map(([outcome, count]) => (count === connections.count(i) ? outcome : `${count} ${outcome}`));
+    const first = formatRfc3339(connections.firstSeconds(i), connections.firstNanoseconds(i));
+    const last = formatRfc3339(connections.lastSeconds(i), connections.lastNanoseconds(i));
     const short = (time: string | undefined) => time?.replace(/\.?0*Z$/, "Z");
     const requests = connections.hintRows(i).flatMap((row) => hints.all(row).map((hint) => JSON.stringify(hint)));
     return [
       protocolName(protocol),
       `${end(connections.source(i))} > ${via}${end(connections.destination(i))}${port === ":0" ? "" : port}`,
-      `x${connections.isTallied[i] ? connections.count[i] : "?"}`,
-      connections.isCounted[i] ? `${connections.packets[i]}p ${connections.bytes[i]}B` : "?p ?B",
+      `x${connections.isTallied(i) ? connections.count(i) : "?"}`,
+      connections.isCounted(i) ? `${connections.packets(i)}p ${connections.bytes(i)}B` : "?p ?B",
       attempts.join("+"),
-      ...(connections.isCloudDenied[i] ? ["cloud"] : []),
-      ...(connections.isSeen[i] ? [] : ["~"]),
+      ...(connections.isCloudDenied(i) ? ["cloud"] : []),
+      ...(connections.isSeen(i) ? [] : ["~"]),
       ...(connections.isDoubtful(i) ? ["?reply"] : []),
       first === undefined ? "never" : `${short(first)}${last === first ? "" : ` .. ${short(last)}`}`,
       ...requests,

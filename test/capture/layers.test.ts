@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { valuesOf } from "../flow/madeConnections.ts";
 import {
   ah,
   arp,
@@ -95,7 +96,7 @@ describe("link layers and tunnels are looked through", () => {
   test.each(LAYERS)("%s", async (_what, seen, link, frame) => {
     const read = await replay([pcap([record(0, frame, { wire: frame.length + 100 })], { link })]);
     expect(read.lines).toEqual([seen]);
-    expect(read.connections.bytes[0]).toBe(frame.length + 100);
+    expect(read.connections.bytes(0)).toBe(frame.length + 100);
     expect(read.warnings).toEqual([]);
   });
 
@@ -172,7 +173,7 @@ describe("what is in no connection is counted with its reason", () => {
   test("packets outside the time window, whose ends belong to it", async () => {
     const packets = [0, 1, 2, 3].map((at) => record(at, ethernet(ip4(A, B, udp(5000 + at, 53)))));
     const { connections, skipped } = await replay([pcap(packets)], { since: packets[1].seconds, until: packets[2].seconds });
-    expect(connections.count).toEqual([2]);
+    expect(valuesOf(connections, "count")).toEqual([2]);
     expect(skipped).toEqual({ "outside the time window": 2 });
   });
 });

@@ -7,14 +7,15 @@ import { readManifestFiles } from "../../src/cluster/manifest.ts";
 import { readCluster } from "../../src/cluster/snapshot.ts";
 import { surroundingsOf } from "../../src/evaluate/surroundings.ts";
 import { type Connections, connect } from "../../src/flow/connections.ts";
-import type { Surroundings } from "../../src/flow/direction.ts";
 import { FlowTable, KIND } from "../../src/flow/flowTable.ts";
 import { L7Hints } from "../../src/flow/hints.ts";
+import type { Surroundings } from "../../src/flow/joining.ts";
 import { NameTable } from "../../src/flow/names.ts";
 import { LoggedParties } from "../../src/flow/parties.ts";
 import { formatAddress } from "../../src/net/address.ts";
 import { hasPorts, isIcmp, protocolName, TCP } from "../../src/net/protocol.ts";
 import { formatRfc3339 } from "../../src/net/time.ts";
+import { valuesOf } from "../flow/madeConnections.ts";
 import { conversation, echo, ethernet, ip4, pcap, type Recorded, record, tcp, timed, udp } from "./packets.ts";
 import { describeConnections, NOTHING_KNOWN, withFiles } from "./replay.ts";
 
@@ -94,9 +95,12 @@ describe.skipIf(!existsSync(CAPTURE))("a node's capture and its connection table
     const both = await read([CAPTURE], [TABLE], known);
     const table = await read([], [TABLE], known);
     const sum = (counts: readonly number[]) => counts.reduce((total, count) => total + count, 0);
-    for (const count of ["packets", "bytes"] as const) expect(sum(both.connections[count])).toBe(sum(alone.connections[count]));
+    for (const count of ["packets", "bytes"] as const)
+      expect(sum(valuesOf(both.connections, count))).toBe(sum(valuesOf(alone.connections, count)));
     // Every line of the table that the capture has is counted once, not twice.
-    expect(sum(both.connections.count)).toBe(sum(alone.connections.count) + sum(table.connections.count) - capturedLines(alone).length);
+    expect(sum(valuesOf(both.connections, "count"))).toBe(
+      sum(valuesOf(alone.connections, "count")) + sum(valuesOf(table.connections, "count")) - capturedLines(alone).length,
+    );
     const ends = (lines: readonly string[]) => new Set(lines.map((line) => line.replace(/ x\d+ .*/, "")));
     expect(ends(both.lines)).toEqual(ends([...alone.lines, ...table.lines]));
   });

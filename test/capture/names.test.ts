@@ -199,7 +199,7 @@ describe("what the first payload says", () => {
   const hint = async (data: Uint8Array | string) => {
     const { decoder, connections } = await replay([pcap(timed(conversation(POD, 40000, "203.0.113.9", 443, { data })))]);
     expect(connections.size).toBe(1);
-    return decoder.hints.first(connections.hintRow[0]);
+    return decoder.hints.first(connections.hintRows(0)[0]);
   };
   test.each<[string, unknown, Uint8Array | string]>([
     ["a server name", { tls: { serverName: "api.example.com" } }, clientHello("api.example.com")],

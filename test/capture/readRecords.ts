@@ -1,9 +1,9 @@
 import type { FlowLogFormat } from "../../src/capture/logs/flowLog.ts";
 import { LogSink } from "../../src/capture/logs/logSink.ts";
 import { connect } from "../../src/flow/connections.ts";
-import type { Surroundings } from "../../src/flow/direction.ts";
 import { FlowTable } from "../../src/flow/flowTable.ts";
 import { L7Hints } from "../../src/flow/hints.ts";
+import type { Surroundings } from "../../src/flow/joining.ts";
 import { NameTable } from "../../src/flow/names.ts";
 import { LoggedParties } from "../../src/flow/parties.ts";
 import { describe } from "./flowLogs.ts";

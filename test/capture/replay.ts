@@ -7,9 +7,9 @@ import { type InputSummary, readCaptures } from "../../src/capture/observation.t
 import type { PacketDecoder } from "../../src/capture/packetDecoder.ts";
 import { SKIP_REASONS } from "../../src/capture/skipReasons.ts";
 import { type Connections, connect } from "../../src/flow/connections.ts";
-import type { Surroundings } from "../../src/flow/direction.ts";
 import { type AddressEpochs, FlowTable } from "../../src/flow/flowTable.ts";
 import { L7Hints } from "../../src/flow/hints.ts";
+import type { Surroundings } from "../../src/flow/joining.ts";
 import { NameTable } from "../../src/flow/names.ts";
 import { OUTCOMES } from "../../src/flow/outcome.ts";
 import { LoggedParties } from "../../src/flow/parties.ts";
@@ -193,16 +193,16 @@ export function describeConnections(table: FlowTable, connections: Connections):
     const protocol = connections.protocol(i);
     const port = isIcmp(protocol) ? `:${connections.icmpType(i)}/${connections.icmpCode(i)}` : `:${connections.port(i)}`;
     const via = connections.via(i) < 0 ? "" : `(${at(connections.via(i))}:${connections.viaPort(i)}) > `;
-    const attempts = OUTCOMES.map((outcome, o) => [outcome, connections.attempts[i][o]] as const)
+    const attempts = OUTCOMES.map((outcome, o) => [outcome, connections.attempts(i)[o]] as const)
       .filter(([, count]) => count > 0)
-      .map(([outcome, count]) => (count === connections.count[i] ? outcome : `${count} ${outcome}`));
+      .map(([outcome, count]) => (count === connections.count(i) ? outcome : `${count} ${outcome}`));
     return [
       protocolName(protocol),
       `${at(connections.source(i))} > ${via}${at(connections.destination(i))}${port === ":0" ? "" : port}`,
-      `x${connections.count[i]}`,
-      `${connections.packets[i]}p`,
+      `x${connections.count(i)}`,
+      `${connections.packets(i)}p`,
       attempts.join("+"),
-      ...(connections.isSeen[i] ? [] : ["~"]),
+      ...(connections.isSeen(i) ? [] : ["~"]),
     ].join(" ");
   }).sort();
 }
@@ -218,14 +218,14 @@ export function fullLines({ table, connections }: Pick<Replay, "table" | "connec
       connections.viaPort(i),
       connections.protocol(i),
       connections.port(i),
-      connections.count[i],
-      connections.packets[i],
-      connections.bytes[i],
-      connections.attempts[i],
-      connections.isSeen[i],
-      connections.isCounted[i],
-      formatRfc3339(connections.firstSeconds[i], connections.firstNanoseconds[i]),
-      formatRfc3339(connections.lastSeconds[i], connections.lastNanoseconds[i]),
+      connections.count(i),
+      connections.packets(i),
+      connections.bytes(i),
+      connections.attempts(i),
+      connections.isSeen(i),
+      connections.isCounted(i),
+      formatRfc3339(connections.firstSeconds(i), connections.firstNanoseconds(i)),
+      formatRfc3339(connections.lastSeconds(i), connections.lastNanoseconds(i)),
     ]),
   ).sort();
 }

@@ -5,13 +5,14 @@ import { EndpointResolver } from "../../src/evaluate/endpoints.ts";
 import { Evaluator } from "../../src/evaluate/evaluator.ts";
 import { profileOf } from "../../src/evaluate/profile.ts";
 import { OUTCOME_NAMES, Simulation, VERDICTS } from "../../src/evaluate/simulation.ts";
-import { AddressTable } from "../../src/flow/addressTable.ts";
 import { Connections } from "../../src/flow/connections.ts";
+import { FlowTable } from "../../src/flow/flowTable.ts";
 import { NameTable } from "../../src/flow/names.ts";
 import { OUTCOMES } from "../../src/flow/outcome.ts";
 import { LoggedParties } from "../../src/flow/parties.ts";
 import { formatAddress, parseAddress, wordsOfAddress } from "../../src/net/address.ts";
 import { protocolNumber } from "../../src/net/protocol.ts";
+import { addConnection } from "../flow/madeConnections.ts";
 import { policiesOf, snapshotText } from "../oracle/compiled.ts";
 import { addressOf, line, policy, SHOP } from "./shop.ts";
 
@@ -60,13 +61,20 @@ const SERVICES = [
 function simulate(seen: Seen, candidates: string, existing?: string): { simulation: Simulation; told: string[] } {
   const objects: ManifestObject[] = [snapshotText(SHOP), ...SERVICES].flatMap((text) => readManifest(text, "snapshot.json"));
   const cluster = readCluster(objects);
-  const addresses = new AddressTable();
+  const table = new FlowTable();
+  const { addresses } = table;
   const idOf = (name: string) => addresses.intern(...wordsOfAddress(parseAddress(addressOf(name))!), 0);
-  const connections = new Connections();
+  const connections = new Connections(table.kernel);
   const [viaAddress, viaPort] = seen.via ?? ["", 0];
-  const via = seen.via === undefined ? -1 : idOf(viaAddress);
-  const i = connections.intern(idOf(seen.from), 0, idOf(seen.to), 0, via, viaPort, protocolNumber(seen.protocol ?? "TCP")!, seen.port);
-  connections.addAttempts(i, OUTCOMES.indexOf(seen.observed ?? "established"), 1);
+  addConnection(table, connections, {
+    source: idOf(seen.from),
+    destination: idOf(seen.to),
+    via: [seen.via === undefined ? -1 : idOf(viaAddress), viaPort],
+    protocol: protocolNumber(seen.protocol ?? "TCP")!,
+    port: seen.port,
+    outcome: OUTCOMES.indexOf(seen.observed ?? "established"),
+    times: 1,
+  });
   const resolver = new EndpointResolver(cluster, addresses, new NameTable(), new LoggedParties());
   const evaluator = new Evaluator(policiesOf(candidates), cluster, profileOf("generic"));
   const baseline = existing === undefined ? evaluator : new Evaluator(policiesOf(existing), cluster, profileOf("generic"));
@@ -213,9 +221,9 @@ describe("outcomes", () => {
 
   test("the first kind of ending that happened is the observed one", () => {
     const { simulation } = simulate({ from: WEB, to: API, port: 80, observed: "dropped" }, DENY);
-    simulation.connections.addAttempts(0, OUTCOMES.indexOf("refused"), 3);
+    simulation.connections.setTally(0, { attempts: [0, 3, 0, 1, 0], packets: 0, bytes: 0 });
     expect(OUTCOMES[simulation.observed(0)]).toBe("refused");
-    simulation.connections.attempts[0] = OUTCOMES.map(() => 0);
+    simulation.connections.setTally(0, { attempts: OUTCOMES.map(() => 0), packets: 0, bytes: 0 });
     expect(OUTCOMES[simulation.observed(0)]).toBe("unknown");
   });
 });

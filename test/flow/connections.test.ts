@@ -35,6 +35,7 @@ import {
   zeros,
 } from "../capture/packets.ts";
 import { describeConnections, epochsOf, replay, surroundings, withFiles } from "../capture/replay.ts";
+import { valuesOf } from "./madeConnections.ts";
 
 const A = "10.0.0.1";
 const B = "10.0.0.2";
@@ -129,7 +130,7 @@ describe("TCP: where one connection ends and the next begins", () => {
     const [syn, synAck, ack] = conversation(A, 40000, B, 80);
     const { lines, connections } = await replay([pcap([record(5, ethernet(synAck)), record(3, ethernet(syn)), record(4, ethernet(ack))])]);
     expect(lines).toEqual([`TCP ${A} > ${B}:80 x1 3p established`]);
-    expect([connections.firstSeconds[0] - BASE, connections.lastSeconds[0] - BASE]).toEqual([3, 5]);
+    expect([connections.firstSeconds(0) - BASE, connections.lastSeconds(0) - BASE]).toEqual([3, 5]);
   });
 
   test("a SYN that the file holds after later segments of its own connection", async () => {
@@ -251,7 +252,7 @@ describe("ICMP", () => {
   });
   test("an error is no packet of the connection that it quotes, and is counted", async () => {
     const { connections, skipped } = await replay([pcap([record(0, one(SYN)), record(1, one(ip4(R, A, icmpError(3, 1, SYN))))])]);
-    expect(connections.packets).toEqual([1]);
+    expect(valuesOf(connections, "packets")).toEqual([1]);
     expect(Object.values(skipped)).toEqual([1]);
   });
   test("an error that quotes an ESP packet", async () => {
@@ -313,7 +314,7 @@ describe("fragments belong to their first one's connection, each a packet", () =
   });
   test("bytes are those of all of them", async () => {
     const { connections } = await replay([pcap(timed([four()[1], four()[0], four()[2]]))]);
-    expect(connections.bytes[0]).toBe(3008 + 3 * 34);
+    expect(connections.bytes(0)).toBe(3008 + 3 * 34);
   });
   test("orphans are counted", async () => {
     const { lines, skipped } = await replay([pcap(timed([four()[1], four()[2], six()[1]]))]);
@@ -347,7 +348,7 @@ describe("fragments belong to their first one's connection, each a packet", () =
   // Packets that waited for their first fragment are counted without their times.
   test.fails("the span begins with the earliest fragment, not with the first one", async () => {
     const { connections } = await replay([pcap(timed([four()[1], four()[0]], { step: 2 }))]);
-    expect(connections.firstSeconds[0] - BASE).toBe(0);
+    expect(connections.firstSeconds(0) - BASE).toBe(0);
   });
 });
 
@@ -389,7 +390,7 @@ describe("one packet seen at several places counts once, a retransmission counts
     [0.2, 2],
   ])("LINUX_SLL without interface numbers: %d s apart", async (apart, packets) => {
     const { connections } = await replay([pcap([record(0, sll(SYN)), record(apart, sll(SYN))], { link: 113 })]);
-    expect(connections.packets).toEqual([packets]);
+    expect(valuesOf(connections, "packets")).toEqual([packets]);
   });
   test.each<[string, number, [number, number][]]>([
     [
@@ -418,7 +419,7 @@ describe("one packet seen at several places counts once, a retransmission counts
     ],
   ])("LINUX_SLL2: %s", async (_what, packets, places) => {
     const records = places.map(([index, type], i) => record(i * 0.3, sll2(SYN, index, type)));
-    expect((await replay([pcap(records, { link: 276 })])).connections.packets).toEqual([packets]);
+    expect(valuesOf((await replay([pcap(records, { link: 276 })])).connections, "packets")).toEqual([packets]);
   });
   // Copies are looked for at several places only. A bridge (cni0) sees a routed packet twice at one: the second has one hop less, which
   // no retransmission of the same identification has within microseconds.
@@ -429,14 +430,17 @@ describe("one packet seen at several places counts once, a retransmission counts
   test("different packets of one length are no copies", async () => {
     const packets = Array.from({ length: 50 }, (_, i) => sll(ip6("fd00::1", "fd00::2", udp(5000, 53, bytes(0, i, 0, i * 3, "same")))));
     expect(
-      (
-        await replay([
-          pcap(
-            packets.map((frame, i) => record(i * 1e-4, frame)),
-            { link: 113 },
-          ),
-        ])
-      ).connections.packets,
+      valuesOf(
+        (
+          await replay([
+            pcap(
+              packets.map((frame, i) => record(i * 1e-4, frame)),
+              { link: 113 },
+            ),
+          ])
+        ).connections,
+        "packets",
+      ),
     ).toEqual([50]);
   });
 });

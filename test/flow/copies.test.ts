@@ -10,6 +10,7 @@ import { ICMP, TCP, UDP } from "../../src/net/protocol.ts";
 import { describe as linesOf, readLogs } from "../capture/flowLogs.ts";
 import { BASE, conversation, pcap, timed } from "../capture/packets.ts";
 import { describeConnections, NOTHING_KNOWN, replay, withFiles } from "../capture/replay.ts";
+import { valuesOf } from "./madeConnections.ts";
 
 /** What happened, whoever tells of it. */
 interface Truth {
@@ -104,7 +105,7 @@ function linesFrom(records: readonly ((table: FlowTable) => void)[]): { lines: s
   for (const add of records) add(table);
   const connections = connect(table, NOTHING_KNOWN);
   const lines = describeConnections(table, connections).map((line) => line.replace(" ~", ""));
-  const bytes = connections.bytes.reduce((sum, each) => sum + each, 0);
+  const bytes = valuesOf(connections, "bytes").reduce((sum, each) => sum + each, 0);
   return { lines: [...lines, `${bytes} bytes, ${connections.warnings.join()}`], table };
 }
 

@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import { connect } from "../../src/flow/connections.ts";
 import { conversation, ethernet, ip4, pcap, type Recorded, record, sctp, sctpInit, tcp, timed, udp } from "../capture/packets.ts";
 import { replay, surroundings } from "../capture/replay.ts";
+import { valuesOf } from "./madeConnections.ts";
 
 const POD = "10.244.1.5";
 const OTHER_POD = "10.244.1.6";
@@ -171,7 +172,7 @@ describe("what is not one connection", () => {
       ...ask([NODE, 123], [OUTSIDE, 123], 1e-5),
     ]);
     const { connections } = await replay([pcap(records)], { surroundings: cluster });
-    expect(connections.count.reduce((sum, count) => sum + count, 0)).toBe(2);
+    expect(valuesOf(connections, "count").reduce((sum, count) => sum + count, 0)).toBe(2);
   });
 
   test("two SYNs without answer, to the Service and from the node, in different seconds", async () => {

@@ -13,6 +13,7 @@ import { L7Hints } from "../../src/flow/hints.ts";
 import { NameTable } from "../../src/flow/names.ts";
 import { LoggedParties } from "../../src/flow/parties.ts";
 import { NOTHING_KNOWN, withFiles } from "../capture/replay.ts";
+import { valuesOf } from "../flow/madeConnections.ts";
 import { fuzz } from "./harness.ts";
 
 const ROOT = new URL("../../fixtures/flow-logs/", import.meta.url).pathname;
@@ -77,8 +78,8 @@ async function readLogs(files: readonly Uint8Array[], options: FlowLogOptions = 
     expect(faults).toBeLessThanOrEqual(sum(Object.values(skipped)));
   }
   if (refusal !== undefined) throw refusal;
-  expect(sum(connections.packets), "no packet is made up").toBeLessThanOrEqual(sum(inputs.map(({ packets }) => packets)));
-  expect(sum(connections.bytes), "no byte is made up").toBeLessThanOrEqual(sum(inputs.map(({ bytes }) => bytes)));
+  expect(sum(valuesOf(connections, "packets")), "no packet is made up").toBeLessThanOrEqual(sum(inputs.map(({ packets }) => packets)));
+  expect(sum(valuesOf(connections, "bytes")), "no byte is made up").toBeLessThanOrEqual(sum(inputs.map(({ bytes }) => bytes)));
   return inputs;
 }
 
@@ -87,13 +88,13 @@ const sum = (counts: readonly number[]) => counts.reduce((total, count) => total
 /** Law: counts are finite and not negative, attempts make the count, and a connection's times are in order within 1970..2106, or none. */
 function expectSound(connections: Connections): void {
   for (let i = 0; i < connections.size; i++) {
-    const counts = [connections.count[i], connections.packets[i], connections.bytes[i], ...connections.attempts[i]];
+    const counts = [connections.count(i), connections.packets(i), connections.bytes(i), ...connections.attempts(i)];
     expect(counts.filter((count) => !(Number.isSafeInteger(count) && count >= 0))).toEqual([]);
-    expect(sum(connections.attempts[i]), "attempts make the count").toBe(connections.count[i]);
-    const [first, last] = [connections.firstSeconds[i], connections.lastSeconds[i]];
+    expect(sum(connections.attempts(i)), "attempts make the count").toBe(connections.count(i));
+    const [first, last] = [connections.firstSeconds(i), connections.lastSeconds(i)];
     expect(Number.isNaN(first)).toBe(Number.isNaN(last));
     if (Number.isNaN(first)) continue;
-    const nanoseconds = [connections.firstNanoseconds[i], connections.lastNanoseconds[i]];
+    const nanoseconds = [connections.firstNanoseconds(i), connections.lastNanoseconds(i)];
     expect([first, last].filter((time) => !(time >= 0 && time <= 0xffffffff))).toEqual([]);
     expect(nanoseconds.filter((each) => !(Number.isInteger(each) && each >= 0 && each < 1e9))).toEqual([]);
     expect(last - first || nanoseconds[1] - nanoseconds[0], "no connection ends before it begins").toBeGreaterThanOrEqual(0);

@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { expect } from "vitest";
 import { CaptureError } from "../../src/capture/captureError.ts";
 import { type Replay, replay, replayRecords } from "../capture/replay.ts";
+import { valuesOf } from "../flow/madeConnections.ts";
 
 /** All the fuzzing's time, shared out over its tests. */
 const SECONDS = Number(process.env.FUZZ_SECONDS ?? 70);
@@ -61,5 +62,5 @@ export async function readLog(text: string | Uint8Array): Promise<void> {
   const lines = whole.split(whole.includes("[") ? /[\n,]/ : "\n").length;
   const left = Object.values(skipped).reduce((sum, count) => sum + count, 0);
   expect(inputs[0].records + left).toBeLessThanOrEqual(lines);
-  expect(connections.count.reduce((sum, count) => sum + count, 0)).toBeLessThanOrEqual(inputs[0].records);
+  expect(valuesOf(connections, "count").reduce((sum, count) => sum + count, 0)).toBeLessThanOrEqual(inputs[0].records);
 }

@@ -2,8 +2,8 @@ import { readManifest } from "../../src/cluster/manifest.ts";
 import { readCluster } from "../../src/cluster/snapshot.ts";
 import { EndpointResolver } from "../../src/evaluate/endpoints.ts";
 import { type CniName, profileOf } from "../../src/evaluate/profile.ts";
-import { AddressTable } from "../../src/flow/addressTable.ts";
 import { Connections } from "../../src/flow/connections.ts";
+import { FlowTable } from "../../src/flow/flowTable.ts";
 import type { L7Hint } from "../../src/flow/hints.ts";
 import { NameTable } from "../../src/flow/names.ts";
 import { OUTCOMES } from "../../src/flow/outcome.ts";
@@ -15,6 +15,7 @@ import { Workloads } from "../../src/generate/workloads.ts";
 import { parseAddress, wordsOfAddress } from "../../src/net/address.ts";
 import { isIcmp, protocolNumber } from "../../src/net/protocol.ts";
 import { readPolicies } from "../../src/policy/readPolicies.ts";
+import { addConnection } from "../flow/madeConnections.ts";
 
 /** A connection as it was seen. Ends are addresses. */
 export interface SeenFlow {
@@ -54,22 +55,27 @@ const PLUGINS = { kubernetes: "generic", cilium: "cilium", calico: "calico" } as
 export function learn(snapshot: string, flows: readonly SeenFlow[], options: LearnOptions = {}): Generation {
   const { type = "kubernetes", clusterWide = false, names: given = {} } = options;
   const cluster = readCluster(readManifest(snapshot, "snapshot.json"));
-  const addresses = new AddressTable();
+  const table = new FlowTable();
+  const { addresses } = table;
   const names = new NameTable();
   for (const [address, own] of Object.entries(given)) for (const name of own) names.add(parseAddress(address)!, name);
   const idOf = (text: string) => addresses.intern(...wordsOfAddress(parseAddress(text)!), 0);
-  const connections = new Connections();
+  const connections = new Connections(table.kernel);
   const requests: (readonly L7Hint[])[] = [];
   for (const flow of flows) {
     const protocol = protocolNumber(flow.protocol ?? "TCP")!;
     const port = isIcmp(protocol) ? (flow.icmpType ?? 8) << 8 : (flow.port ?? 0);
-    const [via, viaPort] = flow.isDialledOnly ? [idOf(flow.to), port] : flow.via ? [idOf(flow.via[0]), flow.via[1]] : [-1, 0];
-    const i = connections.intern(idOf(flow.from), 0, idOf(flow.to), 0, via, viaPort, protocol, port);
-    const count = flow.count ?? 1;
-    connections.count[i] += count;
-    connections.addAttempts(i, OUTCOMES.indexOf(flow.observed ?? "established"), count);
-    if (flow.isStated) connections.isStated[i] = true;
-    if (flow.at !== undefined) connections.span(i, flow.at, 0, flow.at, 0);
+    const i = addConnection(table, connections, {
+      source: idOf(flow.from),
+      destination: idOf(flow.to),
+      via: flow.isDialledOnly ? [idOf(flow.to), port] : flow.via ? [idOf(flow.via[0]), flow.via[1]] : [-1, 0],
+      protocol,
+      port,
+      outcome: OUTCOMES.indexOf(flow.observed ?? "established"),
+      times: flow.count ?? 1,
+      isStated: flow.isStated,
+      at: flow.at,
+    });
     requests[i] = [...(requests[i] ?? []), ...(flow.requests ?? [{}])];
   }
   const resolver = new EndpointResolver(cluster, addresses, names, new LoggedParties());

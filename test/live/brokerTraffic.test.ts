@@ -177,7 +177,7 @@ function tell(
       targets.length > 1 ? ` (${targets.map((each) => endText(simulation.endpointOf(each.participant, each.address))).join(", ")})` : "";
     const through = via === undefined ? "" : ` via ${via.service ?? "?"}:${via.port}`;
     const attempts = OUTCOMES.flatMap((outcome, k) => {
-      const count = connections.attempts[i][k];
+      const count = connections.attempts(i)[k];
       return count === 0 ? [] : [count === 1 ? outcome : `${outcome} x${count}`];
     });
     const what = hasPorts(protocol) ? `${protocolName(protocol)}/${port}` : protocolName(protocol);

@@ -70,7 +70,7 @@ function reportedOf({ simulation }: SimulationResult): Reported[] {
       protocol: protocolName(connections.protocol(i)),
       port,
       via: via?.service === undefined ? null : `${via.service}:${via.port}`,
-      attempts: connections.attempts[i],
+      attempts: connections.attempts(i),
       sourceIp: sourceEndpoint.ip ?? "?",
       dialled: via === undefined ? `${destinationEndpoint.ip}:${port}` : `${formatAddress(via.address)}:${via.port}`,
     };

@@ -7,7 +7,7 @@ import { CaptureError } from "../../src/capture/captureError.ts";
 import { readManifestFiles } from "../../src/cluster/manifest.ts";
 import { readCluster } from "../../src/cluster/snapshot.ts";
 import { surroundingsOf } from "../../src/evaluate/surroundings.ts";
-import type { Surroundings } from "../../src/flow/direction.ts";
+import type { Surroundings } from "../../src/flow/joining.ts";
 import { OUTCOMES } from "../../src/flow/outcome.ts";
 import { readLogs } from "../capture/flowLogs.ts";
 import { describeConnections, replayPaths } from "../capture/replay.ts";
