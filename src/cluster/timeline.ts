@@ -97,6 +97,17 @@ export class ClusterTimeline {
     return this.#isEmpty && isPrivate(address) ? NOT_TOLD : EXTERNAL;
   }
 
+  /** Returns from when (inclusive) until when (exclusive) `ownerAt` says the same of an address as at a moment, epoch seconds. */
+  periodAt(address: Address, seconds: number): readonly [from: number, to: number] {
+    const leases = this.#leases.get(address);
+    if (leases === undefined) return [-Infinity, Infinity];
+    const index = lastStarted(leases, seconds);
+    const next = leases[index + 1]?.from ?? Infinity;
+    if (index < 0) return [-Infinity, next];
+    const { from, to } = leases[index];
+    return seconds < to ? [from, Math.min(to, next)] : [to, next];
+  }
+
   /**
    * Reports whether every address from `first` to `last` (inclusive) is the cluster's own: in one of its ranges, or a single address of
    * a pod, node or Service.

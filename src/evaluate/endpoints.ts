@@ -54,6 +54,8 @@ export class EndpointResolver {
   /** Participants by whom they are and their address; the latest of each address is found first. */
   readonly #participants = new Map<object, Map<Address, Participant>>();
   readonly #byAddress = new Map<Address, { readonly who: object; readonly participant: Participant }>();
+  /** By address-table id, who an address without a log's words was found to be at last, and over which time that holds. */
+  readonly #lasting: ({ readonly participant: Participant; readonly from: number; readonly to: number } | undefined)[] = [];
 
   constructor(cluster: Cluster, addresses: AddressTable, names: NameTable, parties: LoggedParties) {
     this.#cluster = cluster;
@@ -77,8 +79,17 @@ export class EndpointResolver {
 
   /** Returns who an address (by table id) was at a moment; NaN: at no known time. `from`, for a destination, is who sent to it. */
   participantAt(id: number, seconds: number, from?: Participant): Participant {
+    const lasting = this.#lasting[id];
+    if (lasting !== undefined && seconds >= lasting.from && seconds < lasting.to) return lasting.participant;
     const address = this.#addresses.addressOf(id);
-    return this.#logFor(id, address, seconds) ?? this.participantOf(address, seconds, from);
+    const logged = this.#logFor(id, address, seconds);
+    if (logged !== undefined) return logged;
+    const participant = this.participantOf(address, seconds, from);
+    if (!Number.isNaN(seconds) && address !== NODE_LOCAL_DNS) {
+      const [since, to] = this.#cluster.timeline.periodAt(address, seconds);
+      this.#lasting[id] = { participant, from: since, to };
+    }
+    return participant;
   }
 
   /** Returns who an address was at a moment. Equal participants are one object. */
