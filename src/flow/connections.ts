@@ -46,7 +46,7 @@ export class Connections {
   readonly store: number;
   /** What could not be told for certain, for the report. */
   readonly warnings: string[] = [];
-  readonly #kernel: Kernel;
+  readonly kernel: Kernel;
   #size = 0;
   /** Both are views of the same memory. */
   #words: Int32Array = new Int32Array(0);
@@ -55,7 +55,7 @@ export class Connections {
   readonly #hintRows = new Map<number, number[]>();
 
   constructor(kernel: Kernel, store: number = kernel.calls.makeConnections()) {
-    this.#kernel = kernel;
+    this.kernel = kernel;
     this.store = store;
     this.look();
   }
@@ -66,16 +66,16 @@ export class Connections {
 
   /** Looks where the kernel has them: it has added some. */
   look(): void {
-    const { calls } = this.#kernel;
+    const { calls } = this.kernel;
     const [size, address] = [calls.countTuples(this.store), calls.cellOf(this.store, 0)];
     this.#size = size;
-    this.#words = this.#kernel.words(address, size * CONNECTION_WORDS);
-    this.#floats = this.#kernel.floats(address, (size * CONNECTION_WORDS) / 2);
+    this.#words = this.kernel.words(address, size * CONNECTION_WORDS);
+    this.#floats = this.kernel.floats(address, (size * CONNECTION_WORDS) / 2);
   }
 
   /** Returns a copy that further rows can be added to. */
   clone(): Connections {
-    const copy = new Connections(this.#kernel, this.#kernel.calls.copyTuples(this.store));
+    const copy = new Connections(this.kernel, this.kernel.calls.copyTuples(this.store));
     copy.warnings.push(...this.warnings);
     for (const [i, rows] of this.#hintRows) copy.#hintRows.set(i, [...rows]);
     return copy;
@@ -83,7 +83,7 @@ export class Connections {
 
   /** Gives the memory of the connections back: they must not be looked at any more. */
   release(): void {
-    this.#kernel.calls.releaseTuples(this.store);
+    this.kernel.calls.releaseTuples(this.store);
   }
 
   #word(i: number, column: number): number {

@@ -51,6 +51,25 @@ interface KernelCalls {
   addGaps(connection: number, gaps: number): void;
   outcomeOf(row: number): number;
   timesOf(row: number): number;
+  beginText(): void;
+  endText(): void;
+  dropText(): void;
+  textAddress(): number;
+  textLength(): number;
+  putText(piece: number): void;
+  putConnection(
+    store: number,
+    connection: number,
+    texts: number,
+    source: number,
+    via: number,
+    destination: number,
+    ports: number,
+    egress: number,
+    ingress: number,
+    tail: number,
+    accepted: number,
+  ): void;
 }
 
 /** What the kernel asks of the flow table that it keeps (src/kernel/host.ts). */
@@ -149,6 +168,7 @@ export class Kernel {
       lookAgain: (row: number, at: number, end: number) => this.decoder!.lookAgain(row, at, end),
       lookAtQuery: (row: number, at: number, end: number) => this.decoder!.lookAtQuery(row, at, end),
       readDns: (at: number, end: number) => this.decoder!.readDns(at, end),
+      numberText: (value: number, at: number) => Buffer.from(this.#memory.buffer, at >>> 0, 24).write(String(value), "latin1"),
       isServing: (address: number, protocol: number, port: number) => this.surroundings!.isServing(address, protocol, port),
       isDialled: (address: number, protocol: number, port: number) => this.surroundings!.isDialled(address, protocol, port),
       isNode: (address: number) => this.surroundings!.isNode(address),

@@ -186,3 +186,18 @@ export const DOUBTFUL = 1 << 4; // there was a row that may be a reply
 export const SURE = 1 << 5; // there was another row
 export const IN_CLOUD_DENIED = 1 << 6;
 export const STATED = 1 << 7; // a log stated one of them
+
+/** Pieces of text around what is written of a connection alone (src/report/connectionJson.ts). */
+export const TEXT_COUNT = 0;
+export const TEXT_PACKETS = 1;
+export const TEXT_BYTES = 2;
+export const TEXT_FIRST = 3;
+export const TEXT_LAST = 4;
+export const TEXT_QUOTE = 5;
+export const TEXT_NULL = 6;
+export const TEXT_INGRESS = 7;
+export const TEXT_DIRECTIONS = 8; // inferred, seen
+export const TEXT_ATTEMPTS = 10; // by how they ended
+export const TEXT_OBSERVED = 15;
+export const TEXT_SOURCE = 20;
+export const TEXT_DESTINATION = 21;

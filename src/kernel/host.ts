@@ -51,3 +51,5 @@ export declare function isDialled(address: i32, protocol: i32, port: i32): bool;
 export declare function isNode(address: i32): bool;
 /** Returns a number that differs whenever the owner of an address differs. */
 export declare function epochAt(address: i32, seconds: u32): i32;
+/** Writes a number as JSON has it, up to 24 bytes; returns how many. */
+export declare function numberText(value: f64, at: usize): i32;

@@ -15,5 +15,6 @@ export { findDirections } from "./directions";
 export { add, addBytes, addPackets, begin, count, indexRows, locate, touch } from "./flowTable";
 export { allocate, release, state } from "./memory";
 export { beginJoin, findIds } from "./rows";
+export { beginText, dropText, endText, putConnection, putText, textAddress, textLength } from "./text";
 export { cellOf, copyTuples, countTuples, releaseTuples } from "./tuples";
 export { findNeedy, findTranslated } from "./views";

@@ -2,175 +2,215 @@ import type { Decision } from "../evaluate/decision.ts";
 import type { Endpoint } from "../evaluate/endpoints.ts";
 import type { Ends } from "../evaluate/ends.ts";
 import { OUTCOME_NAMES, VERDICTS } from "../evaluate/simulation.ts";
+import type { Connections } from "../flow/connections.ts";
+import type { Kernel } from "../flow/kernel.ts";
 import { OUTCOMES } from "../flow/outcome.ts";
+import {
+  TEXT_ATTEMPTS,
+  TEXT_BYTES,
+  TEXT_COUNT,
+  TEXT_DESTINATION,
+  TEXT_DIRECTIONS,
+  TEXT_FIRST,
+  TEXT_INGRESS,
+  TEXT_LAST,
+  TEXT_NULL,
+  TEXT_OBSERVED,
+  TEXT_PACKETS,
+  TEXT_QUOTE,
+  TEXT_SOURCE,
+} from "../kernel/constants.ts";
 import { formatAddress } from "../net/address.ts";
 import { hasPorts, isIcmp, protocolName } from "../net/protocol.ts";
-import { formatRfc3339 } from "../net/time.ts";
 import type { Policy, RuleRef } from "../policy/model.ts";
 import { endpointLabel } from "./labels.ts";
 import { shownRequest } from "./shownRequest.ts";
 import { decisionMessage, messageAround, type SimulationResult } from "./simulationResult.ts";
 import { printable, safeJson } from "./text.ts";
-import type { TextBytes } from "./textBytes.ts";
+import { TextPieces } from "./textPieces.ts";
 
-/** An endpoint as connections show it, and its label as messages within JSON do. */
-interface EndpointText {
-  readonly json: Buffer;
-  readonly label: string;
-}
+/** Pieces of text (kernel/text.ts) by their places in the kernel's constants. */
+const TEXTS = new Map([
+  [TEXT_SOURCE, '{"source":'],
+  [TEXT_DESTINATION, ',"destination":'],
+  [TEXT_COUNT, ',"count":'],
+  [TEXT_PACKETS, ',"packets":'],
+  [TEXT_BYTES, ',"bytes":'],
+  [TEXT_FIRST, ',"firstSeen":'],
+  [TEXT_LAST, ',"lastSeen":'],
+  [TEXT_QUOTE, '"'],
+  [TEXT_NULL, "null"],
+  [TEXT_INGRESS, ',"ingress":'],
+  [TEXT_DIRECTIONS, ',"direction":"inferred","egress":'],
+  [TEXT_DIRECTIONS + 1, ',"direction":"seen","egress":'],
+  ...OUTCOMES.map((name, k) => [TEXT_ATTEMPTS + k, `${k === 0 ? ',"attempts":{' : ","}"${name}":`] as const),
+  ...OUTCOMES.map((name, k) => [TEXT_OBSERVED + k, `},"observed":"${name}"`] as const),
+]);
 
-/** A decision around the labels of its subject and of the other end; `message` where it tells more of them. */
-interface DecisionText {
-  readonly around: readonly Buffer[];
-  readonly message: { readonly head: string; readonly tail: string } | undefined;
-}
-
-const SOURCE = Buffer.from('{"source":');
-const DESTINATION = Buffer.from(',"destination":');
-const INGRESS = Buffer.from(',"ingress":');
-/** What stands around the count of attempts where all ended alike, by OUTCOMES. */
-const BEFORE_ATTEMPTS = OUTCOMES.map(
-  (_, k) =>
-    `,"attempts":{${OUTCOMES.slice(0, k)
-      .map((name) => `"${name}":0,`)
-      .join("")}"${OUTCOMES[k]}":`,
-);
-const AFTER_ATTEMPTS = OUTCOMES.map(
-  (_, k) =>
-    `${OUTCOMES.slice(k + 1)
-      .map((name) => `,"${name}":0`)
-      .join("")}}`,
-);
+/** Text is handed on in pieces of about this many bytes: a million connections must not be a million writes. */
+const HANDED_ON = 1 << 17;
 
 /**
  * Writes connections as the contract's Connection objects. A million connections share few endpoints and decisions, so the bytes
- * of those are made once and copied: several times faster than an object a connection.
+ * of those are made once; the kernel, which holds what was counted, puts them together. To be released.
  */
 export class ConnectionWriter {
   readonly #result: SimulationResult;
-  readonly #endpoints = new Map<Endpoint, EndpointText>();
-  readonly #decisions = { egress: new Map<Decision, DecisionText>(), ingress: new Map<Decision, DecisionText>() };
+  readonly #kernel: Kernel;
+  readonly #shared: TextPieces;
+  /** Of the connection at hand alone. */
+  readonly #own: TextPieces;
+  readonly #texts: number;
+  readonly #closing: number;
+  readonly #endpoints = new Map<Endpoint, number>();
+  /** 0: the message tells more of the ends. */
+  readonly #decisions = { egress: new Map<Decision, number>(), ingress: new Map<Decision, number>() };
+  /** Protocol and port, by both. */
+  readonly #ports = new Map<number, number>();
   /** What follows the decisions, by verdict, baseline and outcome. */
-  readonly #ends: Buffer[] = [];
+  readonly #tails: number[] = [];
 
   constructor(result: SimulationResult) {
     this.#result = result;
+    this.#kernel = result.simulation.connections.kernel;
+    this.#shared = new TextPieces(this.#kernel);
+    this.#own = new TextPieces(this.#kernel);
+    const places = Math.max(...TEXTS.keys()) + 1;
+    this.#texts = this.#shared.addWords(Array.from({ length: places }, (_, place) => this.#shared.add(TEXTS.get(place)!)));
+    this.#closing = this.#shared.add("}");
+    this.#kernel.calls.beginText();
+  }
+
+  /** Gives the kernel's memory back. */
+  release(): void {
+    this.#kernel.calls.endText();
+    this.#shared.release();
+    this.#own.release();
+  }
+
+  get isFull(): boolean {
+    return this.#kernel.calls.textLength() >= HANDED_ON;
+  }
+
+  /** Returns what was written, valid until more is, and begins anew. */
+  take(): Buffer {
+    const { calls } = this.#kernel;
+    const { buffer, byteOffset, length } = this.#kernel.octets(calls.textAddress(), calls.textLength());
+    calls.dropText();
+    return Buffer.from(buffer, byteOffset, length);
+  }
+
+  /** Adds text between connections. */
+  add(text: string): void {
+    this.#own.clear();
+    this.#kernel.calls.putText(this.#own.add(text));
   }
 
   /** Adds the JSON text of connection `i`. */
-  write(i: number, out: TextBytes): void {
-    const { simulation, hints } = this.#result;
+  write(i: number): void {
+    const { simulation } = this.#result;
     const { connections } = simulation;
     const ends = simulation.ends(i);
     const { egress, ingress } = simulation.judgement(i);
-    const protocol = connections.protocol(i);
-    const isCounted = connections.isCounted(i);
-    const hint = hints.first(connections.hintRows(i)[0]);
     const accepted = this.#result.acceptedBecause(i);
-    const source = this.#endpoint(ends.sourceEndpoint);
-    const destination = this.#endpoint(ends.destinationEndpoint);
-    out.addBytes(SOURCE);
-    out.addBytes(source.json);
-    if (ends.via) out.add(`,"via":${safeJson(viaObject(ends.via))}`);
-    out.addBytes(DESTINATION);
-    out.addBytes(destination.json);
-    if (ends.targets.length > 1) out.add(`,"backends":[${this.#backends(ends)}]`);
-    let text = `,"protocol":"${protocolName(protocol)}","port":${hasPorts(protocol) ? ends.port : null}`;
-    if (isIcmp(protocol))
-      text += connections.hasIcmpType(i)
-        ? `,"icmpType":${connections.icmpType(i)},"icmpCode":${connections.icmpCode(i)}`
-        : ',"icmpType":null,"icmpCode":null';
-    if (hint) text += `,"l7":${safeJson(shownRequest(hint))}`;
-    if (connections.isCloudDenied(i)) text += ',"droppedBy":"cloud-firewall"';
-    text += `,"count":${connections.isTallied(i) ? connections.count(i) : null},"packets":${isCounted ? connections.packets(i) : null},"bytes":${isCounted ? connections.bytes(i) : null}`;
-    text += `,"firstSeen":${timeJson(connections.firstSeconds(i), connections.firstNanoseconds(i))}`;
-    text += `,"lastSeen":${timeJson(connections.lastSeconds(i), connections.lastNanoseconds(i))}`;
-    text += `${attemptsJson(connections.attempts(i))},"observed":"${OUTCOMES[simulation.observed(i)]}`;
-    out.add(text + (connections.isSeen(i) ? '","direction":"seen","egress":' : '","direction":"inferred","egress":'));
-    this.#decision(egress, "egress", ends, source, destination, out);
-    out.addBytes(INGRESS);
-    this.#decision(ingress, "ingress", ends, destination, source, out);
-    out.addBytes(this.#end(simulation.verdicts[i], simulation.baselines[i], simulation.outcomes[i]));
-    out.add(accepted === undefined ? "}" : `,"accepted":${safeJson(accepted)}}`);
+    const own = this.#own;
+    own.clear();
+    this.#kernel.calls.putConnection(
+      connections.store,
+      i,
+      this.#texts,
+      this.#endpoint(ends.sourceEndpoint),
+      ends.via === undefined ? 0 : own.add(`,"via":${safeJson(viaObject(ends.via))}`),
+      this.#endpoint(ends.destinationEndpoint),
+      this.#portsOf(i, ends),
+      this.#decision(egress, "egress", ends),
+      this.#decision(ingress, "ingress", ends),
+      this.#tail(simulation.verdicts[i], simulation.baselines[i], simulation.outcomes[i]),
+      accepted === undefined ? this.#closing : own.add(`,"accepted":${safeJson(accepted)}}`),
+    );
   }
 
-  #endpoint(endpoint: Endpoint): EndpointText {
-    let text = this.#endpoints.get(endpoint);
-    if (text === undefined) {
-      const { why: _, ...shown } = endpoint;
+  #endpoint(endpoint: Endpoint): number {
+    let pieces = this.#endpoints.get(endpoint);
+    if (pieces === undefined) {
       const label = safeJson(printable(endpointLabel(endpoint))).slice(1, -1);
-      this.#endpoints.set(endpoint, (text = { json: Buffer.from(safeJson(shown)), label }));
+      this.#endpoints.set(endpoint, (pieces = this.#shared.addWords([this.#shared.add(endpointJson(endpoint)), this.#shared.add(label)])));
     }
-    return text;
+    return pieces;
+  }
+
+  /** What comes between the destination and the counts. */
+  #portsOf(i: number, ends: Ends): number {
+    const { simulation, hints } = this.#result;
+    const { connections } = simulation;
+    const rows = connections.hintRows(i);
+    const isPlain = rows.length === 0 && ends.targets.length <= 1 && !connections.isCloudDenied(i);
+    const key = connections.protocol(i) * 0x10000 + (isIcmp(connections.protocol(i)) ? connections.port(i) : ends.port);
+    let piece = isPlain ? this.#ports.get(key) : undefined;
+    if (piece !== undefined) return piece;
+    const backends = ends.targets.length > 1 ? `,"backends":[${this.#backends(ends)}]` : "";
+    const hint = rows.length === 0 ? undefined : hints.first(rows[0]);
+    const request = hint === undefined ? "" : `,"l7":${safeJson(shownRequest(hint))}`;
+    const droppedBy = connections.isCloudDenied(i) ? ',"droppedBy":"cloud-firewall"' : "";
+    piece = (isPlain ? this.#shared : this.#own).add(`${backends}${portJson(connections, i, ends)}${request}${droppedBy}`);
+    if (isPlain) this.#ports.set(key, piece);
+    return piece;
   }
 
   #backends(ends: Ends): string {
     const { simulation } = this.#result;
     return ends.targets
-      .map(
-        ({ participant, address, port }) =>
-          `${this.#endpoint(simulation.endpointOf(participant, address)).json.toString().slice(0, -1)},"port":${port}}`,
-      )
+      .map(({ participant, address, port }) => `${endpointJson(simulation.endpointOf(participant, address)).slice(0, -1)},"port":${port}}`)
       .join(",");
   }
 
-  #decision(
-    decision: Decision,
-    direction: "egress" | "ingress",
-    ends: Ends,
-    subject: EndpointText,
-    other: EndpointText,
-    out: TextBytes,
-  ): void {
-    let known = this.#decisions[direction].get(decision);
-    if (known === undefined) this.#decisions[direction].set(decision, (known = textOf(decision, direction)));
-    const { around, message } = known;
-    if (message !== undefined) {
-      out.add(`${message.head},"message":${safeJson(decisionMessage(decision, direction, ends))},${message.tail}`);
-      return;
+  #decision(decision: Decision, direction: "egress" | "ingress", ends: Ends): number {
+    let pieces = this.#decisions[direction].get(decision);
+    if (pieces === undefined) {
+      const texts = textsOf(decision, messageAround(decision, direction));
+      pieces = texts === undefined ? 0 : this.#shared.addWords([0, 1, 2].map((k) => (k < texts.length ? this.#shared.add(texts[k]) : 0)));
+      this.#decisions[direction].set(decision, pieces);
     }
-    out.addBytes(around[0]);
-    if (around.length === 1) return;
-    out.add(subject.label);
-    out.addBytes(around[1]);
-    if (around.length === 2) return;
-    out.add(other.label);
-    out.addBytes(around[2]);
+    if (pieces !== 0) return pieces;
+    const [text] = textsOf(decision, [decisionMessage(decision, direction, ends)])!;
+    return this.#own.addWords([this.#own.add(text), 0, 0]);
   }
 
-  #end(verdict: number, baseline: number, outcome: number): Buffer {
+  #tail(verdict: number, baseline: number, outcome: number): number {
     const key = (verdict * VERDICTS.length + baseline) * OUTCOME_NAMES.length + outcome;
-    this.#ends[key] ??= Buffer.from(
+    this.#tails[key] ??= this.#shared.add(
       `,"verdict":"${VERDICTS[verdict]}","baseline":"${VERDICTS[baseline]}","outcome":"${OUTCOME_NAMES[outcome]}"`,
     );
-    return this.#ends[key];
+    return this.#tails[key];
   }
 }
 
-function textOf(decision: Decision, direction: "egress" | "ingress"): DecisionText {
-  const { verdict, reason, notes, isolatedBy, matched } = decision;
+function endpointJson(endpoint: Endpoint): string {
+  const { why: _, ...shown } = endpoint;
+  return safeJson(shown);
+}
+
+function portJson(connections: Connections, i: number, { port }: Ends): string {
+  const protocol = connections.protocol(i);
+  const text = `,"protocol":"${protocolName(protocol)}","port":${hasPorts(protocol) ? port : null}`;
+  if (!isIcmp(protocol)) return text;
+  return connections.hasIcmpType(i)
+    ? `${text},"icmpType":${connections.icmpType(i)},"icmpCode":${connections.icmpCode(i)}`
+    : `${text},"icmpType":null,"icmpCode":null`;
+}
+
+/** Returns a decision as JSON, in the parts that its message has. */
+function textsOf({ verdict, reason, notes, isolatedBy, matched }: Decision, message: readonly string[] | undefined): string[] | undefined {
+  if (message === undefined) return undefined;
   const head = safeJson({ verdict, reason, notes }).slice(0, -1);
   const tail = safeJson({
     isolatedBy: isolatedBy.map((policy) => refObject(policy)),
     matched: matched.map(({ policy, rule }) => refObject(policy, rule)),
   }).slice(1);
-  const texts = messageAround(decision, direction)?.map((text) => safeJson(printable(text)).slice(1, -1));
-  if (texts === undefined) return { around: [], message: { head, tail } };
+  const texts = message.map((text) => safeJson(printable(text)).slice(1, -1));
   texts[0] = `${head},"message":"${texts[0]}`;
   texts[texts.length - 1] += `",${tail}`;
-  return { around: texts.map((text) => Buffer.from(text)), message: undefined };
-}
-
-function attemptsJson(attempts: readonly number[]): string {
-  const only = attempts.findIndex((count) => count > 0);
-  if (only >= 0 && attempts.every((count, k) => count === 0 || k === only))
-    return BEFORE_ATTEMPTS[only] + attempts[only] + AFTER_ATTEMPTS[only];
-  return `,"attempts":{${OUTCOMES.map((name, k) => `"${name}":${attempts[k]}`).join()}}`;
-}
-
-function timeJson(seconds: number, nanoseconds: number): string {
-  const text = Number.isNaN(seconds) ? undefined : formatRfc3339(seconds, nanoseconds);
-  return text === undefined ? "null" : `"${text}"`;
+  return texts;
 }
 
 /** Returns a decision as the contract's Decision, for reports of few connections. */

@@ -2,12 +2,9 @@ import { ConnectionWriter } from "./connectionJson.ts";
 import { safeYaml } from "./safeYaml.ts";
 import type { SimulationResult } from "./simulationResult.ts";
 import { safeJson } from "./text.ts";
-import { TextBytes } from "./textBytes.ts";
 
 const API_VERSION = "kguardian.dev/v1alpha1";
 const KIND = "SimulationReport";
-const FIRST_SEPARATOR = Buffer.from("\n    ");
-const SEPARATOR = Buffer.from(",\n    ");
 /** Connections put into one piece of YAML (some 100 KB): a million must not be a million writes, nor one string. */
 const BATCH = 64;
 
@@ -27,15 +24,18 @@ export function* simulationJson(result: SimulationResult): Generator<string | Ui
   const head = safeJson(headOf(result), 2);
   yield `${head.slice(0, -2)},\n  "connections": [`;
   const writer = new ConnectionWriter(result);
-  const text = new TextBytes();
-  let separator = FIRST_SEPARATOR;
-  for (const i of result.order) {
-    text.addBytes(separator);
-    writer.write(i, text);
-    separator = SEPARATOR;
-    if (text.isFull) yield text.take();
+  try {
+    let separator = "\n    ";
+    for (const i of result.order) {
+      writer.add(separator);
+      writer.write(i);
+      separator = ",\n    ";
+      if (writer.isFull) yield writer.take();
+    }
+    yield writer.take();
+  } finally {
+    writer.release();
   }
-  yield text.take();
   yield result.order.length > 0 ? "\n  ]\n}\n" : "]\n}\n";
 }
 
@@ -48,12 +48,15 @@ export function* simulationYaml(result: SimulationResult): Generator<string> {
   }
   yield "connections:\n";
   const writer = new ConnectionWriter(result);
-  const text = new TextBytes();
-  for (let at = 0; at < result.order.length; at += BATCH) {
-    const batch = result.order.slice(at, at + BATCH).map((i): unknown => {
-      writer.write(i, text);
-      return JSON.parse(text.take().toString());
-    });
-    yield safeYaml(batch);
+  try {
+    for (let at = 0; at < result.order.length; at += BATCH) {
+      const batch = Array.from(result.order.subarray(at, at + BATCH), (i): unknown => {
+        writer.write(i);
+        return JSON.parse(writer.take().toString());
+      });
+      yield safeYaml(batch);
+    }
+  } finally {
+    writer.release();
   }
 }

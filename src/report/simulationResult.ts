@@ -61,7 +61,7 @@ export interface SimulationResult {
   /** Workloads that candidate policies select, in the order of reports. */
   readonly selectedWorkloads: readonly SelectedWorkload[];
   /** Connection numbers in the order of reports. */
-  readonly order: readonly number[];
+  readonly order: Int32Array;
   /** Why a connection's finding is accepted; undefined where it is not. */
   readonly acceptedBecause: (i: number) => string | undefined;
   readonly hints: L7Hints;

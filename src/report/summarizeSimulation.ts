@@ -1,5 +1,6 @@
 import type { Pod } from "../cluster/objects.ts";
 import { shortWorkload } from "../cluster/workloads.ts";
+import type { Endpoint } from "../evaluate/endpoints.ts";
 import { OUTCOME_NAMES, type Simulation, VERDICTS } from "../evaluate/simulation.ts";
 import { formatRfc3339 } from "../net/time.ts";
 import type { Policy } from "../policy/model.ts";
@@ -83,7 +84,7 @@ function uselessness(finding: AcceptedFinding, isUsed: boolean, now: number): st
 }
 
 /** Orders by what people see first, then by the numbers; equal input gives equal output. */
-function sortedOrder(simulation: Simulation): number[] {
+function sortedOrder(simulation: Simulation): Int32Array {
   const { connections } = simulation;
   const named = [...new Set([...simulation.sources, ...simulation.destinations])].map((endpoint) => ({
     endpoint,
@@ -91,18 +92,36 @@ function sortedOrder(simulation: Simulation): number[] {
   }));
   named.sort((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0));
   const rank = new Map(named.map(({ endpoint }, i) => [endpoint, i]));
-  const source = Int32Array.from(simulation.sources, (endpoint) => rank.get(endpoint)!);
-  const destination = Int32Array.from(simulation.destinations, (endpoint) => rank.get(endpoint)!);
-  return Array.from({ length: connections.size }, (_, i) => i).sort(
-    (a, b) =>
-      source[a] - source[b] ||
-      destination[a] - destination[b] ||
+  const ranksOf = (endpoints: readonly Endpoint[]) => Int32Array.from(endpoints, (endpoint) => rank.get(endpoint)!);
+  const source = ranksOf(simulation.sources);
+  const destination = ranksOf(simulation.destinations);
+  const order = sortedByRank(sortedByRank(Int32Array.from(source.keys()), destination, named.length), source, named.length);
+  // Between the same two ends there are few.
+  for (let from = 0, to = 1; from < order.length; from = to++) {
+    while (to < order.length && source[order[to]] === source[order[from]] && destination[order[to]] === destination[order[from]]) to++;
+    if (to - from > 1) order.subarray(from, to).sort(compare);
+  }
+  return order;
+
+  function compare(a: number, b: number): number {
+    return (
       connections.protocol(a) - connections.protocol(b) ||
       connections.port(a) - connections.port(b) ||
       connections.viaPort(a) - connections.viaPort(b) ||
       (connections.firstSeconds(a) || 0) - (connections.firstSeconds(b) || 0) ||
-      connections.firstNanoseconds(a) - connections.firstNanoseconds(b),
-  );
+      connections.firstNanoseconds(a) - connections.firstNanoseconds(b)
+    );
+  }
+}
+
+/** Sorts numbers by their ranks (below `ranks`), equal ones staying in their order: comparing would take several times as long. */
+function sortedByRank(numbers: Int32Array, rankOf: Int32Array, ranks: number): Int32Array {
+  const next = new Int32Array(ranks + 1);
+  for (const number of numbers) next[rankOf[number] + 1]++;
+  for (let rank = 0; rank < ranks; rank++) next[rank + 1] += next[rank];
+  const sorted = new Int32Array(numbers.length);
+  for (const number of numbers) sorted[next[rankOf[number]]++] = number;
+  return sorted;
 }
 
 function windowOf(simulation: Simulation): Window | null {

@@ -1,7 +1,6 @@
 import { OUTCOME_NAMES, VERDICTS } from "../evaluate/simulation.ts";
 import { ConnectionWriter } from "./connectionJson.ts";
 import type { SimulationResult } from "./simulationResult.ts";
-import { TextBytes } from "./textBytes.ts";
 
 /** Observed connections whose verdict changes; the simulation judges by the later set, its baseline is the earlier one. */
 export interface TrafficChange {
@@ -13,7 +12,7 @@ export interface TrafficChange {
 /** Finds the connections whose verdict changes. */
 export function trafficChange(result: SimulationResult): TrafficChange {
   const { simulation, order } = result;
-  const changed = order.filter((i) => simulation.verdicts[i] !== simulation.baselines[i]);
+  const changed = [...order].filter((i) => simulation.verdicts[i] !== simulation.baselines[i]);
   return { result, changed: changed.sort((a, b) => simulation.connections.count(b) - simulation.connections.count(a)) };
 }
 
@@ -30,10 +29,13 @@ export function isDropped({ simulation }: SimulationResult, i: number): boolean 
 /** Yields each of them as JSON, with both verdicts. */
 export function* changedConnections(traffic: TrafficChange): Generator<string> {
   const writer = new ConnectionWriter(traffic.result);
-  const text = new TextBytes();
-  for (const i of traffic.changed) {
-    writer.write(i, text);
-    const [before, after] = verdictsOf(traffic.result, i);
-    yield `${text.take().toString().slice(0, -1)},"before":"${before}","after":"${after}"}`;
+  try {
+    for (const i of traffic.changed) {
+      writer.write(i);
+      const [before, after] = verdictsOf(traffic.result, i);
+      yield `${writer.take().toString().slice(0, -1)},"before":"${before}","after":"${after}"}`;
+    }
+  } finally {
+    writer.release();
   }
 }

@@ -143,7 +143,7 @@ describe("ownerAt by time", () => {
   });
 });
 
-test("law: ownerAt and epochAt agree at every second of random leases", () => {
+test("law: ownerAt, epochAt and periodAt agree at every second of random leases", () => {
   let state = 1;
   const random = (below: number) => {
     state = (state * 48271) % 2147483647;
@@ -155,6 +155,12 @@ test("law: ownerAt and epochAt agree at every second of random leases", () => {
       return pod(`p${index}`, "10.0.0.1", start, random(2) ? (start ?? 0) + random(20) : null);
     });
     const cluster = timeline({ pods });
+    for (let second = -5; second < 60; second += 0.5) {
+      const [from, to] = cluster.periodAt(at("10.0.0.1"), second);
+      expect(from <= second && second < to).toBe(true);
+      for (const other of [Math.max(from, -9), (Math.max(from, -9) + Math.min(to, 99)) / 2, Math.min(to, 99) - 0.01])
+        expect(text(cluster.ownerAt(at("10.0.0.1"), other))).toBe(text(cluster.ownerAt(at("10.0.0.1"), second)));
+    }
     if (!cluster.isReused(at("10.0.0.1"))) continue;
     const ownerOfEpoch = new Map<number, string>();
     for (let second = -5; second < 60; second += 0.5) {
