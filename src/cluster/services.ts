@@ -196,6 +196,11 @@ export class ServiceIndex {
     return this.#byNodePort.has(key) && this.#nodeAddresses.has(address);
   }
 
+  /** Returns the ports for which `isServing` may be true. */
+  servedPorts(): (readonly [protocol: number, port: number])[] {
+    return [...this.#servedPorts, ...this.#byNodePort.keys()].map((key) => [key >>> 16, key & 0xffff]);
+  }
+
   /** Reports whether an address is a Service's own (cluster, external or load balancer). */
   isVirtual(address: Address): boolean {
     return this.#byAddress.has(address);

@@ -13,6 +13,7 @@ export function surroundingsOf(cluster: Cluster): Surroundings {
       return type === "pod" || type === "node" ? type : "other";
     },
     isServing: (address, protocol, port) => serviceIndex.isServing(address, protocol, port),
+    servedPorts: serviceIndex.servedPorts(),
     isDialled: (address, protocol, port) => serviceIndex.find(address, protocol, port) !== undefined,
     leadsToPort: (address, protocol, port, _backend, backendPort) => {
       const backends = serviceIndex.find(address, protocol, port)?.backends ?? [];

@@ -33,7 +33,6 @@ import { type FlowRows, KIND, LOGGED, NO_SOURCE_PORT, NOT_TOLD, STATE, UNCOUNTED
 import { L7Hints } from "./hints.ts";
 import { Joining, type Surroundings } from "./joining.ts";
 import type { Kernel } from "./kernel.ts";
-import { NatViews } from "./natViews.ts";
 import { OUTCOMES } from "./outcome.ts";
 import { LoggedParties } from "./parties.ts";
 
@@ -276,29 +275,29 @@ export function connect(
   table.standing = canonicalEnds(table, parties);
   const joining = new Joining(table, surroundings);
   try {
-    join(joining, surroundings, hints, parties, connections);
+    join(joining, hints, parties, connections);
   } finally {
     joining.release();
   }
   return connections;
 }
 
-function join(joining: Joining, surroundings: Surroundings, hints: L7Hints, parties: LoggedParties, connections: Connections): void {
+function join(joining: Joining, hints: L7Hints, parties: LoggedParties, connections: Connections): void {
   const { table } = joining;
   joining.findDirections();
-  const views = new NatViews(joining, surroundings);
+  const leftOut = joining.joinViews();
   const mixed = isMixed(table);
   if (mixed || hasNamedHalves(table)) {
     const copies = findCopies(table, joining);
-    for (const [row, copy] of copies.pairs) views.join(row, copy);
+    for (const [row, copy] of copies.pairs) joining.unite(row, copy);
     if (copies.leftOut > 0)
       connections.warnings.push(
         `${copies.leftOut} records share addresses and ports with over 64 others: what several inputs tell of them may be counted twice`,
       );
   }
-  if (views.leftOut > 0)
+  if (leftOut > 0)
     connections.warnings.push(
-      `${views.leftOut} connections share a socket or sequence number with over 64 others: not all their views before and after NAT were compared`,
+      `${leftOut} connections share a socket or sequence number with over 64 others: not all their views before and after NAT were compared`,
     );
   const coarse: number[] = [];
   if (mixed)
@@ -307,10 +306,10 @@ function join(joining: Joining, surroundings: Surroundings, hints: L7Hints, part
       joining.markCoarse(row);
       coarse.push(row);
     }
-  const numbers = joining.addRows(connections.store, views.groups(), parties);
+  const numbers = joining.addRows(connections.store, parties);
   connections.look();
   const hinted = [...hints.rows()].filter((row) => row < table.size && !joining.isCoarse(row));
-  hinted.sort((x, y) => views.rootOf(x) - views.rootOf(y) || x - y);
+  hinted.sort((x, y) => joining.rootOf(x) - joining.rootOf(y) || x - y);
   for (const row of hinted) connections.addHintRow(numbers[row], row);
   if (coarse.length > 0) addCoarse(connections, table, hints, coarse);
 }

@@ -1,4 +1,4 @@
-import { COARSE, DIALLED, FACT_WORDS, FROM_NODE, JOINED } from "../kernel/constants.ts";
+import { COARSE, FACT_WORDS } from "../kernel/constants.ts";
 import type { Address } from "../net/address.ts";
 import { looksLikeReply } from "../net/clientPorts.ts";
 import type { FlowRows } from "./flowRows.ts";
@@ -11,18 +11,14 @@ export interface Surroundings {
   ownerKind(address: Address, seconds: number | null): "pod" | "node" | "other";
   /** Whether an object says that this address serves the port: a container port, a Service, an EndpointSlice, a node port. */
   isServing(address: Address, protocol: number, port: number): boolean;
+  /** All ports that some address serves; absent: not known. */
+  readonly servedPorts?: Iterable<readonly [protocol: number, port: number]>;
   /** Whether packets to this address and port are translated to a backend: a Service's address, a node port. */
   isDialled(address: Address, protocol: number, port: number): boolean;
   /** Whether the translation can lead to this backend. */
   leadsTo(address: Address, protocol: number, port: number, backend: Address, backendPort: number): boolean;
   /** The same by the port alone: backends change, their port does not. */
   leadsToPort(address: Address, protocol: number, port: number, backend: Address, backendPort: number): boolean;
-}
-
-/** Source ports, and initial sequence numbers by their low 16 bits, that rows in need have: a 1 for each. */
-export interface WantedTraits {
-  readonly ports: Uint8Array;
-  readonly sequences: Uint8Array;
 }
 
 /**
@@ -38,10 +34,12 @@ export class Joining {
   readonly #kernel: Kernel;
   readonly #regions: { readonly address: number; readonly bits: number }[] = [];
   readonly #facts: number;
+  readonly #servedPorts: Surroundings["servedPorts"];
 
   constructor(table: FlowRows, surroundings: Surroundings) {
     this.table = table;
     this.#kernel = table.kernel;
+    this.#servedPorts = surroundings.servedPorts;
     const { size, addresses, standing } = table;
     const ids = table.idsAddress();
     this.initiator = this.#bytes(size);
@@ -58,6 +56,11 @@ export class Joining {
     this.#kernel.surroundings = {
       isServing: (id, protocol, port) => surroundings.isServing(addresses.addressOf(id), protocol, port),
       isDialled: (id, protocol, port) => surroundings.isDialled(addresses.addressOf(id), protocol, port),
+      leadsTo: (id, protocol, port, backend, backendPort) =>
+        surroundings.leadsTo(addresses.addressOf(id), protocol, port, addresses.addressOf(backend), backendPort),
+      leadsToPort: (id, protocol, port, backend, backendPort) =>
+        surroundings.leadsToPort(addresses.addressOf(id), protocol, port, addresses.addressOf(backend), backendPort),
+      isPodAt: (id, seconds) => surroundings.ownerKind(addresses.addressOf(id), seconds >>> 0) === "pod",
       isNode: (id) => surroundings.ownerKind(addresses.addressOf(id), null) === "node",
       epochAt: (id, seconds) => table.epochs!.epochAt(id, true, seconds >>> 0),
       looksLikeReply,
@@ -79,38 +82,36 @@ export class Joining {
 
   /** Finds the initiator of every row (semantics, "From packets to connections" 1). */
   findDirections(): void {
-    this.#kernel.calls.findDirections(this.#facts);
-  }
-
-  /** Gives rows their flags, and returns those whose source or destination may be translated. Directions must be known. */
-  findNeedy(): Int32Array {
-    const list = this.words(this.table.size);
-    return list.subarray(0, this.#kernel.calls.findNeedy(this.#facts, this.#flags.byteOffset, list.byteOffset));
-  }
-
-  /** Returns no port and no sequence number, to be filled in. */
-  wantNone(): WantedTraits {
-    return { ports: this.#bytes(1 << 16).fill(0), sequences: this.#bytes(1 << 16).fill(0) };
-  }
-
-  /** Returns the rows that may be what those in need are joined with: with one of the traits, and not dialled. */
-  findTranslated({ ports, sequences }: WantedTraits): Int32Array {
-    const list = this.words(this.table.size);
-    const count = this.#kernel.calls.findTranslated(this.#flags.byteOffset, ports.byteOffset, sequences.byteOffset, list.byteOffset);
-    return list.subarray(0, count);
+    const marks = this.#bytes(1 << 16).fill(this.#servedPorts === undefined ? 1 : 0);
+    for (const [protocol, port] of this.#servedPorts ?? []) marks[port ^ (protocol << 8)] = 1;
+    this.#kernel.calls.findDirections(this.#facts, marks.byteOffset);
   }
 
   /**
-   * Adds the connections of all rows but coarse ones to a store of the kernel. `groups`: see kernel/connections.ts, addRows. Returns the
-   * connection of each row.
+   * Finds rows that are views of one connection before and after address translation (semantics 3 and 4). Directions must be known. Returns
+   * how many rows were not compared with others, since too many shared a socket or sequence number.
    */
-  addRows(store: number, groups: readonly number[], parties: LoggedParties): Int32Array {
+  joinViews(): number {
+    const parents = this.words(this.table.size).fill(0);
+    const sources = this.words(this.table.size).fill(0);
+    return this.#kernel.calls.joinViews(this.#facts, this.#flags.byteOffset, parents.byteOffset, sources.byteOffset);
+  }
+
+  /** Makes a row that another reporter made of a connection one of its views. */
+  unite(row: number, copy: number): void {
+    this.#kernel.calls.unite(row, copy);
+  }
+
+  /** Returns the row that stands for a row's connection, its first; its own number where no other view was found. */
+  rootOf(row: number): number {
+    return this.#kernel.calls.rootOf(row);
+  }
+
+  /** Adds the connections of all rows but coarse ones to a store of the kernel. Returns the connection of each row. */
+  addRows(store: number, parties: LoggedParties): Int32Array {
     const numbers = this.words(this.table.size);
-    const given = this.words(groups.length + 1);
-    given.set(groups);
-    given[groups.length] = 0;
     this.#kernel.calls.beginAdding(store, this.#flags.byteOffset, this.#statedVias(parties));
-    this.#kernel.calls.addRows(given.byteOffset, numbers.byteOffset);
+    this.#kernel.calls.addRows(numbers.byteOffset);
     return numbers;
   }
 
@@ -125,23 +126,6 @@ export class Joining {
       vias[2 * id + 1] = via?.port ?? 0;
     }
     return vias.byteOffset;
-  }
-
-  isDialled(row: number): boolean {
-    return (this.#flags[row] & DIALLED) !== 0;
-  }
-
-  isFromNode(row: number): boolean {
-    return (this.#flags[row] & FROM_NODE) !== 0;
-  }
-
-  isJoined(row: number): boolean {
-    return (this.#flags[row] & JOINED) !== 0;
-  }
-
-  /** Says that another view of a row's connection was found. */
-  markJoined(row: number): void {
-    this.#flags[row] |= JOINED;
   }
 
   isCoarse(row: number): boolean {

@@ -26,9 +26,10 @@ interface KernelCalls {
   release(address: number, bits: number): void;
   findIds(cells: number, from: number, to: number, into: number): void;
   beginJoin(cells: number, rows: number, ids: number, standing: number, initiators: number, seen: number): void;
-  findDirections(facts: number): void;
-  findNeedy(facts: number, flags: number, list: number): number;
-  findTranslated(flags: number, ports: number, sequences: number, list: number): number;
+  findDirections(facts: number, servedPorts: number): void;
+  joinViews(facts: number, flags: number, parents: number, sources: number): number;
+  rootOf(row: number): number;
+  unite(row: number, other: number): void;
   makeConnections(): number;
   copyTuples(store: number): number;
   releaseTuples(store: number): void;
@@ -45,7 +46,7 @@ interface KernelCalls {
     protocol: number,
   ): number;
   beginAdding(store: number, flags: number, statedVias: number): void;
-  addRows(groups: number, numbers: number): void;
+  addRows(numbers: number): void;
   internRow(row: number): number;
   fileCoarse(connection: number, row: number): void;
   addGaps(connection: number, gaps: number): void;
@@ -84,7 +85,10 @@ export interface TableHost {
 export interface SurroundingsHost {
   isServing(address: number, protocol: number, port: number): boolean;
   isDialled(address: number, protocol: number, port: number): boolean;
+  leadsTo(address: number, protocol: number, port: number, backend: number, backendPort: number): boolean;
+  leadsToPort(address: number, protocol: number, port: number, backend: number, backendPort: number): boolean;
   isNode(address: number): boolean;
+  isPodAt(address: number, seconds: number): boolean;
   epochAt(address: number, seconds: number): number;
   looksLikeReply(sourcePort: number, destinationPort: number): boolean;
 }
@@ -171,7 +175,10 @@ export class Kernel {
       numberText: (value: number, at: number) => Buffer.from(this.#memory.buffer, at >>> 0, 24).write(String(value), "latin1"),
       isServing: (address: number, protocol: number, port: number) => this.surroundings!.isServing(address, protocol, port),
       isDialled: (address: number, protocol: number, port: number) => this.surroundings!.isDialled(address, protocol, port),
+      leadsTo: (...values: Parameters<SurroundingsHost["leadsTo"]>) => this.surroundings!.leadsTo(...values),
+      leadsToPort: (...values: Parameters<SurroundingsHost["leadsToPort"]>) => this.surroundings!.leadsToPort(...values),
       isNode: (address: number) => this.surroundings!.isNode(address),
+      isPodAt: (address: number, seconds: number) => this.surroundings!.isPodAt(address, seconds),
       epochAt: (address: number, seconds: number) => this.surroundings!.epochAt(address, seconds),
       looksLikeReply: (sourcePort: number, destinationPort: number) => this.surroundings!.looksLikeReply(sourcePort, destinationPort),
     };

@@ -51,7 +51,7 @@ import {
   WITHOUT_TALLY,
 } from "./constants";
 import { epochAt } from "./host";
-import { setWord, state, wordAt } from "./memory";
+import { allocate, bitsOf, release, setWord, state, wordAt } from "./memory";
 import { beginEvidence, classify, gather, wasStated } from "./outcome";
 import {
   addressOf,
@@ -69,6 +69,7 @@ import {
   wasSeen,
 } from "./rows";
 import { cellOf, countTuples, internTuple, key, makeTuples } from "./tuples";
+import { rootOf } from "./views";
 
 /*
  * Sums rows up into distinct connections: one a source, dialled address, destination, protocol and destination port (ICMP: type and
@@ -120,12 +121,23 @@ export function beginAdding(connections: usize, flagsOfRows: usize, statedVias: 
 }
 
 /**
- * Adds the connection of every row. Rows of several views are added with the first of them: `groups` has for each such connection how many
- * rows it has and the rows, in the order of their first ones, and 0 at the end. Rows that are COARSE are left. Into `numbers` goes the
- * connection of each row.
+ * Adds the connection of every row. Rows of several views are added with the first of them. Rows that are COARSE are left. Into `numbers`
+ * goes the connection of each row.
  */
-export function addRows(groups: usize, numbers: usize): void {
+export function addRows(numbers: usize): void {
   const count = rowCount();
+  const bits = bitsOf((<usize>count) << 2);
+  const followers = allocate(bits);
+  memory.fill(followers, 0, (<usize>count) << 2);
+  const group = allocate(bits);
+  // By row, the next view of its connection; 0: none, since the first row of all follows nobody.
+  for (let row = count - 1; row >= 0; row--) {
+    if ((load<u8>(flags + row) & JOINED) === 0) continue;
+    const root = rootOf(row);
+    if (root === row) continue;
+    setWord(followers, row, wordAt(followers, root));
+    setWord(followers, root, row);
+  }
   for (let row = 0; row < count; row++) {
     const flag = load<u8>(flags + row);
     if ((flag & COARSE) !== 0) continue;
@@ -133,13 +145,14 @@ export function addRows(groups: usize, numbers: usize): void {
       setWord(numbers, row, addAlone(row));
       continue;
     }
-    const views = load<i32>(groups);
-    const rows = groups + 4;
-    if (views === 0 || load<i32>(rows) !== row) continue;
-    const i = addViews(rows, views);
-    for (let k = 0; k < views; k++) setWord(numbers, wordAt(rows, k), i);
-    groups = rows + ((<usize>views) << 2);
+    if (rootOf(row) !== row) continue;
+    let views = 0;
+    for (let view = row; views === 0 || view !== 0; view = wordAt(followers, view)) setWord(group, views++, view);
+    const i = addViews(group, views);
+    for (let k = 0; k < views; k++) setWord(numbers, wordAt(group, k), i);
   }
+  release(group, bits);
+  release(followers, bits);
 }
 
 function isDialledRow(row: i32): bool {

@@ -67,8 +67,12 @@ const PEERS_WIDTH = 3;
 const MARK_BITS = 16;
 let marks: usize = 0;
 
-/** Finds the initiator of every row. `facts`: see constants.ts. */
-export function findDirections(facts: usize): void {
+/** The same marks of ports that some object says are served: of others the program is not asked. */
+let servedMarks: usize = 0;
+
+/** Finds the initiator of every row. `facts`: see constants.ts; `servedPorts`: 1 << MARK_BITS bytes, a 1 by port ^ (protocol << 8). */
+export function findDirections(facts: usize, servedPorts: usize): void {
+  servedMarks = servedPorts;
   const count = rowCount();
   const openBits = bitsOf((<usize>count) << 2);
   open = allocate(openBits);
@@ -204,6 +208,7 @@ function isKnownServer(row: i32, side: i32, facts: usize): bool {
   const id = addressOf(row, side);
   const protocol = protocolOf(row);
   const port = portOf(row, side);
+  if (load<u8>(servedMarks + (port ^ (protocol << 8))) === 0) return false;
   const end = ((protocol << 16) | port) + 1;
   const fact = facts + <usize>id * (FACT_WORDS << 2);
   if (load<i32>(fact, SERVED_END << 2) === end) return true;

@@ -47,6 +47,12 @@ export declare function isServing(address: i32, protocol: i32, port: i32): bool;
 export declare function looksLikeReply(sourcePort: i32, destinationPort: i32): bool;
 /** Reports whether packets to an address and port are translated to a backend. */
 export declare function isDialled(address: i32, protocol: i32, port: i32): bool;
+/** Reports whether the translation of a dialled address and port can lead to a backend. */
+export declare function leadsTo(address: i32, protocol: i32, port: i32, backend: i32, backendPort: i32): bool;
+/** The same by the port alone. */
+export declare function leadsToPort(address: i32, protocol: i32, port: i32, backend: i32, backendPort: i32): bool;
+/** Reports whether an address is a pod's at a moment. */
+export declare function isPodAt(address: i32, seconds: u32): bool;
 /** Reports whether an address is a node's own. */
 export declare function isNode(address: i32): bool;
 /** Returns a number that differs whenever the owner of an address differs. */

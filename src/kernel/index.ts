@@ -17,4 +17,4 @@ export { allocate, release, state } from "./memory";
 export { beginJoin, findIds } from "./rows";
 export { beginText, dropText, endText, putConnection, putText, textAddress, textLength } from "./text";
 export { cellOf, copyTuples, countTuples, releaseTuples } from "./tuples";
-export { findNeedy, findTranslated } from "./views";
+export { joinViews, rootOf, unite } from "./views";

@@ -11,6 +11,8 @@ import {
   ICMPV6,
   ISN,
   KIND,
+  LAST_NS,
+  LAST_SECONDS,
   LOGGED,
   MOST_HIGH,
   PACKETS_HIGH,
@@ -145,6 +147,11 @@ export function firstSecondsOf(row: i32): u32 {
 /** Returns when a row began, epoch seconds. */
 export function startOf(row: i32): f64 {
   return <f64>firstSecondsOf(row) + <f64>load<i32>(cellOfRow(row), FIRST_NS << 2) * 1e-9;
+}
+
+/** Returns when it was last heard of. */
+export function endTimeOf(row: i32): f64 {
+  return <f64>(<u32>columnOf(row, LAST_SECONDS)) + <f64>columnOf(row, LAST_NS) * 1e-9;
 }
 
 export function hasIsn(row: i32): bool {
