@@ -1,7 +1,7 @@
 /** Put together at a time: a million connections must not be a million writes. */
 const PIECE_BYTES = 1 << 17;
 
-/** Gathers text as bytes, piece by piece. What comes again and again is turned into bytes once, by its owner, and copied here. */
+/** Gathers text as bytes, piece by piece. */
 export class TextBytes {
   #bytes = Buffer.allocUnsafeSlow(PIECE_BYTES + (PIECE_BYTES >> 3));
   #length = 0;
@@ -14,12 +14,6 @@ export class TextBytes {
     // UTF-8 takes at most three bytes for a UTF-16 unit.
     this.#makeRoom(text.length * 3);
     this.#length += this.#bytes.write(text, this.#length);
-  }
-
-  addBytes(bytes: Uint8Array): void {
-    this.#makeRoom(bytes.length);
-    this.#bytes.set(bytes, this.#length);
-    this.#length += bytes.length;
   }
 
   /** Returns what was gathered, valid until more is added, and begins anew. */

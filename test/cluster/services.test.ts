@@ -242,6 +242,7 @@ describe("isServing and isVirtual", () => {
     [false, "10.0.0.9", TCP, 8080],
   ])("%s %s %i %i", (want, address, protocol, port) => {
     expect(serviceIndex.isServing(at(address), protocol, port)).toBe(want);
+    if (want) expect(serviceIndex.servedPorts()).toContainEqual([protocol, port]);
   });
   test("virtual", () => {
     expect(["10.96.0.1", "10.0.0.1", "192.168.0.1"].map((address) => serviceIndex.isVirtual(at(address)))).toEqual([true, false, false]);
