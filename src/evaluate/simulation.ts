@@ -5,7 +5,7 @@ import type { Address } from "../net/address.ts";
 import { hasPorts, isIcmp } from "../net/protocol.ts";
 import { combine, type Decision, type Verdict } from "./decision.ts";
 import type { Endpoint, EndpointResolver } from "./endpoints.ts";
-import { dialledEnds, type Ends } from "./ends.ts";
+import { dialledEnds, type Ends, type Target } from "./ends.ts";
 import type { Evaluator, Participant } from "./evaluator.ts";
 import { besideUnread, type IsUnread, type Judgement, judgeEnds, leftOpen, type Packet } from "./judge.ts";
 import type { Request } from "./l7.ts";
@@ -13,9 +13,12 @@ import type { Request } from "./l7.ts";
 export type Outcome = "permitted" | "misdropped" | "would-drop" | "rejected" | "unknown";
 
 export const VERDICTS: readonly Verdict[] = ["allow", "deny", "unknown"];
-/** Up to so many connections their ends are kept, about 250 bytes each. */
+/** Of so many connections the ends are kept that are not plain, about 250 bytes each. */
 const KEPT_ENDS = 1 << 17;
 export const OUTCOME_NAMES: readonly Outcome[] = ["permitted", "misdropped", "would-drop", "rejected", "unknown"];
+
+const NOBODY: Participant = { type: "unknown" };
+const NOWHERE: Endpoint = { type: "unknown" };
 
 /** Observed connections judged by a policy set, and by the existing policies alone. */
 export class Simulation {
@@ -37,8 +40,21 @@ export class Simulation {
   readonly #ingress: Decision[] = [];
   /** Both participants of connections whose ends are known by their addresses alone, two entries each; of others nothing. */
   readonly #participants: (Participant | undefined)[] = [];
-  /** The ends of connections, which judging, explaining and printing ask for; of very many they would fill the memory. */
-  readonly #ends: Ends[] = [];
+  /** The ends of others, which judging, explaining and printing ask for; of very many they would fill the memory. */
+  readonly #ends = new Map<number, Ends>();
+  /** The ends of the plain connection at hand: one object for all of them. */
+  readonly #plain: { -readonly [Key in keyof Ends]: Ends[Key] } & { readonly targets: [{ -readonly [Key in keyof Target]: Target[Key] }] } =
+    {
+      source: NOBODY,
+      sourceAddress: 0n,
+      sourceEndpoint: NOWHERE,
+      destinationEndpoint: NOWHERE,
+      destinationAddress: 0n,
+      port: 0,
+      via: undefined,
+      arrivesFrom: undefined,
+      targets: [{ participant: NOBODY, address: 0n, port: 0 }],
+    };
   readonly #addresses: AddressTable;
   readonly #resolver: EndpointResolver;
   readonly #requestsOf: (i: number) => readonly Request[];
@@ -69,10 +85,10 @@ export class Simulation {
     this.ports = new Uint16Array(connections.size);
     const isBaselineOpen = baseline !== evaluator && baseline.policies.length === 0 && baseline.profile.enforcement !== "always";
     for (let i = 0; i < connections.size; i++) {
-      const ends = this.ends(i);
-      if (connections.size <= KEPT_ENDS) this.#ends.push(ends);
+      const ends = connections.via(i) < 0 ? this.#resolvePlain(i) : this.#resolve(i);
       const isPlain = ends.via === undefined && ends.arrivesFrom === undefined && ends.targets.length === 1;
       this.#participants.push(isPlain ? ends.source : undefined, isPlain ? ends.targets[0].participant : undefined);
+      if (!isPlain && this.#ends.size < KEPT_ENDS) this.#ends.set(i, ends);
       const { egress, ingress, verdict } = this.judge(i, evaluator, ends);
       this.sources.push(ends.sourceEndpoint);
       this.destinations.push(ends.destinationEndpoint);
@@ -106,11 +122,37 @@ export class Simulation {
     return counts[ESTABLISHED] + counts[UNKNOWN] > 0;
   }
 
-  /** Resolves the ends of connection `i` at its own time. */
+  /** Returns the ends of connection `i` at its own time. */
   ends(i: number): Ends {
-    if (i < this.#ends.length) return this.#ends[i];
     const known = this.#participants[2 * i];
     if (known !== undefined) return this.#plainEnds(i, known, this.#participants[2 * i + 1]!);
+    return this.translated(i)!;
+  }
+
+  /** The same of a connection that was translated on its way; undefined where its two endpoints and its port are all that there is to say. */
+  translated(i: number): Ends | undefined {
+    if (this.#participants[2 * i] !== undefined) return undefined;
+    return this.#ends.get(i) ?? this.#resolve(i);
+  }
+
+  /** Resolves the ends of a connection that nobody translated. What is returned holds until the next call. */
+  #resolvePlain(i: number): Ends {
+    const { connections } = this;
+    const resolver = this.#resolver;
+    const seconds = connections.firstSeconds(i) + connections.firstNanoseconds(i) * 1e-9;
+    const plain = this.#plain;
+    const [target] = plain.targets;
+    plain.sourceAddress = this.#addresses.addressOf(connections.source(i));
+    plain.source = resolver.participantAt(connections.source(i), seconds);
+    plain.sourceEndpoint = resolver.endpointOf(plain.source, plain.sourceAddress, seconds);
+    plain.destinationAddress = target.address = this.#addresses.addressOf(connections.destination(i));
+    target.participant = resolver.participantAt(connections.destination(i), seconds, plain.source);
+    plain.destinationEndpoint = resolver.endpointOf(target.participant, target.address, seconds);
+    plain.port = target.port = connections.port(i);
+    return plain;
+  }
+
+  #resolve(i: number): Ends {
     const { connections } = this;
     const resolver = this.#resolver;
     const seconds = connections.firstSeconds(i) + connections.firstNanoseconds(i) * 1e-9;

@@ -110,7 +110,7 @@ export class ConnectionWriter {
   write(i: number): void {
     const { simulation } = this.#result;
     const { connections } = simulation;
-    const ends = simulation.ends(i);
+    const translated = simulation.translated(i);
     const { egress, ingress } = simulation.judgement(i);
     const accepted = this.#result.acceptedBecause(i);
     const own = this.#own;
@@ -119,12 +119,12 @@ export class ConnectionWriter {
       connections.store,
       i,
       this.#texts,
-      this.#endpoint(ends.sourceEndpoint),
-      ends.via === undefined ? 0 : own.add(`,"via":${safeJson(viaObject(ends.via))}`),
-      this.#endpoint(ends.destinationEndpoint),
-      this.#portsOf(i, ends),
-      this.#decision(egress, "egress", ends),
-      this.#decision(ingress, "ingress", ends),
+      this.#endpoint(simulation.sources[i]),
+      translated?.via === undefined ? 0 : own.add(`,"via":${safeJson(viaObject(translated.via))}`),
+      this.#endpoint(simulation.destinations[i]),
+      this.#portsOf(i, translated?.targets ?? []),
+      this.#decision(egress, "egress", i),
+      this.#decision(ingress, "ingress", i),
       this.#tail(simulation.verdicts[i], simulation.baselines[i], simulation.outcomes[i]),
       accepted === undefined ? this.#closing : own.add(`,"accepted":${safeJson(accepted)}}`),
     );
@@ -140,31 +140,31 @@ export class ConnectionWriter {
   }
 
   /** What comes between the destination and the counts. */
-  #portsOf(i: number, ends: Ends): number {
+  #portsOf(i: number, targets: Ends["targets"]): number {
     const { simulation, hints } = this.#result;
     const { connections } = simulation;
     const rows = connections.hintRows(i);
-    const isPlain = rows.length === 0 && ends.targets.length <= 1 && !connections.isCloudDenied(i);
-    const key = connections.protocol(i) * 0x10000 + (isIcmp(connections.protocol(i)) ? connections.port(i) : ends.port);
+    const isPlain = rows.length === 0 && targets.length <= 1 && !connections.isCloudDenied(i);
+    const key = connections.protocol(i) * 0x10000 + (isIcmp(connections.protocol(i)) ? connections.port(i) : simulation.ports[i]);
     let piece = isPlain ? this.#ports.get(key) : undefined;
     if (piece !== undefined) return piece;
-    const backends = ends.targets.length > 1 ? `,"backends":[${this.#backends(ends)}]` : "";
+    const backends = targets.length > 1 ? `,"backends":[${this.#backends(targets)}]` : "";
     const hint = rows.length === 0 ? undefined : hints.first(rows[0]);
     const request = hint === undefined ? "" : `,"l7":${safeJson(shownRequest(hint))}`;
     const droppedBy = connections.isCloudDenied(i) ? ',"droppedBy":"cloud-firewall"' : "";
-    piece = (isPlain ? this.#shared : this.#own).add(`${backends}${portJson(connections, i, ends)}${request}${droppedBy}`);
+    piece = (isPlain ? this.#shared : this.#own).add(`${backends}${portJson(connections, i, simulation.ports[i])}${request}${droppedBy}`);
     if (isPlain) this.#ports.set(key, piece);
     return piece;
   }
 
-  #backends(ends: Ends): string {
+  #backends(targets: Ends["targets"]): string {
     const { simulation } = this.#result;
-    return ends.targets
+    return targets
       .map(({ participant, address, port }) => `${endpointJson(simulation.endpointOf(participant, address)).slice(0, -1)},"port":${port}}`)
       .join(",");
   }
 
-  #decision(decision: Decision, direction: "egress" | "ingress", ends: Ends): number {
+  #decision(decision: Decision, direction: "egress" | "ingress", i: number): number {
     let pieces = this.#decisions[direction].get(decision);
     if (pieces === undefined) {
       const texts = textsOf(decision, messageAround(decision, direction));
@@ -172,7 +172,7 @@ export class ConnectionWriter {
       this.#decisions[direction].set(decision, pieces);
     }
     if (pieces !== 0) return pieces;
-    const [text] = textsOf(decision, [decisionMessage(decision, direction, ends)])!;
+    const [text] = textsOf(decision, [decisionMessage(decision, direction, this.#result.simulation.ends(i))])!;
     return this.#own.addWords([this.#own.add(text), 0, 0]);
   }
 
@@ -190,7 +190,7 @@ function endpointJson(endpoint: Endpoint): string {
   return safeJson(shown);
 }
 
-function portJson(connections: Connections, i: number, { port }: Ends): string {
+function portJson(connections: Connections, i: number, port: number): string {
   const protocol = connections.protocol(i);
   const text = `,"protocol":"${protocolName(protocol)}","port":${hasPorts(protocol) ? port : null}`;
   if (!isIcmp(protocol)) return text;
