@@ -2,6 +2,7 @@ import {
   ARRIVES_FROM,
   ATTEMPTS,
   BYTES,
+  CHUNK_CELL_BITS,
   CONNECTION_WORDS,
   COUNT,
   DESTINATION,
@@ -36,6 +37,9 @@ import type { Kernel } from "./kernel.ts";
 import { OUTCOMES } from "./outcome.ts";
 import { LoggedParties } from "./parties.ts";
 
+/** Connections that lie together in the kernel's memory. */
+const CHUNK = 1 << CHUNK_CELL_BITS;
+
 /**
  * Distinct connections: one a source, dialled address, destination, protocol and destination port (ICMP: type and code). This
  * is what everything after the readers works on, whatever the traffic was read from. The kernel holds them, by number.
@@ -47,9 +51,9 @@ export class Connections {
   readonly warnings: string[] = [];
   readonly kernel: Kernel;
   #size = 0;
-  /** Both are views of the same memory. */
-  #words: Int32Array = new Int32Array(0);
-  #floats: Float64Array = new Float64Array(0);
+  /** Views of the same memory, chunk by chunk. */
+  #words: Int32Array[] = [];
+  #floats: Float64Array[] = [];
   /** Flow-table rows with L7 hints. */
   readonly #hintRows = new Map<number, number[]>();
 
@@ -66,10 +70,12 @@ export class Connections {
   /** Looks where the kernel has them: it has added some. */
   look(): void {
     const { calls } = this.kernel;
-    const [size, address] = [calls.countTuples(this.store), calls.cellOf(this.store, 0)];
-    this.#size = size;
-    this.#words = this.kernel.words(address, size * CONNECTION_WORDS);
-    this.#floats = this.kernel.floats(address, (size * CONNECTION_WORDS) / 2);
+    this.#size = calls.countTuples(this.store);
+    for (let from = this.#words.length << CHUNK_CELL_BITS; from < this.#size; from += CHUNK) {
+      const address = calls.cellOf(this.store, from);
+      this.#words.push(this.kernel.words(address, CHUNK * CONNECTION_WORDS));
+      this.#floats.push(this.kernel.floats(address, (CHUNK * CONNECTION_WORDS) / 2));
+    }
   }
 
   /** Returns a copy that further rows can be added to. */
@@ -86,15 +92,15 @@ export class Connections {
   }
 
   #word(i: number, column: number): number {
-    return this.#words[i * CONNECTION_WORDS + column];
+    return this.#words[i >> CHUNK_CELL_BITS][(i & (CHUNK - 1)) * CONNECTION_WORDS + column];
   }
 
   #float(i: number, column: number): number {
-    return this.#floats[(i * CONNECTION_WORDS + column) >> 1];
+    return this.#floats[i >> CHUNK_CELL_BITS][((i & (CHUNK - 1)) * CONNECTION_WORDS + column) >> 1];
   }
 
   #has(i: number, trait: number): boolean {
-    return (this.#words[i * CONNECTION_WORDS + TRAITS] & trait) !== 0;
+    return (this.#word(i, TRAITS) & trait) !== 0;
   }
 
   /** Address-table ids. */
@@ -253,11 +259,12 @@ export class Connections {
   }
 
   setTally(i: number, { attempts, packets, bytes }: Pick<Tally, "attempts" | "packets" | "bytes">): void {
-    const from = (i * CONNECTION_WORDS) >> 1;
-    attempts.forEach((count, outcome) => (this.#floats[from + (ATTEMPTS >> 1) + outcome] = count));
-    this.#floats[from + (COUNT >> 1)] = attempts.reduce((sum, count) => sum + count, 0);
-    this.#floats[from + (PACKETS >> 1)] = packets;
-    this.#floats[from + (BYTES >> 1)] = bytes;
+    const floats = this.#floats[i >> CHUNK_CELL_BITS];
+    const from = ((i & (CHUNK - 1)) * CONNECTION_WORDS) >> 1;
+    attempts.forEach((count, outcome) => (floats[from + (ATTEMPTS >> 1) + outcome] = count));
+    floats[from + (COUNT >> 1)] = attempts.reduce((sum, count) => sum + count, 0);
+    floats[from + (PACKETS >> 1)] = packets;
+    floats[from + (BYTES >> 1)] = bytes;
   }
 }
 

@@ -30,6 +30,7 @@ export class RunningConnections {
   /** Returns all connections so far, to be looked at until the next call. */
   now(): Connections {
     this.#latest?.release();
+    this.#latest = undefined;
     this.#latest = this.#settled.clone();
     return connect(this.table, this.#surroundings, this.hints, this.#parties, this.#latest);
   }

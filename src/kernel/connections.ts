@@ -69,7 +69,7 @@ import {
   wasSeen,
 } from "./rows";
 import { cellOf, countTuples, internTuple, key, makeTuples } from "./tuples";
-import { rootOf } from "./views";
+import { isAnyJoined, rootOf } from "./views";
 
 /*
  * Sums rows up into distinct connections: one a source, dialled address, destination, protocol and destination port (ICMP: type and
@@ -126,10 +126,10 @@ export function beginAdding(connections: usize, flagsOfRows: usize, statedVias: 
  */
 export function addRows(numbers: usize): void {
   const count = rowCount();
-  const bits = bitsOf((<usize>count) << 2);
+  const bits = bitsOf(isAnyJoined() ? (<usize>count) << 2 : 0);
   const followers = allocate(bits);
-  memory.fill(followers, 0, (<usize>count) << 2);
   const group = allocate(bits);
+  if (isAnyJoined()) memory.fill(followers, 0, (<usize>count) << 2);
   // By row, the next view of its connection; 0: none, since the first row of all follows nobody.
   for (let row = count - 1; row >= 0; row--) {
     if ((load<u8>(flags + row) & JOINED) === 0) continue;

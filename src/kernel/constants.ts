@@ -151,6 +151,9 @@ export const IS_NODE = 1;
 export const IS_NO_NODE = 2;
 export const FACT_WORDS = 4;
 
+/** Tuples of a table that lie together, by the bits that number them. */
+export const CHUNK_CELL_BITS = 16;
+
 /** Columns of a connection, 32 bits each. What it is one of: */
 export const SOURCE = 0;
 export const SOURCE_EPOCH = 1;

@@ -12,12 +12,25 @@ const free: usize = memory.data(4 * 32, 8);
 const MOST_BYTES: u64 = 0xffff0000;
 let top: usize = (__heap_base + 63) & ~63;
 
+/** From this size on a region that is missing is cut off a larger one that nobody needs. */
+const CUT_BITS = 20;
+const MOST_BITS = 31;
+
 /** Returns a region of 2^bits bytes, at a multiple of 64. What it held before is still there. */
 export function allocate(bits: i32): usize {
-  const list = listOf(bits);
+  if (bits > MOST_BITS) isFull();
+  let found = bits;
+  while (load<u32>(listOf(found)) === 0) {
+    found++;
+    if (bits < CUT_BITS || found > MOST_BITS) return allocateEmpty(bits);
+  }
+  const list = listOf(found);
   const region = load<u32>(list);
-  if (region === 0) return allocateEmpty(bits);
   store<u32>(list, load<u32>(region));
+  while (found > bits) {
+    found--;
+    release(region + ((<usize>1) << found), found);
+  }
   return region;
 }
 
@@ -25,7 +38,7 @@ export function allocate(bits: i32): usize {
 export function allocateEmpty(bits: i32): usize {
   const from = top;
   const end = <u64>from + ((<u64>1) << (<u64>max(bits, SMALLEST_BITS)));
-  if (end > MOST_BYTES) isFull();
+  if (bits > MOST_BITS || end > MOST_BYTES) isFull();
   const missing = <i32>((end + 0xffff) >> PAGE_BITS) - memory.size();
   if (missing > 0 && memory.grow(missing) < 0) isFull();
   top = <usize>end;

@@ -1,5 +1,7 @@
+import { CHUNK_CELL_BITS } from "./constants";
 import { hashSeed } from "./flowTable";
-import { allocate, release, wordAt } from "./memory";
+import { isFull } from "./host";
+import { allocate, bitsOf, release, wordAt } from "./memory";
 
 /*
  * Gives each distinct tuple of 32-bit integers a dense id, counted from 0, and room beside it. A table is known by the address of its
@@ -10,16 +12,17 @@ import { allocate, release, wordAt } from "./memory";
 const WIDTH = 0; // words of a tuple
 const STRIDE = 4; // words of a cell: the tuple, and the room beside it
 const SIZE = 8;
-const CELLS = 12;
-const CELL_BITS = 16; // of the size of the region of cells, in bytes
-const INDEX = 20;
-const SLOT_BITS = 24;
+const INDEX = 12;
+const SLOT_BITS = 16;
+const CHUNKS = 64; // where cells are, a word a chunk: a table that grows leaves nothing behind
 const HEADER_BITS = 12;
+const MOST_CHUNKS = ((1 << HEADER_BITS) - CHUNKS) >> 2;
 
-const FIRST_CELL_BITS = 14;
 const FIRST_SLOT_BITS = 10;
 /** A slot is an id plus one, 0 where it is free, and the hash of its tuple. */
 const SLOT_SIZE_BITS = 3;
+
+const CHUNK_MASK = (1 << CHUNK_CELL_BITS) - 1;
 
 const MOST_WIDTH = 8;
 
@@ -33,8 +36,6 @@ export function makeTuples(width: i32, stride: i32): usize {
   store<i32>(table, width, WIDTH);
   store<i32>(table, stride, STRIDE);
   store<i32>(table, 0, SIZE);
-  store<usize>(table, allocate(FIRST_CELL_BITS), CELLS);
-  store<i32>(table, FIRST_CELL_BITS, CELL_BITS);
   setIndex(table, FIRST_SLOT_BITS);
   return table;
 }
@@ -43,9 +44,12 @@ export function makeTuples(width: i32, stride: i32): usize {
 export function copyTuples(from: usize): usize {
   const table = allocate(HEADER_BITS);
   memory.copy(table, from, 1 << HEADER_BITS);
-  const cells = allocate(load<i32>(from, CELL_BITS));
-  memory.copy(cells, load<usize>(from, CELLS), (<usize>load<i32>(from, SIZE) * load<i32>(from, STRIDE)) << 2);
-  store<usize>(table, cells, CELLS);
+  const chunks = chunksOf(from);
+  for (let k = 0; k < chunks; k++) {
+    const chunk = allocate(chunkBits(from));
+    memory.copy(chunk, chunkAt(from, k), (<usize>1) << chunkBits(from));
+    setChunk(table, k, chunk);
+  }
   const slotBits = load<i32>(from, SLOT_BITS);
   const index = allocate(slotBits + SLOT_SIZE_BITS);
   memory.copy(index, load<usize>(from, INDEX), (<usize>1) << (slotBits + SLOT_SIZE_BITS));
@@ -54,9 +58,28 @@ export function copyTuples(from: usize): usize {
 }
 
 export function releaseTuples(table: usize): void {
-  release(load<usize>(table, CELLS), load<i32>(table, CELL_BITS));
+  const chunks = chunksOf(table);
+  for (let k = 0; k < chunks; k++) release(chunkAt(table, k), chunkBits(table));
   release(load<usize>(table, INDEX), load<i32>(table, SLOT_BITS) + SLOT_SIZE_BITS);
   release(table, HEADER_BITS);
+}
+
+/** Returns how many chunks a table has. */
+function chunksOf(table: usize): i32 {
+  return (load<i32>(table, SIZE) + (1 << CHUNK_CELL_BITS) - 1) >> CHUNK_CELL_BITS;
+}
+
+/** Returns the bits of the size of a table's chunks. */
+function chunkBits(table: usize): i32 {
+  return bitsOf((<usize>load<i32>(table, STRIDE)) << (CHUNK_CELL_BITS + 2));
+}
+
+function chunkAt(table: usize, k: i32): usize {
+  return load<usize>(table + ((<usize>k) << 2), CHUNKS);
+}
+
+function setChunk(table: usize, k: i32, chunk: usize): void {
+  store<usize>(table + ((<usize>k) << 2), chunk, CHUNKS);
 }
 
 /** Returns how many tuples there are. */
@@ -64,9 +87,9 @@ export function countTuples(table: usize): i32 {
   return load<i32>(table, SIZE);
 }
 
-/** Returns the address of a tuple, with the room behind it. Good until a tuple is added. */
+/** Returns the address of a tuple, with the room behind it. */
 export function cellOf(table: usize, id: i32): usize {
-  return load<usize>(table, CELLS) + ((<usize>id * load<i32>(table, STRIDE)) << 2);
+  return chunkAt(table, id >> CHUNK_CELL_BITS) + <usize>(id & CHUNK_MASK) * load<i32>(table, STRIDE) * 4;
 }
 
 /** Returns the id of `key`, or -1. */
@@ -81,7 +104,10 @@ export function internTuple(table: usize): i32 {
   if (found >= 0) return found;
   const id = load<i32>(table, SIZE);
   const size = (<usize>load<i32>(table, STRIDE)) << 2;
-  if ((<u64>id + 1) * size > (<u64>1) << (<u64>load<i32>(table, CELL_BITS))) growCells(table);
+  if ((id & CHUNK_MASK) === 0) {
+    if (id >> CHUNK_CELL_BITS === MOST_CHUNKS) isFull();
+    setChunk(table, id >> CHUNK_CELL_BITS, allocate(chunkBits(table)));
+  }
   const cell = cellOf(table, id);
   memory.fill(cell, 0, size);
   memory.copy(cell, key, (<usize>load<i32>(table, WIDTH)) << 2);
@@ -123,16 +149,6 @@ function isKey(cell: usize, width: i32): bool {
   let i = 0;
   while (i < width && wordAt(cell, i) === wordAt(key, i)) i++;
   return i === width;
-}
-
-function growCells(table: usize): void {
-  const bits = load<i32>(table, CELL_BITS);
-  const old = load<usize>(table, CELLS);
-  const cells = allocate(bits + 1);
-  memory.copy(cells, old, (<usize>1) << bits);
-  release(old, bits);
-  store<usize>(table, cells, CELLS);
-  store<i32>(table, bits + 1, CELL_BITS);
 }
 
 function growIndex(table: usize): void {

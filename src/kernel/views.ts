@@ -51,6 +51,7 @@ let flags: usize = 0;
 let parents: usize = 0;
 /** By root, the client of its group plus two; 1: only nodes' rows so far; 0: nothing yet. */
 let sources: usize = 0;
+let anyJoined = false;
 
 function has(row: i32, flag: i32): bool {
   return (load<u8>(flags + row) & flag) !== 0;
@@ -69,6 +70,7 @@ export function joinViews(facts: usize, flagsOfRows: usize, parentsOfRows: usize
   flags = flagsOfRows;
   parents = parentsOfRows;
   sources = sourcesOfRows;
+  anyJoined = false;
   const bits = bitsOf((<usize>rowCount()) << 2);
   const needy = allocate(bits);
   const count = findNeedy(facts, needy);
@@ -96,6 +98,12 @@ export function unite(row: i32, other: i32): void {
   if (a !== b) setWord(parents, max(a, b), min(a, b) + 1);
   mark(row, JOINED);
   mark(other, JOINED);
+  anyJoined = true;
+}
+
+/** Reports whether any two rows are views of one connection. */
+export function isAnyJoined(): bool {
+  return anyJoined;
 }
 
 /** Ends that were asked for, each with the answer beside it. */
