@@ -1,11 +1,14 @@
 import { describe, expect, test } from "vitest";
 import { PacketDecoder } from "../../src/capture/packetDecoder.ts";
+import { Connections } from "../../src/flow/connections.ts";
 import { FlowTable } from "../../src/flow/flowTable.ts";
 import { L7Hints } from "../../src/flow/hints.ts";
 import { KernelError } from "../../src/flow/kernel.ts";
 import { NameTable } from "../../src/flow/names.ts";
 import { LoggedParties } from "../../src/flow/parties.ts";
 import { RunningConnections } from "../../src/flow/running.ts";
+import { CHUNK_CELL_BITS } from "../../src/kernel/constants.ts";
+import { TCP } from "../../src/net/protocol.ts";
 import { NOTHING_KNOWN } from "../capture/replay.ts";
 
 describe("memory of the kernel", () => {
@@ -87,6 +90,53 @@ describe("memory of the kernel", () => {
     expect([row, table.locate(2999, 99, 1, 2, 6), table.packetsOf(row, 0), table.bytesOf(row, 0)]).toEqual([5000, 5000, 0, 0]);
     table.keep(() => false);
     expect([table.size, table.locate(2999, 99, 1, 2, 6)]).toEqual([0, -1]);
+  });
+
+  test("more connections than lie together: each is found again, a copy is its own, and memory is used again", () => {
+    const { kernel } = new FlowTable(1);
+    const connections = new Connections(kernel);
+    const count = (1 << CHUNK_CELL_BITS) * 2 + 3;
+    const intern = (to: Connections, i: number) => kernel.calls.internConnection(to.store, i, 0, 7, 0, -1, 80, TCP);
+    for (let i = 0; i < count; i++) expect(intern(connections, i)).toBe(i);
+    connections.look();
+    connections.setTally(count - 1, { attempts: [0, 0, 3, 0, 0], packets: 4, bytes: 5 });
+    const copy = connections.clone();
+    expect(intern(copy, count)).toBe(count);
+    copy.look();
+    copy.setTally(0, { attempts: [1, 0, 0, 0, 0], packets: 1, bytes: 1 });
+    expect([connections.size, copy.size, connections.count(0), copy.count(0)]).toEqual([count, count + 1, 0, 1]);
+    for (const i of [0, 1, (1 << CHUNK_CELL_BITS) - 1, 1 << CHUNK_CELL_BITS, count - 1]) {
+      for (const each of [connections, copy]) {
+        expect([intern(each, i), each.source(i), each.destination(i), each.via(i), each.port(i), each.protocol(i)]).toEqual([
+          i,
+          i,
+          7,
+          -1,
+          80,
+          TCP,
+        ]);
+        expect([each.arrivesFrom(i), each.firstSeconds(i), each.lastSeconds(i)]).toEqual([-1, Number.NaN, Number.NaN]);
+      }
+    }
+    expect([copy.tries(count - 1, 2), copy.packets(count - 1), copy.bytes(count - 1), copy.count(count)]).toEqual([3, 4, 5, 0]);
+    copy.release();
+    const before = kernel.bytes().length;
+    for (let k = 0; k < 5; k++) connections.clone().release();
+    expect(kernel.bytes().length).toBe(before);
+  });
+
+  test("what is missing is cut off a larger region that nobody needs", () => {
+    const { kernel } = new FlowTable(1);
+    const { allocate, release } = kernel.calls;
+    const large = allocate(24);
+    release(large, 24);
+    const parts = [allocate(22), allocate(22), allocate(23)];
+    expect(parts).toEqual([large, large + (1 << 22), large + (1 << 23)]);
+    const before = kernel.bytes().length;
+    for (const [i, part] of parts.entries()) release(part, i === 2 ? 23 : 22);
+    expect([allocate(22), allocate(22), allocate(23)].toSorted((a, b) => a - b)).toEqual(parts);
+    expect(kernel.bytes().length).toBe(before);
+    expect(() => allocate(32)).toThrow(KernelError);
   });
 
   test("a stream that is settled again and again holds one table", () => {
