@@ -52,13 +52,14 @@ interface KernelCalls {
   addGaps(connection: number, gaps: number): void;
   outcomeOf(row: number): number;
   timesOf(row: number): number;
-  beginText(): void;
-  endText(): void;
-  dropText(): void;
-  textAddress(): number;
-  textLength(): number;
-  putText(piece: number): void;
+  beginText(): number;
+  endText(text: number): void;
+  dropText(text: number): void;
+  textAddress(text: number): number;
+  textLength(text: number): number;
+  putText(text: number, piece: number): void;
   putConnection(
+    text: number,
     store: number,
     connection: number,
     texts: number,

@@ -35,78 +35,93 @@ import { cellOf } from "./tuples";
  * length in bytes, a 32-bit word, and the bytes). What is of one connection alone, numbers and times, is written here.
  */
 
+/** Words of a text, by their distance in bytes: where it is, the bits of the size of its region, and its length. */
+const PLACE = 0;
+const BITS = 4;
+const LENGTH = 8;
+const HEADER_BITS = 12;
+
 const FIRST_BITS = 18;
 /** JSON's numbers from here on are not all told exactly: the program writes them. */
 const EXACT: f64 = 9007199254740992.0;
 const LONGEST_NUMBER = 32;
 
-let out: usize = 0;
-let outBits = 0;
-let length: usize = 0;
 /** The day that was written last, and its date: most moments are of few days. */
 let latestDay = -1;
 const latestDate: usize = memory.data(16, 8);
 
-export function beginText(): void {
-  outBits = FIRST_BITS;
-  out = allocate(outBits);
-  length = 0;
+/** Returns an empty text, known by this address. */
+export function beginText(): usize {
+  const text = allocate(HEADER_BITS);
+  store<usize>(text, allocate(FIRST_BITS), PLACE);
+  store<i32>(text, FIRST_BITS, BITS);
+  store<usize>(text, 0, LENGTH);
+  return text;
 }
 
-export function endText(): void {
-  release(out, outBits);
+export function endText(text: usize): void {
+  release(load<usize>(text, PLACE), load<i32>(text, BITS));
+  release(text, HEADER_BITS);
 }
 
-/** Returns where the text is. It is as long as `textLength` says. */
-export function textAddress(): usize {
-  return out;
+/** Returns where a text is. It is as long as `textLength` says. */
+export function textAddress(text: usize): usize {
+  return load<usize>(text, PLACE);
 }
 
-export function textLength(): usize {
-  return length;
+export function textLength(text: usize): usize {
+  return load<usize>(text, LENGTH);
 }
 
 /** Begins anew. */
-export function dropText(): void {
-  length = 0;
+export function dropText(text: usize): void {
+  store<usize>(text, 0, LENGTH);
 }
 
-function makeRoom(bytes: usize): void {
-  if (length + bytes <= (<usize>1) << outBits) return;
-  let bits = outBits;
+/** Returns where so many more bytes may be written: the end of a text. */
+function roomFor(text: usize, bytes: usize): usize {
+  const length = textLength(text);
+  const old = load<i32>(text, BITS);
+  let bits = old;
   while (length + bytes > (<usize>1) << bits) bits++;
-  const grown = allocate(bits);
-  memory.copy(grown, out, length);
-  release(out, outBits);
-  out = grown;
-  outBits = bits;
+  if (bits > old) {
+    const grown = allocate(bits);
+    memory.copy(grown, textAddress(text), length);
+    release(textAddress(text), old);
+    store<usize>(text, grown, PLACE);
+    store<i32>(text, bits, BITS);
+  }
+  return textAddress(text) + length;
+}
+
+function lengthen(text: usize, bytes: usize): void {
+  store<usize>(text, textLength(text) + bytes, LENGTH);
 }
 
 /** Adds a piece of text; 0: nothing. */
-export function putText(piece: usize): void {
+export function putText(text: usize, piece: usize): void {
   if (piece === 0) return;
   const bytes = <usize>load<u32>(piece);
-  makeRoom(bytes);
-  memory.copy(out + length, piece + 4, bytes);
-  length += bytes;
+  memory.copy(roomFor(text, bytes), piece + 4, bytes);
+  lengthen(text, bytes);
 }
 
 /** Adds a whole number from 0 on. */
-function putNumber(value: f64): void {
-  makeRoom(LONGEST_NUMBER);
+function putNumber(text: usize, value: f64): void {
+  const at = roomFor(text, LONGEST_NUMBER);
   if (value >= EXACT) {
-    length += numberText(value, out + length);
+    lengthen(text, numberText(value, at));
     return;
   }
   let rest = <u64>value;
   let digits = 1;
   for (let more = rest; more >= 10; more /= 10) digits++;
-  for (let at = out + length + digits - 1; at >= out + length; at--) {
+  for (let place = at + digits - 1; place >= at; place--) {
     const tens = rest / 10;
-    store<u8>(at, <u8>(48 + (rest - tens * 10)));
+    store<u8>(place, <u8>(48 + (rest - tens * 10)));
     rest = tens;
   }
-  length += digits;
+  lengthen(text, digits);
 }
 
 /** Writes a number with leading zeros. */
@@ -119,11 +134,10 @@ function storeDigits(at: usize, value: i32, digits: i32): void {
 }
 
 /** Adds a moment in UTC with nine decimals (RFC 3339). */
-function putTime(seconds: u32, nanoseconds: i32): void {
-  makeRoom(LONGEST_NUMBER);
+function putTime(text: usize, seconds: u32, nanoseconds: i32): void {
   const day = <i32>(seconds / 86400);
   if (day !== latestDay) findDate(day);
-  const at = out + length;
+  const at = roomFor(text, LONGEST_NUMBER);
   memory.copy(at, latestDate, 11);
   const second = <i32>(seconds - <u32>day * 86400);
   storeDigits(at + 11, second / 3600, 2);
@@ -134,7 +148,7 @@ function putTime(seconds: u32, nanoseconds: i32): void {
   store<u8>(at, 0x2e, 19);
   storeDigits(at + 20, nanoseconds, 9);
   store<u8>(at, 0x5a, 29);
-  length += 30;
+  lengthen(text, 30);
 }
 
 /** Finds the date of a day after 1970-01-01 in the Gregorian calendar, whose years are reckoned from March on: leap days come last. */
@@ -159,57 +173,57 @@ function floatOf(cell: usize, column: i32): f64 {
   return load<f64>(cell + (column << 2));
 }
 
-function putKnown(isKnown: bool, value: f64, texts: usize): void {
-  if (isKnown) putNumber(value);
-  else putText(wordAt(texts, TEXT_NULL));
+function putKnown(text: usize, isKnown: bool, value: f64, texts: usize): void {
+  if (isKnown) putNumber(text, value);
+  else putText(text, wordAt(texts, TEXT_NULL));
 }
 
-function putMoment(isTimed: bool, cell: usize, column: i32, texts: usize): void {
+function putMoment(text: usize, isTimed: bool, cell: usize, column: i32, texts: usize): void {
   if (!isTimed) {
-    putText(wordAt(texts, TEXT_NULL));
+    putText(text, wordAt(texts, TEXT_NULL));
     return;
   }
-  putText(wordAt(texts, TEXT_QUOTE));
-  putTime(load<u32>(cell + (column << 2)), load<i32>(cell + ((column + 1) << 2)));
-  putText(wordAt(texts, TEXT_QUOTE));
+  putText(text, wordAt(texts, TEXT_QUOTE));
+  putTime(text, load<u32>(cell + (column << 2)), load<i32>(cell + ((column + 1) << 2)));
+  putText(text, wordAt(texts, TEXT_QUOTE));
 }
 
 /** Adds what was counted of a connection. `texts`: pieces by the places TEXT_… of constants.ts. */
-function putCounts(cell: usize, texts: usize): void {
+function putCounts(text: usize, cell: usize, texts: usize): void {
   const traits = load<i32>(cell, TRAITS << 2);
   const isCounted = (traits & WITHOUT_COUNTS) === 0;
   const isTimed = (traits & TIMED) !== 0;
-  putText(wordAt(texts, TEXT_COUNT));
-  putKnown((traits & WITHOUT_TALLY) === 0, floatOf(cell, COUNT), texts);
-  putText(wordAt(texts, TEXT_PACKETS));
-  putKnown(isCounted, floatOf(cell, PACKETS), texts);
-  putText(wordAt(texts, TEXT_BYTES));
-  putKnown(isCounted, floatOf(cell, BYTES), texts);
-  putText(wordAt(texts, TEXT_FIRST));
-  putMoment(isTimed, cell, STARTED_SECONDS, texts);
-  putText(wordAt(texts, TEXT_LAST));
-  putMoment(isTimed, cell, ENDED_SECONDS, texts);
+  putText(text, wordAt(texts, TEXT_COUNT));
+  putKnown(text, (traits & WITHOUT_TALLY) === 0, floatOf(cell, COUNT), texts);
+  putText(text, wordAt(texts, TEXT_PACKETS));
+  putKnown(text, isCounted, floatOf(cell, PACKETS), texts);
+  putText(text, wordAt(texts, TEXT_BYTES));
+  putKnown(text, isCounted, floatOf(cell, BYTES), texts);
+  putText(text, wordAt(texts, TEXT_FIRST));
+  putMoment(text, isTimed, cell, STARTED_SECONDS, texts);
+  putText(text, wordAt(texts, TEXT_LAST));
+  putMoment(text, isTimed, cell, ENDED_SECONDS, texts);
   let observed = UNKNOWN;
   for (let k = OUTCOME_COUNT - 1; k >= 0; k--) if (floatOf(cell, ATTEMPTS + 2 * k) > 0) observed = k;
   for (let k = 0; k < OUTCOME_COUNT; k++) {
-    putText(wordAt(texts, TEXT_ATTEMPTS + k));
-    putNumber(floatOf(cell, ATTEMPTS + 2 * k));
+    putText(text, wordAt(texts, TEXT_ATTEMPTS + k));
+    putNumber(text, floatOf(cell, ATTEMPTS + 2 * k));
   }
-  putText(wordAt(texts, TEXT_OBSERVED + observed));
-  putText(wordAt(texts, TEXT_DIRECTIONS + ((traits & SEEN) !== 0 ? 1 : 0)));
+  putText(text, wordAt(texts, TEXT_OBSERVED + observed));
+  putText(text, wordAt(texts, TEXT_DIRECTIONS + ((traits & SEEN) !== 0 ? 1 : 0)));
 }
 
 /** Adds a decision: up to three pieces with the label of its subject between the first two, of the other end between the last. */
-function putDecision(decision: usize, subject: usize, other: usize): void {
-  putText(wordAt(decision, 0));
+function putDecision(text: usize, decision: usize, subject: usize, other: usize): void {
+  putText(text, wordAt(decision, 0));
   const second = wordAt(decision, 1);
   if (second === 0) return;
-  putText(wordAt(subject, 1));
-  putText(second);
+  putText(text, wordAt(subject, 1));
+  putText(text, second);
   const third = wordAt(decision, 2);
   if (third === 0) return;
-  putText(wordAt(other, 1));
-  putText(third);
+  putText(text, wordAt(other, 1));
+  putText(text, third);
 }
 
 /**
@@ -217,6 +231,7 @@ function putDecision(decision: usize, subject: usize, other: usize): void {
  * destination and the decisions.
  */
 export function putConnection(
+  text: usize,
   connections: usize,
   i: i32,
   texts: usize,
@@ -229,16 +244,16 @@ export function putConnection(
   tail: usize,
   accepted: usize,
 ): void {
-  putText(wordAt(texts, TEXT_SOURCE));
-  putText(wordAt(source, 0));
-  putText(via);
-  putText(wordAt(texts, TEXT_DESTINATION));
-  putText(wordAt(destination, 0));
-  putText(ports);
-  putCounts(cellOf(connections, i), texts);
-  putDecision(egress, source, destination);
-  putText(wordAt(texts, TEXT_INGRESS));
-  putDecision(ingress, destination, source);
-  putText(tail);
-  putText(accepted);
+  putText(text, wordAt(texts, TEXT_SOURCE));
+  putText(text, wordAt(source, 0));
+  putText(text, via);
+  putText(text, wordAt(texts, TEXT_DESTINATION));
+  putText(text, wordAt(destination, 0));
+  putText(text, ports);
+  putCounts(text, cellOf(connections, i), texts);
+  putDecision(text, egress, source, destination);
+  putText(text, wordAt(texts, TEXT_INGRESS));
+  putDecision(text, ingress, destination, source);
+  putText(text, tail);
+  putText(text, accepted);
 }

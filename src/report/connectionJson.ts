@@ -60,6 +60,7 @@ export class ConnectionWriter {
   readonly #shared: TextPieces;
   /** Of the connection at hand alone. */
   readonly #own: TextPieces;
+  readonly #text: number;
   readonly #texts: number;
   readonly #closing: number;
   readonly #endpoints = new Map<Endpoint, number>();
@@ -78,32 +79,32 @@ export class ConnectionWriter {
     const places = Math.max(...TEXTS.keys()) + 1;
     this.#texts = this.#shared.addWords(Array.from({ length: places }, (_, place) => this.#shared.add(TEXTS.get(place)!)));
     this.#closing = this.#shared.add("}");
-    this.#kernel.calls.beginText();
+    this.#text = this.#kernel.calls.beginText();
   }
 
   /** Gives the kernel's memory back. */
   release(): void {
-    this.#kernel.calls.endText();
+    this.#kernel.calls.endText(this.#text);
     this.#shared.release();
     this.#own.release();
   }
 
   get isFull(): boolean {
-    return this.#kernel.calls.textLength() >= HANDED_ON;
+    return this.#kernel.calls.textLength(this.#text) >= HANDED_ON;
   }
 
   /** Returns what was written, valid until more is, and begins anew. */
   take(): Buffer {
     const { calls } = this.#kernel;
-    const { buffer, byteOffset, length } = this.#kernel.octets(calls.textAddress(), calls.textLength());
-    calls.dropText();
+    const { buffer, byteOffset, length } = this.#kernel.octets(calls.textAddress(this.#text), calls.textLength(this.#text));
+    calls.dropText(this.#text);
     return Buffer.from(buffer, byteOffset, length);
   }
 
   /** Adds text between connections. */
   add(text: string): void {
     this.#own.clear();
-    this.#kernel.calls.putText(this.#own.add(text));
+    this.#kernel.calls.putText(this.#text, this.#own.add(text));
   }
 
   /** Adds the JSON text of connection `i`. */
@@ -116,6 +117,7 @@ export class ConnectionWriter {
     const own = this.#own;
     own.clear();
     this.#kernel.calls.putConnection(
+      this.#text,
       connections.store,
       i,
       this.#texts,

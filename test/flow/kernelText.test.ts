@@ -13,10 +13,10 @@ function written(connections: Connections, i: number): string {
   const pieces = new TextPieces(kernel);
   const texts = pieces.addWords(Array.from({ length: 22 }, (_, place) => pieces.add(`<${place}>`)));
   const nothing = pieces.addWords([pieces.add(""), pieces.add(""), 0]);
-  kernel.calls.beginText();
-  kernel.calls.putConnection(connections.store, i, texts, nothing, 0, nothing, 0, nothing, nothing, 0, 0);
-  const text = Buffer.from(kernel.octets(kernel.calls.textAddress(), kernel.calls.textLength())).toString();
-  kernel.calls.endText();
+  const out = kernel.calls.beginText();
+  kernel.calls.putConnection(out, connections.store, i, texts, nothing, 0, nothing, 0, nothing, nothing, 0, 0);
+  const text = Buffer.from(kernel.octets(kernel.calls.textAddress(out), kernel.calls.textLength(out))).toString();
+  kernel.calls.endText(out);
   pieces.release();
   return text;
 }
@@ -72,12 +72,12 @@ test("numbers and times are written as the program writes them", () => {
 test("text grows as it must, and pieces of any length are whole", () => {
   const { kernel } = new FlowTable(1);
   const pieces = new TextPieces(kernel);
-  kernel.calls.beginText();
+  const out = kernel.calls.beginText();
   const texts = ["", "é ← 💧", "x".repeat(65_531), "y".repeat(65_532), "z".repeat(65_533), "w".repeat(1 << 20)];
   const places = texts.map((text) => pieces.add(text));
-  for (const place of [...places, 0, ...places]) kernel.calls.putText(place);
-  const text = Buffer.from(kernel.octets(kernel.calls.textAddress(), kernel.calls.textLength())).toString();
+  for (const place of [...places, 0, ...places]) kernel.calls.putText(out, place);
+  const text = Buffer.from(kernel.octets(kernel.calls.textAddress(out), kernel.calls.textLength(out))).toString();
   expect(text === texts.join("") + texts.join("")).toBe(true);
-  kernel.calls.endText();
+  kernel.calls.endText(out);
   pieces.release();
 });
