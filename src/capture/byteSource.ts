@@ -106,10 +106,9 @@ export async function openBytes(path: string): Promise<ByteSource> {
     try {
       readSync(descriptor, head, 0, 4, 0);
     } catch (error) {
-      // Pipes and devices have no positions: they are read as streams.
+      // Pipes and devices have no positions: they are read as streams. Whoever writes into one has met this reader, and waits for no other.
       if ((error as NodeJS.ErrnoException).code !== "ESPIPE") throw error;
-      closeSync(descriptor);
-      return openStream(createReadStream(path));
+      return openStream(createReadStream(path, { fd: descriptor }));
     }
   } catch (error) {
     throw new CaptureError("unreadable", `${path}: ${systemReason(error)}`);

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll } from "vitest";
 
-const ROOT = fileURLToPath(new URL("../../", import.meta.url));
+export const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 /** The program under test: the checkout's, or a packaged one that KGUARDIAN_PROGRAM names. */
 export const PROGRAM = process.env.KGUARDIAN_PROGRAM ?? join(ROOT, "bin/kubectl-kguardian");
 export const SHOP = join(ROOT, "fixtures/shop");

@@ -1,10 +1,10 @@
-import { spawnSync } from "node:child_process";
+import { execFileSync, spawn, spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { describe, expect, test } from "vitest";
 import { VERSION } from "../../src/cli/version.ts";
-import { file, PROGRAM, run, SHOP, sound } from "./program.ts";
+import { file, PROGRAM, ROOT, run, SHOP, sound } from "./program.ts";
 
 const planted = ["simulate", ...sound, "-f", `${SHOP}/network-policies`];
 const mended = ["simulate", ...sound, "-f", `${SHOP}/network-policies-fixed`];
@@ -74,6 +74,18 @@ describe("simulate on the shop", () => {
     expect(run(stdin, gzipSync(capture)).out).toBe(expected);
     const snapshot = ["simulate", ...sound.slice(0, 2), "--snapshot", "-", "-f", `${SHOP}/network-policies`, "-o", "name"];
     expect(run(snapshot, readFileSync(`${SHOP}/cluster.yaml`)).out).toBe(expected);
+  });
+
+  test.skipIf(process.platform === "win32")("a named pipe that another program writes into, packed or not", () => {
+    const pipe = `${file("beside", "")}.pipe`;
+    execFileSync("mkfifo", [pipe]);
+    const expected = run([...planted, "-o", "name"]).out;
+    const arguments_ = ["simulate", "--pcap", pipe, "--snapshot", `${SHOP}/cluster.yaml`, "-f", `${SHOP}/network-policies`, "-o", "name"];
+    for (const command of ['cat "$0" > "$1"', 'gzip -c "$0" > "$1"']) {
+      const writer = spawn("sh", ["-c", command, `${SHOP}/monday.pcapng`, pipe], { cwd: ROOT, stdio: "ignore" });
+      expect(run(arguments_).out).toBe(expected);
+      writer.kill();
+    }
   });
 
   test("--exit-zero, replace mode, and no candidates at all", () => {
