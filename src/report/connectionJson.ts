@@ -93,7 +93,7 @@ export class ConnectionWriter {
     return this.#kernel.calls.textLength(this.#text) >= HANDED_ON;
   }
 
-  /** Returns what was written, valid until more is, and begins anew. */
+  /** Returns what was written, valid until more is or the writer is released, and begins anew. */
   take(): Buffer {
     const { calls } = this.#kernel;
     const { buffer, byteOffset, length } = this.#kernel.octets(calls.textAddress(this.#text), calls.textLength(this.#text));

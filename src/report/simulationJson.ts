@@ -19,7 +19,7 @@ function headOf(result: SimulationResult): Record<string, unknown> {
   };
 }
 
-/** Yields the report as one JSON object, a connection a line. */
+/** Yields the report as one JSON object, a connection a line. Bytes are valid until the next ones are asked for. */
 export function* simulationJson(result: SimulationResult): Generator<string | Uint8Array> {
   const head = safeJson(headOf(result), 2);
   yield `${head.slice(0, -2)},\n  "connections": [`;

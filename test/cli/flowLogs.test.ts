@@ -17,7 +17,7 @@ const NOTHING: SimulateFlags = {
 const log = (path: string) => `${FIXTURES}flow-logs/${path}`;
 const POLICIES = [`${FIXTURES}shop/network-policies`];
 
-const jsonOf = (result: SimulationResult) => JSON.parse([...simulationJson(result)].map(String).join(""));
+const jsonOf = (result: SimulationResult) => JSON.parse(Array.from(simulationJson(result), String).join(""));
 const causes = (result: SimulationResult) =>
   findCauses(result, "would-drop")
     .map(({ from, to, port, deniedBy }) => `${from} > ${to} ${port}: ${deniedBy}`)
