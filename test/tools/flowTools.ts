@@ -85,9 +85,9 @@ async function print(store: string, path: string, format: "csv" | "json"): Promi
   return path;
 }
 
-/** argus makes flow records of the capture, ra prints them. */
-export async function argus(capture: string, folder: string): Promise<Outcome> {
-  const store = join(folder, "argus");
+/** argus makes flow records of the capture, ra prints them. On a busy machine argus was seen to end with nothing written: then once more. */
+export async function argus(capture: string, folder: string, tries = 3): Promise<Outcome> {
+  const store = join(folder, `argus-${tries}`);
   // -F: not the daemon's configuration.
   const made = await run("argus", "-F", "/dev/null", "-r", capture, "-w", store);
   const said = made.stdout + made.stderr;
@@ -95,6 +95,7 @@ export async function argus(capture: string, folder: string): Promise<Outcome> {
   const fields = "stime ltime proto saddr sport dir daddr dport spkts dpkts sbytes dbytes state flgs".split(" ");
   const { stdout, stderr, code } = await run("ra", "-F", "/dev/null", "-r", store, "-n", "-u", "-c", ",", "-s", ...fields);
   if (code !== 0) throw new Error(`ra ended with ${code}: ${stderr}`);
+  if (stdout === "" && tries > 1) return argus(capture, folder, tries - 1);
   const path = join(folder, "ra.csv");
   writeFileSync(path, stdout);
   return { path };
