@@ -6,7 +6,6 @@ import { systemReason } from "../capture/byteSource.ts";
 import { servedObject } from "../cluster/manifest.ts";
 import { Evaluator } from "../evaluate/evaluator.ts";
 import { Simulation, VERDICTS } from "../evaluate/simulation.ts";
-import { ESTABLISHED, UNKNOWN } from "../flow/outcome.ts";
 import { DEFAULT_DENY } from "../generate/names.ts";
 import type { Change } from "../live/apply.ts";
 import type { Live } from "../live/live.ts";
@@ -128,7 +127,7 @@ function wouldDrop(
   for (let i = 0; i < connections.size; i++) {
     const { verdict, egress, ingress } = simulation.judgement(i);
     const before = VERDICTS[simulation.baselines[i]];
-    const mayWork = connections.attempts(i)[ESTABLISHED] + connections.attempts(i)[UNKNOWN] > 0;
+    const mayWork = connections.mayHaveWorked(i) > 0;
     // What was denied or open before is no worse than it was.
     if (!mayWork || verdict === "allow" || before === "deny" || (verdict === "unknown" && before === "unknown")) continue;
     const { source, targets } = simulation.ends(i);

@@ -4,7 +4,6 @@ import type { World } from "../evaluate/evaluator.ts";
 import { surroundingsOf } from "../evaluate/surroundings.ts";
 import { type Connections, connect } from "../flow/connections.ts";
 import type { L7Hint } from "../flow/hints.ts";
-import { ESTABLISHED, UNKNOWN } from "../flow/outcome.ts";
 import type { LoggedParties } from "../flow/parties.ts";
 import type { Address } from "../net/address.ts";
 import { UsageError } from "./errors.ts";
@@ -75,8 +74,7 @@ function requestsOf(i: number, { hints }: Traffic, connections: Connections): re
   const rows = connections.hintRows(i);
   const requests = rows.flatMap((row) => hints.all(row));
   const seen = rows.reduce((sum, row) => sum + hints.countOf(row), 0);
-  const attempts = connections.attempts(i);
-  const isWhole = seen >= attempts[ESTABLISHED] + attempts[UNKNOWN] && !rows.some((row) => hints.isCut(row));
+  const isWhole = seen >= connections.mayHaveWorked(i) && !rows.some((row) => hints.isCut(row));
   return isWhole ? requests : [...requests, {}];
 }
 

@@ -1,4 +1,3 @@
-import { ESTABLISHED, UNKNOWN } from "../flow/outcome.ts";
 import { formatRfc3339 } from "../net/time.ts";
 import type { Direction } from "../policy/model.ts";
 import type { WrittenRule, WrittenRules } from "./coverageRules.ts";
@@ -135,8 +134,7 @@ function count(simulation: Simulation, i: number, { use, peers, isDecided }: Par
   const verdict = VERDICTS[verdicts[i]];
   if (!isDenial && verdict === "unknown") use.unknown++;
   if (!isDenial && verdict !== "allow") return;
-  const attempts = connections.attempts(i);
-  const times = isDenial ? connections.count(i) : attempts[ESTABLISHED] + attempts[UNKNOWN];
+  const times = isDenial ? connections.count(i) : connections.mayHaveWorked(i);
   if (times === 0) {
     use.failed++;
     return;

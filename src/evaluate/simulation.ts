@@ -1,6 +1,6 @@
 import type { AddressTable } from "../flow/addressTable.ts";
 import type { Connections } from "../flow/connections.ts";
-import { ESTABLISHED, type ObservedOutcome, OUTCOMES, UNKNOWN } from "../flow/outcome.ts";
+import { type ObservedOutcome, OUTCOMES } from "../flow/outcome.ts";
 import type { Address } from "../net/address.ts";
 import { hasPorts, isIcmp } from "../net/protocol.ts";
 import { combine, type Decision, type Verdict } from "./decision.ts";
@@ -85,7 +85,7 @@ export class Simulation {
     this.ports = new Uint16Array(connections.size);
     const isBaselineOpen = baseline !== evaluator && baseline.policies.length === 0 && baseline.profile.enforcement !== "always";
     for (let i = 0; i < connections.size; i++) {
-      const ends = connections.via(i) < 0 ? this.#resolvePlain(i) : this.#resolve(i);
+      const ends = this.#resolve(i);
       const isPlain = ends.via === undefined && ends.arrivesFrom === undefined && ends.targets.length === 1;
       this.#participants.push(isPlain ? ends.source : undefined, isPlain ? ends.targets[0].participant : undefined);
       if (!isPlain && this.#ends.size < KEPT_ENDS) this.#ends.set(i, ends);
@@ -99,7 +99,7 @@ export class Simulation {
       const before = baseline === evaluator ? verdict : isBaselineOpen ? "allow" : this.judge(i, baseline, ends).verdict;
       this.verdicts[i] = VERDICTS.indexOf(verdict);
       this.baselines[i] = VERDICTS.indexOf(before);
-      this.outcomes[i] = OUTCOME_NAMES.indexOf(outcomeOf(verdict, OUTCOMES[this.observed(i)], this.#maySucceed(i)));
+      this.outcomes[i] = OUTCOME_NAMES.indexOf(outcomeOf(verdict, OUTCOMES[this.observed(i)], this.connections.mayHaveWorked(i) > 0));
       if ((i & 0xfff) === 0) progress?.(i);
     }
   }
@@ -111,15 +111,8 @@ export class Simulation {
 
   /** Index in OUTCOMES of what was observed: the first kind of ending that happened. */
   observed(i: number): number {
-    const counts = this.connections.attempts(i);
-    for (let outcome = 0; outcome < counts.length; outcome++) if (counts[outcome] > 0) return outcome;
+    for (let outcome = 0; outcome < OUTCOMES.length; outcome++) if (this.connections.tries(i, outcome) > 0) return outcome;
     return OUTCOMES.length - 1;
-  }
-
-  /** Reports whether any of the counted connections was established, or may have been. */
-  #maySucceed(i: number): boolean {
-    const counts = this.connections.attempts(i);
-    return counts[ESTABLISHED] + counts[UNKNOWN] > 0;
   }
 
   /** Returns the ends of connection `i` at its own time. */
@@ -139,7 +132,7 @@ export class Simulation {
   #resolvePlain(i: number): Ends {
     const { connections } = this;
     const resolver = this.#resolver;
-    const seconds = connections.firstSeconds(i) + connections.firstNanoseconds(i) * 1e-9;
+    const seconds = this.#startOf(i);
     const plain = this.#plain;
     const [target] = plain.targets;
     plain.sourceAddress = this.#addresses.addressOf(connections.source(i));
@@ -152,35 +145,28 @@ export class Simulation {
     return plain;
   }
 
+  /** Resolves the ends of a connection; what is returned of one that turns out plain holds until the next call. */
   #resolve(i: number): Ends {
     const { connections } = this;
-    const resolver = this.#resolver;
-    const seconds = connections.firstSeconds(i) + connections.firstNanoseconds(i) * 1e-9;
-    const sourceAddress = this.#addresses.addressOf(connections.source(i));
-    const source = resolver.participantAt(connections.source(i), seconds);
-    const sourceEndpoint = resolver.endpointOf(source, sourceAddress, seconds);
-    const address = this.#addresses.addressOf(connections.destination(i));
-    const port = connections.port(i);
+    const plain = this.#resolvePlain(i);
     const viaId = connections.via(i);
+    if (viaId < 0) return plain;
+    const { source, sourceAddress, sourceEndpoint, destinationAddress: address, port, targets } = plain;
     // By address: a log may say more of one of the two.
-    const isJoined = viaId >= 0 && !(this.#addresses.addressOf(viaId) === address && connections.viaPort(i) === port);
-    if (viaId >= 0 && !isJoined) {
-      const dialled = dialledEnds(resolver, source, sourceAddress, sourceEndpoint, address, port, connections.protocol(i));
-      if (dialled !== undefined) return dialled;
-    }
-    const participant = resolver.participantAt(connections.destination(i), seconds, source);
-    const hidden = isJoined ? connections.arrivesFrom(i) : -1;
+    const isJoined = !(this.#addresses.addressOf(viaId) === address && connections.viaPort(i) === port);
+    if (!isJoined)
+      return dialledEnds(this.#resolver, source, sourceAddress, sourceEndpoint, address, port, connections.protocol(i)) ?? plain;
+    const hidden = connections.arrivesFrom(i);
     return {
-      source,
-      sourceAddress,
-      sourceEndpoint,
-      destinationEndpoint: resolver.endpointOf(participant, address, seconds),
-      destinationAddress: address,
-      port,
-      via: isJoined ? this.#translation(i) : undefined,
-      arrivesFrom: hidden < 0 ? undefined : [resolver.participantAt(hidden, seconds)],
-      targets: [{ participant, address, port }],
+      ...plain,
+      via: this.#translation(i),
+      arrivesFrom: hidden < 0 ? undefined : [this.#resolver.participantAt(hidden, this.#startOf(i))],
+      targets: [{ ...targets[0] }],
     };
+  }
+
+  #startOf(i: number): number {
+    return this.connections.firstSeconds(i) + this.connections.firstNanoseconds(i) * 1e-9;
   }
 
   /** Returns the ends of a connection that was judged before: whose the addresses are is not asked again. */

@@ -34,7 +34,7 @@ import { type FlowRows, KIND, LOGGED, NO_SOURCE_PORT, NOT_TOLD, STATE, UNCOUNTED
 import { L7Hints } from "./hints.ts";
 import { Joining, type Surroundings } from "./joining.ts";
 import type { Kernel } from "./kernel.ts";
-import { OUTCOMES } from "./outcome.ts";
+import { ESTABLISHED, OUTCOMES, UNKNOWN } from "./outcome.ts";
 import { LoggedParties } from "./parties.ts";
 
 /** Connections that lie together in the kernel's memory. */
@@ -165,6 +165,11 @@ export class Connections {
   /** The same of every way. */
   attempts(i: number): number[] {
     return OUTCOMES.map((_, outcome) => this.tries(i, outcome));
+  }
+
+  /** How many of its tries worked, or may have: how those ended is not known. */
+  mayHaveWorked(i: number): number {
+    return this.tries(i, ESTABLISHED) + this.tries(i, UNKNOWN);
   }
 
   /** Seconds and nanoseconds of the first and last packet; NaN where no record had a time. */

@@ -6,7 +6,7 @@ import type { Ends } from "../evaluate/ends.ts";
 import type { Participant } from "../evaluate/evaluator.ts";
 import { type Simulation, VERDICTS } from "../evaluate/simulation.ts";
 import type { L7Hint } from "../flow/hints.ts";
-import { ESTABLISHED, OUTCOMES, UNKNOWN } from "../flow/outcome.ts";
+import { ESTABLISHED, OUTCOMES } from "../flow/outcome.ts";
 import { type Address, isIPv4 } from "../net/address.ts";
 import { ICMP, isIcmp, protocolName, UDP } from "../net/protocol.ts";
 import { type Direction, type Policy, type PortMatch, policyTitle } from "../policy/model.ts";
@@ -198,15 +198,14 @@ class Gatherer {
       this.cuts.set(key, known);
       const evidence = known.get(text) ?? new Evidence();
       known.set(text, evidence);
-      evidence.add(closed.connections, i, this.#triesOf(i), closed.connections.attempts(i)[ESTABLISHED] > 0);
+      evidence.add(closed.connections, i, this.#triesOf(i), closed.connections.tries(i, ESTABLISHED) > 0);
     }
   }
 
   /** Tries of a connection that are learned from: those that worked, or of which that is not known. */
   #triesOf(i: number): number {
     const { connections } = this.#input.closed;
-    const attempts = connections.attempts(i);
-    return this.#input.includeFailed ? connections.count(i) : attempts[ESTABLISHED] + attempts[UNKNOWN];
+    return this.#input.includeFailed ? connections.count(i) : connections.mayHaveWorked(i);
   }
 
   /** Adds the wanted workload that a participant is of, once. */
@@ -224,12 +223,11 @@ class Gatherer {
   #sidesOf(i: number, ends: Ends): Side[] | Unlearnable {
     const { closed, includeFailed, isServing } = this.#input;
     const { connections } = closed;
-    const attempts = connections.attempts(i);
     const protocol = connections.protocol(i);
-    const isAnswered = attempts[ESTABLISHED] > 0;
+    const isAnswered = connections.tries(i, ESTABLISHED) > 0;
     if (!includeFailed) {
       if (connections.isDoubtful(i)) return new Unlearnable("perhaps-reply");
-      if (!isAnswered && attempts[UNKNOWN] === 0) return new Unlearnable(OUTCOMES[closed.observed(i)] as LeftOutReason);
+      if (connections.mayHaveWorked(i) === 0) return new Unlearnable(OUTCOMES[closed.observed(i)] as LeftOutReason);
       const isOneWay = !isAnswered && !connections.isStated(i) && (protocol === UDP || isIcmp(protocol));
       const isListened = () =>
         ends.targets.some(({ participant, address, port }) => participant.type === "external" || isServing(address, protocol, port));
@@ -309,7 +307,7 @@ class Gatherer {
   #count(i: number, workload: SelectableWorkload, tries: number): void {
     const { connections } = this.#input.closed;
     const known = this.#learnedOf(workload);
-    known.evidence.add(connections, i, tries, connections.attempts(i)[ESTABLISHED] > 0);
+    known.evidence.add(connections, i, tries, connections.tries(i, ESTABLISHED) > 0);
     const [first, last] = [connections.firstSeconds(i), connections.lastSeconds(i)];
     if (!Number.isNaN(first)) known.days.add(Math.floor(first / DAY_SECONDS)).add(Math.floor(last / DAY_SECONDS));
   }
@@ -327,7 +325,7 @@ class Gatherer {
     const { closed, requestsOf } = this.#input;
     const { connections } = closed;
     const protocol = connections.protocol(i);
-    const isAnswered = connections.attempts(i)[ESTABLISHED] > 0;
+    const isAnswered = connections.tries(i, ESTABLISHED) > 0;
     const known = this.#learnedOf(side.workload)[side.direction];
     side.peers.forEach(({ spec, participant }, k) => {
       let peer = known.get(spec.key);
@@ -381,7 +379,7 @@ class Gatherer {
       known = { reason, detail, evidence: new Evidence(), sources: new Set(), destinations: new Set() };
       this.leftOut.set(key, known);
     }
-    known.evidence.add(connections, i, tries, connections.attempts(i)[ESTABLISHED] > 0);
+    known.evidence.add(connections, i, tries, connections.tries(i, ESTABLISHED) > 0);
     known.sources.add(endName(source));
     known.destinations.add(endName(destination));
   }
