@@ -53,6 +53,7 @@ import {
 import { epochAt } from "./host";
 import { allocate, bitsOf, release, setWord, state, wordAt } from "./memory";
 import { beginEvidence, classify, gather, wasStated } from "./outcome";
+import { isIcmp } from "./protocols";
 import {
   addressOf,
   bytesOf,
@@ -60,7 +61,6 @@ import {
   endOf,
   firstSecondsOf,
   initiatorOf,
-  isIcmp,
   kindOf,
   packetsOf,
   portOf,

@@ -27,6 +27,8 @@ export const PACKETS_HIGH = 15;
 /** 48 bits: more than any honest log counts. */
 export const MOST_HIGH = 0xffff;
 export const WIDTH = 16;
+/** Bits of a row's size in bytes. */
+export const ROW_BITS = 6;
 
 /** State bits. Those of a pair are for A; shifted left by the side they are for B. */
 export const OPENED = 1; // sent SYN without ACK, SCTP INIT, an ICMP request, or is a log's stated initiator

@@ -61,6 +61,7 @@ import {
 import * as table from "./flowTable";
 import { changedHands, firstFragment, laterFragment, look, lookAgain, lookAtQuery, readDns } from "./host";
 import { allocate, state } from "./memory";
+import { hasPorts, isIcmp } from "./protocols";
 import { isSeenTwice, startLooking } from "./seenTwice";
 
 /*
@@ -592,11 +593,11 @@ function quotedRow(at: usize): i32 {
     ports = at + 40;
     setAddressIds(at);
   } else return -1;
-  if (protocol === TCP || protocol === UDP || protocol === SCTP || protocol === UDPLITE) {
+  if (hasPorts(protocol)) {
     if (ports + 4 > end) return -1;
     return table.locate(source, destination, half(ports), half(ports + 2), protocol | family);
   }
-  if (protocol === ICMP || protocol === ICMPV6) {
+  if (isIcmp(protocol)) {
     if (ports + 6 > end) return -1;
     const identifier = half(ports + 4);
     const kind = icmpKind(protocol, protocol === ICMP ? 8 : 128, 0) | family | DIRECTED;

@@ -22,12 +22,11 @@ import {
 } from "./constants";
 import { isServing, looksLikeReply } from "./host";
 import { allocate, bitsOf, release, setWord, wordAt } from "./memory";
+import { hasPorts, isIcmp } from "./protocols";
 import {
   addressOf,
   endOf,
-  hasPorts,
   initiatorOf,
-  isIcmp,
   kindOf,
   markState,
   packetsOf,

@@ -19,6 +19,7 @@ import {
   PACKETS_HIGH,
   PORTS,
   REUSED_ADDRESS,
+  ROW_BITS,
   SIDE,
   SIZE,
   STATE,
@@ -26,8 +27,6 @@ import {
 import { isReused, moved } from "./host";
 import { allocate, allocateEmpty, release, setWord, state, wordAt } from "./memory";
 
-/** Bits of a row's size in bytes. */
-const ROW_BITS = 6;
 /** Bits that number the rows and the slots at the start. */
 const FIRST_ROW_BITS = 11;
 const FIRST_SLOT_BITS = 15;

@@ -7,8 +7,6 @@ import {
   FIRST_NS,
   FIRST_SECONDS,
   HAS_ISN,
-  ICMP,
-  ICMPV6,
   ISN,
   KIND,
   LAST_NS,
@@ -17,11 +15,9 @@ import {
   MOST_HIGH,
   PACKETS_HIGH,
   PORTS,
-  SCTP,
+  ROW_BITS,
   STATE,
   TCP,
-  UDP,
-  UDPLITE,
   WORDS_ARE_IDS,
 } from "./constants";
 import { setWord, wordAt } from "./memory";
@@ -30,8 +26,6 @@ import { setWord, wordAt } from "./memory";
  * The rows that are being joined into connections, as everything that joins them asks for them: the flow table's, or some that were
  * taken out of it.
  */
-
-const ROW_BITS = 6;
 
 let cells: usize = 0;
 let size = 0;
@@ -160,12 +154,4 @@ export function hasIsn(row: i32): bool {
 
 export function isnOf(row: i32): i32 {
   return columnOf(row, ISN);
-}
-
-export function hasPorts(protocol: i32): bool {
-  return protocol === TCP || protocol === UDP || protocol === SCTP || protocol === UDPLITE;
-}
-
-export function isIcmp(protocol: i32): bool {
-  return protocol === ICMP || protocol === ICMPV6;
 }

@@ -47,7 +47,8 @@ export function copyTuples(from: usize): usize {
   const chunks = chunksOf(from);
   for (let k = 0; k < chunks; k++) {
     const chunk = allocate(chunkBits(from));
-    memory.copy(chunk, chunkAt(from, k), (<usize>1) << chunkBits(from));
+    const cells = min(1 << CHUNK_CELL_BITS, load<i32>(from, SIZE) - (k << CHUNK_CELL_BITS));
+    memory.copy(chunk, chunkAt(from, k), <usize>cells * load<i32>(from, STRIDE) * 4);
     setChunk(table, k, chunk);
   }
   const slotBits = load<i32>(from, SLOT_BITS);

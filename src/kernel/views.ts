@@ -14,13 +14,13 @@ import {
 } from "./constants";
 import { isDialled, isNode, isPodAt, leadsTo, leadsToPort } from "./host";
 import { allocate, bitsOf, release, setWord, wordAt } from "./memory";
+import { hasPorts } from "./protocols";
 import {
   addressOf,
   endOf,
   endTimeOf,
   firstSecondsOf,
   hasIsn,
-  hasPorts,
   initiatorOf,
   isnOf,
   kindOf,
