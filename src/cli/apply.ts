@@ -134,7 +134,7 @@ function wouldDrop(
     const isClosed =
       (egress.verdict !== "allow" && source.type === "pod") ||
       (ingress.verdict !== "allow" && targets.some(({ participant }) => participant.type === "pod"));
-    const text = `${endpointLabel(simulation.sources[i])} to ${endpointLabel(simulation.destinations[i])} ${portLabel(connections.protocol(i), simulation.ports[i])}`;
+    const text = `${endpointLabel(simulation.source(i))} to ${endpointLabel(simulation.destination(i))} ${portLabel(connections.protocol(i), simulation.ports[i])}`;
     if (verdict === "deny") dropped.add(text);
     else if (isClosed && !connections.isDoubtful(i)) dropped.add(`${text} (not for certain)`);
     else open.add(text);

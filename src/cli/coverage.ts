@@ -89,9 +89,9 @@ function wholeWorld({ sources: { cluster } }: Preparation, { resolver, world }: 
   return { ...whole, namespaces: world.namespaces, pods: [...whole.pods, ...resolver.loggedPods] };
 }
 
-function workloadsWithTraffic({ simulation: { sources, destinations } }: SimulationResult): ReadonlySet<string> {
-  const ends = new Set([...sources, ...destinations]);
-  return new Set([...ends].flatMap(({ type, namespace, workload }) => (type === "pod" ? [`${namespace}/${workload}`] : [])));
+function workloadsWithTraffic({ simulation }: SimulationResult): ReadonlySet<string> {
+  const ends = Array.from(simulation.usedEndpoints(), (number) => simulation.endpoints[number]);
+  return new Set(ends.flatMap(({ type, namespace, workload }) => (type === "pod" ? [`${namespace}/${workload}`] : [])));
 }
 
 /** What selectors that select nothing most likely mean; each is looked for once. */

@@ -39,7 +39,7 @@ export interface Setting {
   /** What stands for the outside in each family, where an end is `external`; a family without any such address is not there. */
   readonly outsides: ReadonlyMap<Family, Outside> | undefined;
   readonly workloads: Workloads;
-  readonly isUnread: IsUnread;
+  readonly isUnread: IsUnread | undefined;
 }
 
 /** One connection that is judged, with the pods that it stands for. */

@@ -10,9 +10,9 @@ import { printable } from "../report/text.ts";
 import type { BrokerAnswers } from "./broker.ts";
 import { UsageError } from "./errors.ts";
 
-/** Says of which namespaces policies are missing, for evaluators that have those in force. */
-export function isUnread({ policiesOnlyOf }: Sources, hasExisting: (evaluator: Evaluator) => boolean = () => true): IsUnread {
-  if (policiesOnlyOf === undefined) return () => false;
+/** Says of which namespaces policies are missing, for evaluators that have those in force; undefined: of none. */
+export function isUnread({ policiesOnlyOf }: Sources, hasExisting: (evaluator: Evaluator) => boolean = () => true): IsUnread | undefined {
+  if (policiesOnlyOf === undefined) return undefined;
   return (namespace, evaluator) => namespace !== policiesOnlyOf && hasExisting(evaluator);
 }
 

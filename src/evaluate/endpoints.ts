@@ -20,6 +20,20 @@ export interface Endpoint {
   readonly why?: string;
 }
 
+/** Who one end of a connection was, and how reports show it, over the time that this holds. */
+export interface End {
+  readonly participant: Participant;
+  readonly address: Address;
+  readonly endpoint: Endpoint;
+  /** Of the endpoint, in `EndpointResolver.endpoints`. */
+  readonly number: number;
+  /** Its own number among the ends that hold for a time; -1: it was found for one moment alone. */
+  readonly id: number;
+  /** Epoch seconds, `to` exclusive. */
+  readonly from: number;
+  readonly to: number;
+}
+
 /** The address of the node-local DNS cache (k8s.io NodeLocal DNSCache): a host-network pod on the asking pod's own node. */
 export const NODE_LOCAL_DNS = parseAddress("169.254.20.10")!;
 
@@ -47,6 +61,9 @@ export class EndpointResolver {
   readonly #parties: LoggedParties;
   /** Names of pods of which nothing else is known. */
   readonly #lost = new Map<Participant, string>();
+  /** Every endpoint that was asked for, by number. */
+  readonly endpoints: Endpoint[] = [];
+  readonly #numbers = new Map<Endpoint, number>();
   readonly #endpoints = new Map<Participant, Endpoint>();
   readonly #interned = new Map<string, Endpoint>();
   /** Addresses that stand for what a log tells by name alone. */
@@ -55,7 +72,8 @@ export class EndpointResolver {
   readonly #participants = new Map<object, Map<Address, Participant>>();
   readonly #byAddress = new Map<Address, { readonly who: object; readonly participant: Participant }>();
   /** By address-table id, who an address without a log's words was found to be at last, and over which time that holds. */
-  readonly #lasting: ({ readonly participant: Participant; readonly from: number; readonly to: number } | undefined)[] = [];
+  readonly #lasting: (End | undefined)[] = [];
+  #lastingCount = 0;
 
   constructor(cluster: Cluster, addresses: AddressTable, names: NameTable, parties: LoggedParties) {
     this.#cluster = cluster;
@@ -78,18 +96,27 @@ export class EndpointResolver {
   }
 
   /** Returns who an address (by table id) was at a moment; NaN: at no known time. `from`, for a destination, is who sent to it. */
-  participantAt(id: number, seconds: number, from?: Participant): Participant {
+  endAt(id: number, seconds: number, from?: Participant): End {
     const lasting = this.#lasting[id];
-    if (lasting !== undefined && seconds >= lasting.from && seconds < lasting.to) return lasting.participant;
+    if (lasting !== undefined && seconds >= lasting.from && seconds < lasting.to) return lasting;
     const address = this.#addresses.addressOf(id);
     const logged = this.#logFor(id, address, seconds);
-    if (logged !== undefined) return logged;
-    const participant = this.participantOf(address, seconds, from);
-    if (!Number.isNaN(seconds) && address !== NODE_LOCAL_DNS) {
-      const [since, to] = this.#cluster.timeline.periodAt(address, seconds);
-      this.#lasting[id] = { participant, from: since, to };
-    }
-    return participant;
+    const participant = logged ?? this.participantOf(address, seconds, from);
+    const endpoint = this.endpointOf(participant, address, seconds);
+    const number = this.numberOf(endpoint);
+    if (logged !== undefined || Number.isNaN(seconds) || address === NODE_LOCAL_DNS)
+      return { participant, address, endpoint, number, id: -1, from: seconds, to: seconds };
+    const [since, to] = this.#cluster.timeline.periodAt(address, seconds);
+    const end = { participant, address, endpoint, number, id: this.#lastingCount++, from: since, to };
+    this.#lasting[id] = end;
+    return end;
+  }
+
+  /** Returns the number of an endpoint that this resolver made. */
+  numberOf(endpoint: Endpoint): number {
+    let number = this.#numbers.get(endpoint);
+    if (number === undefined) this.#numbers.set(endpoint, (number = this.endpoints.push(endpoint) - 1));
+    return number;
   }
 
   /** Returns who an address was at a moment. Equal participants are one object. */

@@ -57,11 +57,17 @@ export function judgeEnds(evaluator: Evaluator, ends: JudgedEnds, packet: Packet
   return agree(targets.map(({ participant, port }) => judgeTarget(evaluator, ends, packet, participant, port)));
 }
 
-/** Judges a connection as going to one participant and port. */
-function judgeTarget(evaluator: Evaluator, ends: JudgedEnds, packet: Packet, participant: Participant, port: number): Judgement {
+/** Judges a connection as going to one participant and port. Both ends may be told as the evaluator numbers them. */
+export function judgeTarget(
+  evaluator: Evaluator,
+  ends: Omit<JudgedEnds, "targets">,
+  packet: Packet,
+  participant: Participant,
+  port: number,
+  source: number = evaluator.classify(ends.source),
+  destination: number = evaluator.classify(participant),
+): Judgement {
   const { protocol, sourcePort } = packet;
-  const source = evaluator.classify(ends.source);
-  const destination = evaluator.classify(participant);
   const portClass = evaluator.ports.withSource(evaluator.ports.classOf(protocol, port), protocol, sourcePort);
   const throughService = ends.via !== undefined;
   const onBackend = evaluator.decisions[evaluator.decideEgress(source, destination, portClass, throughService)];
@@ -77,8 +83,9 @@ function judgeTarget(evaluator: Evaluator, ends: JudgedEnds, packet: Packet, par
   return { egress: out, ingress: into, verdict: combine(out.verdict, into.verdict) };
 }
 
-/** Leaves open what is allowed of pods whose policies nobody could read. */
-export function besideUnread(judgement: Judgement, { source, targets }: Ends, evaluator: Evaluator, isUnread: IsUnread): Judgement {
+/** Leaves open what is allowed of pods whose policies nobody could read; without `isUnread` all could be. */
+export function besideUnread(judgement: Judgement, { source, targets }: Ends, evaluator: Evaluator, isUnread?: IsUnread): Judgement {
+  if (isUnread === undefined) return judgement;
   const isOpen = (participant: Participant) => participant.type === "pod" && isUnread(participant.pod.namespace, evaluator);
   const egress = judgement.egress.verdict === "allow" && isOpen(source) ? unread(judgement.egress) : judgement.egress;
   const isIngressOpen = judgement.ingress.verdict === "allow" && targets.some(({ participant }) => isOpen(participant));

@@ -4,10 +4,10 @@ import { type ObservedOutcome, OUTCOMES } from "../flow/outcome.ts";
 import type { Address } from "../net/address.ts";
 import { hasPorts, isIcmp } from "../net/protocol.ts";
 import { combine, type Decision, type Verdict } from "./decision.ts";
-import type { Endpoint, EndpointResolver } from "./endpoints.ts";
-import { dialledEnds, type Ends, type Target } from "./ends.ts";
+import type { End, Endpoint, EndpointResolver } from "./endpoints.ts";
+import { dialledEnds, type Ends } from "./ends.ts";
 import type { Evaluator, Participant } from "./evaluator.ts";
-import { besideUnread, type IsUnread, type Judgement, judgeEnds, leftOpen, type Packet } from "./judge.ts";
+import { besideUnread, type IsUnread, type Judgement, judgeEnds, judgeTarget, leftOpen, type Packet } from "./judge.ts";
 import type { Request } from "./l7.ts";
 
 export type Outcome = "permitted" | "misdropped" | "would-drop" | "rejected" | "unknown";
@@ -16,9 +16,6 @@ export const VERDICTS: readonly Verdict[] = ["allow", "deny", "unknown"];
 /** Of so many connections the ends are kept that are not plain, about 250 bytes each. */
 const KEPT_ENDS = 1 << 17;
 export const OUTCOME_NAMES: readonly Outcome[] = ["permitted", "misdropped", "would-drop", "rejected", "unknown"];
-
-const NOBODY: Participant = { type: "unknown" };
-const NOWHERE: Endpoint = { type: "unknown" };
 
 /** Observed connections judged by a policy set, and by the existing policies alone. */
 export class Simulation {
@@ -30,9 +27,11 @@ export class Simulation {
   readonly baselines: Uint8Array;
   /** Index in OUTCOME_NAMES. */
   readonly outcomes: Uint8Array;
-  /** How reports show the ends of each connection; equal endpoints are one object. */
-  readonly sources: Endpoint[] = [];
-  readonly destinations: Endpoint[] = [];
+  /** How reports show the ends of connections: equal endpoints are one object. Some may be no connection's of these. */
+  readonly endpoints: readonly Endpoint[];
+  /** Index in `endpoints` of each connection's ends. */
+  readonly sourceNumbers: Int32Array;
+  readonly destinationNumbers: Int32Array;
   /** The port of each connection at its destination. */
   readonly ports: Uint16Array;
 
@@ -42,25 +41,14 @@ export class Simulation {
   readonly #participants: (Participant | undefined)[] = [];
   /** The ends of others, which judging, explaining and printing ask for; of very many they would fill the memory. */
   readonly #ends = new Map<number, Ends>();
-  /** The ends of the plain connection at hand: one object for all of them. */
-  readonly #plain: { -readonly [Key in keyof Ends]: Ends[Key] } & { readonly targets: [{ -readonly [Key in keyof Target]: Target[Key] }] } =
-    {
-      source: NOBODY,
-      sourceAddress: 0n,
-      sourceEndpoint: NOWHERE,
-      destinationEndpoint: NOWHERE,
-      destinationAddress: 0n,
-      port: 0,
-      via: undefined,
-      arrivesFrom: undefined,
-      targets: [{ participant: NOBODY, address: 0n, port: 0 }],
-    };
+  /** The evaluator's number of ends, by their own. */
+  readonly #classes: number[] = [];
   readonly #addresses: AddressTable;
   readonly #resolver: EndpointResolver;
   readonly #requestsOf: (i: number) => readonly Request[];
   /** What is asked of the connection at hand: one object for all of them. */
   readonly #packet = { i: 0, protocol: 0, sourcePort: -1, hasIcmpType: true, requests: () => this.#requestsOf(this.#packet.i) };
-  readonly #isUnread: IsUnread;
+  readonly #isUnread: IsUnread | undefined;
 
   constructor(
     connections: Connections,
@@ -70,7 +58,7 @@ export class Simulation {
     baseline: Evaluator,
     requestsOf: (i: number) => readonly Request[] = () => [],
     progress?: (done: number) => void,
-    isUnread: IsUnread = () => false,
+    isUnread?: IsUnread,
   ) {
     this.#isUnread = isUnread;
     this.connections = connections;
@@ -83,25 +71,63 @@ export class Simulation {
     this.baselines = new Uint8Array(connections.size);
     this.outcomes = new Uint8Array(connections.size);
     this.ports = new Uint16Array(connections.size);
+    this.endpoints = resolver.endpoints;
+    this.sourceNumbers = new Int32Array(connections.size);
+    this.destinationNumbers = new Int32Array(connections.size);
     const isBaselineOpen = baseline !== evaluator && baseline.policies.length === 0 && baseline.profile.enforcement !== "always";
     for (let i = 0; i < connections.size; i++) {
-      const ends = this.#resolve(i);
-      const isPlain = ends.via === undefined && ends.arrivesFrom === undefined && ends.targets.length === 1;
-      this.#participants.push(isPlain ? ends.source : undefined, isPlain ? ends.targets[0].participant : undefined);
-      if (!isPlain && this.#ends.size < KEPT_ENDS) this.#ends.set(i, ends);
-      const { egress, ingress, verdict } = this.judge(i, evaluator, ends);
-      this.sources.push(ends.sourceEndpoint);
-      this.destinations.push(ends.destinationEndpoint);
-      this.ports[i] = ends.port;
+      const seconds = this.#startOf(i);
+      const source = resolver.endAt(connections.source(i), seconds);
+      const destination = resolver.endAt(connections.destination(i), seconds, source.participant);
+      this.sourceNumbers[i] = source.number;
+      let judgement = this.#judgePlain(i, source, destination);
+      let ends: Ends | undefined;
+      if (judgement === undefined) {
+        ends = this.#resolve(i, source, destination);
+        judgement = this.judge(i, evaluator, ends);
+      }
+      if (ends === undefined || isPlain(ends)) {
+        this.#participants.push(source.participant, destination.participant);
+        this.destinationNumbers[i] = destination.number;
+        this.ports[i] = connections.port(i);
+      } else {
+        this.#participants.push(undefined, undefined);
+        if (this.#ends.size < KEPT_ENDS) this.#ends.set(i, ends);
+        this.destinationNumbers[i] = resolver.numberOf(ends.destinationEndpoint);
+        this.ports[i] = ends.port;
+      }
+      const { egress, ingress, verdict } = judgement;
       this.#egress.push(egress);
       this.#ingress.push(ingress);
       // Without policies nothing is denied.
-      const before = baseline === evaluator ? verdict : isBaselineOpen ? "allow" : this.judge(i, baseline, ends).verdict;
+      const before =
+        baseline === evaluator
+          ? verdict
+          : isBaselineOpen
+            ? "allow"
+            : this.judge(i, baseline, ends ?? this.#plainEnds(i, source.participant, destination.participant)).verdict;
       this.verdicts[i] = VERDICTS.indexOf(verdict);
       this.baselines[i] = VERDICTS.indexOf(before);
       this.outcomes[i] = OUTCOME_NAMES.indexOf(outcomeOf(verdict, OUTCOMES[this.observed(i)], this.connections.mayHaveWorked(i) > 0));
       if ((i & 0xfff) === 0) progress?.(i);
     }
+  }
+
+  /** Returns how reports show who began connection `i`. */
+  source(i: number): Endpoint {
+    return this.endpoints[this.sourceNumbers[i]];
+  }
+
+  /** Returns how reports show where connection `i` went. */
+  destination(i: number): Endpoint {
+    return this.endpoints[this.destinationNumbers[i]];
+  }
+
+  /** Returns the numbers of the endpoints that connections have, ascending. */
+  usedEndpoints(): Int32Array {
+    const isUsed = new Uint8Array(this.endpoints.length);
+    for (const numbers of [this.sourceNumbers, this.destinationNumbers]) for (const number of numbers) isUsed[number] = 1;
+    return Int32Array.from(isUsed.keys()).filter((number) => isUsed[number] === 1);
   }
 
   /** Returns what both sides say of connection `i`. */
@@ -125,33 +151,49 @@ export class Simulation {
   /** The same of a connection that was translated on its way; undefined where its two endpoints and its port are all that there is to say. */
   translated(i: number): Ends | undefined {
     if (this.#participants[2 * i] !== undefined) return undefined;
-    return this.#ends.get(i) ?? this.#resolve(i);
-  }
-
-  /** Resolves the ends of a connection that nobody translated. What is returned holds until the next call. */
-  #resolvePlain(i: number): Ends {
-    const { connections } = this;
-    const resolver = this.#resolver;
+    const known = this.#ends.get(i);
+    if (known !== undefined) return known;
     const seconds = this.#startOf(i);
-    const plain = this.#plain;
-    const [target] = plain.targets;
-    plain.sourceAddress = this.#addresses.addressOf(connections.source(i));
-    plain.source = resolver.participantAt(connections.source(i), seconds);
-    plain.sourceEndpoint = resolver.endpointOf(plain.source, plain.sourceAddress, seconds);
-    plain.destinationAddress = target.address = this.#addresses.addressOf(connections.destination(i));
-    target.participant = resolver.participantAt(connections.destination(i), seconds, plain.source);
-    plain.destinationEndpoint = resolver.endpointOf(target.participant, target.address, seconds);
-    plain.port = target.port = connections.port(i);
-    return plain;
+    const source = this.#resolver.endAt(this.connections.source(i), seconds);
+    return this.#resolve(i, source, this.#resolver.endAt(this.connections.destination(i), seconds, source.participant));
   }
 
-  /** Resolves the ends of a connection; what is returned of one that turns out plain holds until the next call. */
-  #resolve(i: number): Ends {
+  /**
+   * Judges a connection that nobody translated, as nearly all are, by the numbers of its ends alone; undefined where it takes more.
+   */
+  #judgePlain(i: number, source: End, destination: End): Judgement | undefined {
+    const { connections, evaluator } = this;
+    if (connections.via(i) >= 0 || this.#isUnread !== undefined || connections.isDoubtful(i)) return undefined;
+    const packet = this.#packetOf(i);
+    if (!packet.hasIcmpType && isIcmp(packet.protocol)) return undefined;
+    const ends = { source: source.participant, via: undefined, arrivesFrom: undefined };
+    const { participant } = destination;
+    return judgeTarget(evaluator, ends, packet, participant, connections.port(i), this.#classOf(source), this.#classOf(destination));
+  }
+
+  #classOf({ id, participant }: End): number {
+    return id < 0 ? this.evaluator.classify(participant) : (this.#classes[id] ??= this.evaluator.classify(participant));
+  }
+
+  /** Resolves the ends of a connection between two ends as they were at its time. */
+  #resolve(i: number, from: End, to: End): Ends {
     const { connections } = this;
-    const plain = this.#resolvePlain(i);
+    const port = connections.port(i);
+    const { participant: source, address: sourceAddress, endpoint: sourceEndpoint } = from;
+    const { participant, address, endpoint: destinationEndpoint } = to;
+    const plain: Ends = {
+      source,
+      sourceAddress,
+      sourceEndpoint,
+      destinationEndpoint,
+      destinationAddress: address,
+      port,
+      via: undefined,
+      arrivesFrom: undefined,
+      targets: [{ participant, address, port }],
+    };
     const viaId = connections.via(i);
     if (viaId < 0) return plain;
-    const { source, sourceAddress, sourceEndpoint, destinationAddress: address, port, targets } = plain;
     // By address: a log may say more of one of the two.
     const isJoined = !(this.#addresses.addressOf(viaId) === address && connections.viaPort(i) === port);
     if (!isJoined)
@@ -160,8 +202,7 @@ export class Simulation {
     return {
       ...plain,
       via: this.#translation(i),
-      arrivesFrom: hidden < 0 ? undefined : [this.#resolver.participantAt(hidden, this.#startOf(i))],
-      targets: [{ ...targets[0] }],
+      arrivesFrom: hidden < 0 ? undefined : [this.#resolver.endAt(hidden, this.#startOf(i)).participant],
     };
   }
 
@@ -177,8 +218,8 @@ export class Simulation {
     return {
       source,
       sourceAddress: this.#addresses.addressOf(connections.source(i)),
-      sourceEndpoint: this.sources[i],
-      destinationEndpoint: this.destinations[i],
+      sourceEndpoint: this.source(i),
+      destinationEndpoint: this.destination(i),
       destinationAddress: address,
       port,
       via: undefined,
@@ -245,6 +286,11 @@ export class Simulation {
     const [egress, ingress] = decisions.map((id) => evaluator.decisions[id].verdict);
     return combine(egress, ingress);
   }
+}
+
+/** Reports whether two endpoints and a port are all that there is to say. */
+function isPlain({ via, arrivesFrom, targets }: Ends): boolean {
+  return via === undefined && arrivesFrom === undefined && targets.length === 1;
 }
 
 const perhapsReply = leftOpen("unknown-endpoint", "perhaps-a-reply");

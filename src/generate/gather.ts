@@ -192,7 +192,7 @@ class Gatherer {
 
   #cut(i: number, { detail }: Unlearnable, involved: readonly SelectableWorkload[]): void {
     const { closed } = this.#input;
-    const text = `${endName(closed.sources[i])} to ${endName(closed.destinations[i])}: ${detail}`;
+    const text = `${endName(closed.source(i))} to ${endName(closed.destination(i))}: ${detail}`;
     for (const { key } of involved) {
       const known = this.cuts.get(key) ?? new Map<string, Evidence>();
       this.cuts.set(key, known);
@@ -370,7 +370,7 @@ class Gatherer {
   #leaveOut(i: number, { reason, detail }: Unlearnable, tries = this.#input.closed.connections.count(i)): void {
     const { closed } = this.#input;
     const { connections } = closed;
-    const [source, destination] = [closed.sources[i], closed.destinations[i]];
+    const [source, destination] = [closed.source(i), closed.destination(i)];
     const isAboutPeer = reason === "inexpressible" || reason === "unknown-peer";
     // One scanner is one entry; outside addresses are one together.
     const key = `${reason} ${detail} ${isAboutPeer ? "" : source.type === "external" ? "external" : endName(source)}`;

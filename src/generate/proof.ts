@@ -210,7 +210,7 @@ function isolatedBy({ isolatedBy: policies }: Decision): string {
 }
 
 function flowName(simulation: Simulation, i: number): string {
-  return `${nameOf(simulation.sources[i])} to ${nameOf(simulation.destinations[i])} port ${simulation.ports[i]}`;
+  return `${nameOf(simulation.source(i))} to ${nameOf(simulation.destination(i))} port ${simulation.ports[i]}`;
 }
 
 function isPodOf(participant: Participant, pods: ReadonlySet<Pod>): boolean {

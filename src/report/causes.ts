@@ -64,7 +64,7 @@ export function findCauses(result: SimulationResult, outcome: Outcome): Cause[] 
   const explainer = new Explainer(result);
   for (const i of result.order) {
     if (simulation.outcomes[i] !== wanted) continue;
-    const [source, destination] = [simulation.sources[i], simulation.destinations[i]];
+    const [source, destination] = [simulation.source(i), simulation.destination(i)];
     const { deniedBy, why, culprits } = explainer.explain(i);
     const accepted = result.acceptedBecause(i);
     const port = portLabel(connections.protocol(i), simulation.ports[i]);

@@ -26,7 +26,7 @@ import type { Policy, RuleRef } from "../policy/model.ts";
 import { endpointLabel } from "./labels.ts";
 import { shownRequest } from "./shownRequest.ts";
 import { decisionMessage, messageAround, type SimulationResult } from "./simulationResult.ts";
-import { printable, safeJson } from "./text.ts";
+import { printableJson, safeJson } from "./text.ts";
 import { TextPieces } from "./textPieces.ts";
 
 /** Pieces of text (kernel/text.ts) by their places in the kernel's constants. */
@@ -63,7 +63,8 @@ export class ConnectionWriter {
   readonly #text: number;
   readonly #texts: number;
   readonly #closing: number;
-  readonly #endpoints = new Map<Endpoint, number>();
+  /** By the endpoint's number in the simulation. */
+  readonly #endpoints: number[] = [];
   /** 0: the message tells more of the ends. */
   readonly #decisions = { egress: new Map<Decision, number>(), ingress: new Map<Decision, number>() };
   /** Protocol and port, by both. */
@@ -121,9 +122,9 @@ export class ConnectionWriter {
       connections.store,
       i,
       this.#texts,
-      this.#endpoint(simulation.sources[i]),
+      this.#endpoint(simulation.sourceNumbers[i]),
       translated?.via === undefined ? 0 : own.add(`,"via":${safeJson(viaObject(translated.via))}`),
-      this.#endpoint(simulation.destinations[i]),
+      this.#endpoint(simulation.destinationNumbers[i]),
       this.#portsOf(i, translated?.targets ?? []),
       this.#decision(egress, "egress", i),
       this.#decision(ingress, "ingress", i),
@@ -132,13 +133,13 @@ export class ConnectionWriter {
     );
   }
 
-  #endpoint(endpoint: Endpoint): number {
-    let pieces = this.#endpoints.get(endpoint);
-    if (pieces === undefined) {
-      const label = safeJson(printable(endpointLabel(endpoint))).slice(1, -1);
-      this.#endpoints.set(endpoint, (pieces = this.#shared.addWords([this.#shared.add(endpointJson(endpoint)), this.#shared.add(label)])));
-    }
-    return pieces;
+  #endpoint(number: number): number {
+    return (this.#endpoints[number] ??= this.#addEndpoint(this.#result.simulation.endpoints[number]));
+  }
+
+  #addEndpoint(endpoint: Endpoint): number {
+    const label = printableJson(endpointLabel(endpoint)).slice(1, -1);
+    return this.#shared.addWords([this.#shared.add(endpointJson(endpoint)), this.#shared.add(label)]);
   }
 
   /** What comes between the destination and the counts. */
@@ -188,6 +189,9 @@ export class ConnectionWriter {
 }
 
 function endpointJson(endpoint: Endpoint): string {
+  // Most of many are addresses outside.
+  if (endpoint.type === "external" && endpoint.ip !== undefined && endpoint.names === undefined)
+    return `{"type":"external","ip":"${endpoint.ip}"}`;
   const { why: _, ...shown } = endpoint;
   return safeJson(shown);
 }
@@ -209,7 +213,7 @@ function textsOf({ verdict, reason, notes, isolatedBy, matched }: Decision, mess
     isolatedBy: isolatedBy.map((policy) => refObject(policy)),
     matched: matched.map(({ policy, rule }) => refObject(policy, rule)),
   }).slice(1);
-  const texts = message.map((text) => safeJson(printable(text)).slice(1, -1));
+  const texts = message.map((text) => printableJson(text).slice(1, -1));
   texts[0] = `${head},"message":"${texts[0]}`;
   texts[texts.length - 1] += `",${tail}`;
   return texts;

@@ -204,7 +204,7 @@ export function trafficLines({ result, changed }: TrafficChange): TrafficLine[] 
   for (const i of changed) {
     const [before, after] = verdictsOf(result, i);
     const { deniedBy, why } = after === "allow" ? { deniedBy: "", why: "" } : explainer.explain(i);
-    const [from, to] = [endpointLabel(simulation.sources[i]), endpointLabel(simulation.destinations[i])];
+    const [from, to] = [endpointLabel(simulation.source(i)), endpointLabel(simulation.destination(i))];
     const port = portLabel(connections.protocol(i), simulation.ports[i]);
     const text = [deniedBy, why].filter((part) => part !== "").join(": ");
     const key = JSON.stringify([before, after, from, to, port, text]);

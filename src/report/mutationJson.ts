@@ -43,8 +43,8 @@ function* mutationTexts({ mutating: { mutations, fates, differences }, simulatio
       ...(fate.kind === "noticed"
         ? {
             noticedBy: {
-              source: simulation.sources[fate.by],
-              destination: simulation.destinations[fate.by],
+              source: simulation.source(fate.by),
+              destination: simulation.destination(fate.by),
               protocol: protocolName(simulation.connections.protocol(fate.by)),
               port: simulation.ports[fate.by],
             },

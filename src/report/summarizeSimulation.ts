@@ -1,6 +1,5 @@
 import type { Pod } from "../cluster/objects.ts";
 import { shortWorkload } from "../cluster/workloads.ts";
-import type { Endpoint } from "../evaluate/endpoints.ts";
 import { OUTCOME_NAMES, type Simulation, VERDICTS } from "../evaluate/simulation.ts";
 import { formatRfc3339 } from "../net/time.ts";
 import type { Policy } from "../policy/model.ts";
@@ -40,15 +39,17 @@ export function summarizeSimulation(input: SimulationInput): SimulationResult {
   };
   const summary = counts as { -readonly [Key in keyof SimulationSummary]: SimulationSummary[Key] };
   const talked = new Set<string>();
-  for (const endpoint of new Set([...simulation.sources, ...simulation.destinations]))
+  for (const number of simulation.usedEndpoints()) {
+    const endpoint = simulation.endpoints[number];
     if (endpoint.type === "pod") talked.add(`${endpoint.namespace}/${endpoint.workload}`);
+  }
   for (let i = 0; i < connections.size; i++) {
     summary[VERDICTS[simulation.verdicts[i]]]++;
     summary.packets += connections.packets(i);
     summary.bytes += connections.bytes(i);
     if (OUTCOME_NAMES[simulation.outcomes[i]] !== "would-drop") continue;
     const finding = input.accepted.find((one) =>
-      covers(one, simulation.sources[i], simulation.destinations[i], connections.protocol(i), simulation.ports[i], input.now),
+      covers(one, simulation.source(i), simulation.destination(i), connections.protocol(i), simulation.ports[i], input.now),
     );
     if (finding === undefined) summary.wouldDrop++;
     else {
@@ -86,16 +87,10 @@ function uselessness(finding: AcceptedFinding, isUsed: boolean, now: number): st
 /** Orders by what people see first, then by the numbers; equal input gives equal output. */
 function sortedOrder(simulation: Simulation): Int32Array {
   const { connections } = simulation;
-  const named = [...new Set([...simulation.sources, ...simulation.destinations])].map((endpoint) => ({
-    endpoint,
-    key: `${endpointLabel(endpoint)}\u0000${endpoint.ip ?? ""}\u0000${endpoint.name ?? ""}`,
-  }));
-  named.sort((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0));
-  const rank = new Map(named.map(({ endpoint }, i) => [endpoint, i]));
-  const ranksOf = (endpoints: readonly Endpoint[]) => Int32Array.from(endpoints, (endpoint) => rank.get(endpoint)!);
-  const source = ranksOf(simulation.sources);
-  const destination = ranksOf(simulation.destinations);
-  const order = sortedByRank(sortedByRank(Int32Array.from(source.keys()), destination, named.length), source, named.length);
+  const ranks = ranksOf(simulation);
+  const source = simulation.sourceNumbers.map((number) => ranks[number]);
+  const destination = simulation.destinationNumbers.map((number) => ranks[number]);
+  const order = sortedByRank(sortedByRank(Int32Array.from(source.keys()), destination, ranks.length), source, ranks.length);
   // Between the same two ends there are few.
   for (let from = 0, to = 1; from < order.length; from = to++) {
     while (to < order.length && source[order[to]] === source[order[from]] && destination[order[to]] === destination[order[from]]) to++;
@@ -114,6 +109,19 @@ function sortedOrder(simulation: Simulation): Int32Array {
   }
 }
 
+/** Returns the places of the endpoints, by number, in the order in which people look for them. */
+function ranksOf(simulation: Simulation): Int32Array {
+  // Each text ends with its endpoint's number, in two characters: so the texts are sorted alone, without calling back.
+  const texts = Array.from(simulation.usedEndpoints(), (number) => {
+    const endpoint = simulation.endpoints[number];
+    const place = String.fromCharCode(number >>> 16, number & 0xffff);
+    return `${endpointLabel(endpoint)}\u0000${endpoint.ip ?? ""}\u0000${endpoint.name ?? ""}\u0000${place}`;
+  }).sort();
+  const ranks = new Int32Array(simulation.endpoints.length);
+  texts.forEach((text, rank) => (ranks[(text.charCodeAt(text.length - 2) << 16) | text.charCodeAt(text.length - 1)] = rank));
+  return ranks;
+}
+
 /** Sorts numbers by their ranks (below `ranks`), equal ones staying in their order: comparing would take several times as long. */
 function sortedByRank(numbers: Int32Array, rankOf: Int32Array, ranks: number): Int32Array {
   const next = new Int32Array(ranks + 1);
@@ -128,14 +136,18 @@ function windowOf(simulation: Simulation): Window | null {
   const { connections } = simulation;
   let [first, firstNs, last, lastNs] = [Number.POSITIVE_INFINITY, 0, Number.NEGATIVE_INFINITY, 0];
   for (let i = 0; i < connections.size; i++) {
-    const [a, an, b, bn] = [
-      connections.firstSeconds(i),
-      connections.firstNanoseconds(i),
-      connections.lastSeconds(i),
-      connections.lastNanoseconds(i),
-    ];
-    if (a < first || (a === first && an < firstNs)) [first, firstNs] = [a, an];
-    if (b > last || (b === last && bn > lastNs)) [last, lastNs] = [b, bn];
+    const a = connections.firstSeconds(i);
+    const b = connections.lastSeconds(i);
+    if (a <= first) {
+      const nanoseconds = connections.firstNanoseconds(i);
+      if (a < first || nanoseconds < firstNs) firstNs = nanoseconds;
+      first = a;
+    }
+    if (b >= last) {
+      const nanoseconds = connections.lastNanoseconds(i);
+      if (b > last || nanoseconds > lastNs) lastNs = nanoseconds;
+      last = b;
+    }
   }
   const from = formatRfc3339(first, firstNs);
   const to = formatRfc3339(last, lastNs);

@@ -22,6 +22,14 @@ export function safeJson(value: unknown, indent?: number): string {
   );
 }
 
+/** Text that is shown as it is, in JSON too. */
+const PLAIN = /^[ !#-[\]-~]*$/;
+
+/** Returns text as `printable` makes it, as JSON. */
+export function printableJson(text: string): string {
+  return PLAIN.test(text) ? `"${text}"` : safeJson(printable(text));
+}
+
 /** Colours of a terminal, or functions that leave text alone. */
 export interface Style {
   readonly bold: (text: string) => string;

@@ -35,7 +35,7 @@ test.each([
     const tag = parties.intern({ pod: "shop/db-0", isSure: true });
     const id = addresses.intern(...wordsOfAddress(parseAddress(address) as bigint), tag);
     const resolver = new EndpointResolver(cluster, addresses, new NameTable(), parties);
-    const participant = resolver.participantAt(id, time === undefined ? Number.NaN : seconds(time));
+    const participant = resolver.endAt(id, time === undefined ? Number.NaN : seconds(time)).participant;
     expect(participant).toMatchObject({ type: "pod", pod: { labels: { at: expected } } });
   }
 });
@@ -47,7 +47,7 @@ test("a pod that no object describes is unknown, where the log is sure of its na
   const tag = parties.intern({ pod: "shop/gone-1", isSure: true });
   const address = parseAddress("10.0.0.42") as bigint;
   const resolver = new EndpointResolver(cluster, addresses, new NameTable(), parties);
-  const participant = resolver.participantAt(addresses.intern(...wordsOfAddress(address), tag), Number.NaN);
+  const participant = resolver.endAt(addresses.intern(...wordsOfAddress(address), tag), Number.NaN).participant;
   expect(participant.type).toBe("unknown");
   expect(resolver.endpointOf(participant, address, Number.NaN)).toMatchObject({
     type: "unknown",

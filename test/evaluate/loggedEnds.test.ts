@@ -56,7 +56,7 @@ function observed(
     pods: [...cluster.pods, ...resolver.loggedPods],
   };
   const evaluator = new Evaluator(policySetOf(policies), world, profileOf(cni));
-  const participants = new Map(placed.map(({ name, id }) => [name, resolver.participantAt(id, Number.NaN)]));
+  const participants = new Map(placed.map(({ name, id }) => [name, resolver.endAt(id, Number.NaN).participant]));
   const of = (name: string): Participant => participants.get(name)!;
   const shown = (name: string) => resolver.endpointOf(of(name), placed.find((each) => each.name === name)!.address, Number.NaN);
   const ask = (from: string, to: string, packet: Packet = { protocol: "TCP", port: 80 }) => decide(evaluator, of(from), of(to), packet);

@@ -61,7 +61,7 @@ async function judged(extra: ReturnType<typeof trafficRow>[]) {
       policyMode: "overlay",
       staged: false,
     });
-    const found = simulation.destinations.flatMap((end, i) => (end.ip === PARTNER ? [i] : []));
+    const found = [...simulation.ports.keys()].filter((i) => simulation.destination(i).ip === PARTNER);
     return {
       verdicts: found.map((i) => [simulation.ports[i], simulation.judgement(i).verdict, simulation.judgement(i).egress.notes]),
       warnings,
@@ -90,7 +90,8 @@ test("without any sign of a reply it is a connection", async () => {
       policyMode: "overlay",
       staged: false,
     });
-    return simulation.destinations.flatMap((end, i) => (end.ip === "198.51.100.77" ? [simulation.judgement(i).verdict] : []));
+    const found = [...simulation.ports.keys()].filter((i) => simulation.destination(i).ip === "198.51.100.77");
+    return found.map((i) => simulation.judgement(i).verdict);
   });
   expect(denied).toEqual(["deny"]);
 });

@@ -77,6 +77,17 @@ describe("RFC 3339", () => {
     },
   );
 
+  test("every day of 400 years, and any of the years 1 to 9999, against Date", () => {
+    const expected = (day: number) => `${new Date(day * 86_400_000).toISOString().slice(0, 10)}T00:00:00.000000000Z`;
+    for (let day = -10_000; day < 146_097; day++) if (formatRfc3339(day * 86_400, 0) !== expected(day)) expect.fail(expected(day));
+    fc.assert(
+      fc.property(fc.integer({ min: -719_162, max: 2_932_896 }), (day) => {
+        expect(formatRfc3339(day * 86_400, 0)).toBe(expected(day));
+      }),
+    );
+    for (const day of [-719_162, 2_932_896]) expect(formatRfc3339(day * 86_400, 0)).toBe(expected(day));
+  });
+
   test("moments without a text", () => {
     for (const s of [Number.NaN, -1e12, 1e12, Number.POSITIVE_INFINITY]) expect(formatRfc3339(s, 0)).toBeUndefined();
   });

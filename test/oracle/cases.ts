@@ -129,7 +129,7 @@ export function answersTo(
   const world = change({ ...cluster, names, apiServers });
   const evaluator = new Evaluator(set, world, profileOf(cni));
   const participantOf = (end: EndText, from?: Participant): Participant => {
-    const found = resolver.participantAt(idOf(addressOf(end)), Number.NaN, from);
+    const found = resolver.endAt(idOf(addressOf(end)), Number.NaN, from).participant;
     return outside && found.type === "unknown" && found.address !== undefined ? { type: "external", address: found.address } : found;
   };
   const endsOf = ({ src, dst }: FlowQuestion): Participants => {
