@@ -49,6 +49,10 @@ const TEXTS = new Map([
 
 /** Text is handed on in pieces of about this many bytes: a million connections must not be a million writes. */
 const HANDED_ON = 1 << 17;
+/** Texts of ports and server names that are kept: some 10 MB of them, were each name another. */
+const MOST_SHARED = 1 << 16;
+/** Above all ports. */
+const UNKNOWN_ICMP = 0x10000;
 
 /**
  * Writes connections as the contract's Connection objects. A million connections share few endpoints and decisions, so the bytes
@@ -67,8 +71,8 @@ export class ConnectionWriter {
   readonly #endpoints: number[] = [];
   /** 0: the message tells more of the ends. */
   readonly #decisions = { egress: new Map<Decision, number>(), ingress: new Map<Decision, number>() };
-  /** Protocol and port, by both. */
-  readonly #ports = new Map<number, number>();
+  /** Protocol and port, by both; with the one server name that a client asked for, by that too. */
+  readonly #ports = new Map<number | string, number>();
   /** What follows the decisions, by verdict, baseline and outcome. */
   readonly #tails: number[] = [];
 
@@ -147,16 +151,21 @@ export class ConnectionWriter {
     const { simulation, hints } = this.#result;
     const { connections } = simulation;
     const rows = connections.hintRows(i);
-    const isPlain = rows.length === 0 && targets.length <= 1 && !connections.isCloudDenied(i);
-    const key = connections.protocol(i) * 0x10000 + (isIcmp(connections.protocol(i)) ? connections.port(i) : simulation.ports[i]);
+    const hint = rows.length === 0 ? undefined : hints.first(rows[0]);
+    const isRepeated = hint === undefined || (hint.http === undefined && hint.tls !== undefined && hint.dns === undefined);
+    const isPlain = isRepeated && targets.length <= 1 && !connections.isCloudDenied(i);
+    const protocol = connections.protocol(i);
+    const port = isIcmp(protocol) ? (connections.hasIcmpType(i) ? connections.port(i) : UNKNOWN_ICMP) : simulation.ports[i];
+    const number = protocol * (UNKNOWN_ICMP + 1) + port;
+    const key = hint?.tls === undefined ? number : `${number} ${hint.tls.serverName}`;
     let piece = isPlain ? this.#ports.get(key) : undefined;
     if (piece !== undefined) return piece;
+    const isShared = isPlain && this.#ports.size < MOST_SHARED;
     const backends = targets.length > 1 ? `,"backends":[${this.#backends(targets)}]` : "";
-    const hint = rows.length === 0 ? undefined : hints.first(rows[0]);
     const request = hint === undefined ? "" : `,"l7":${safeJson(shownRequest(hint))}`;
     const droppedBy = connections.isCloudDenied(i) ? ',"droppedBy":"cloud-firewall"' : "";
-    piece = (isPlain ? this.#shared : this.#own).add(`${backends}${portJson(connections, i, simulation.ports[i])}${request}${droppedBy}`);
-    if (isPlain) this.#ports.set(key, piece);
+    piece = (isShared ? this.#shared : this.#own).add(`${backends}${portJson(connections, i, simulation.ports[i])}${request}${droppedBy}`);
+    if (isShared) this.#ports.set(key, piece);
     return piece;
   }
 
