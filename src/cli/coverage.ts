@@ -12,6 +12,7 @@ import { formatDuration } from "../net/time.ts";
 import type { Policy } from "../policy/model.ts";
 import type { CoverageResult, CoveredRule, IdlePolicy, IdleSelector, RuleFinding, Slack } from "../report/coverageResult.ts";
 import type { SimulationResult } from "../report/simulationResult.ts";
+import { workloadsWithTraffic } from "../report/summarizeSimulation.ts";
 import { textDiff } from "../report/textDiff.ts";
 import { UsageError } from "./errors.ts";
 import { type Observation, observe } from "./observe.ts";
@@ -37,7 +38,7 @@ export async function coverage(flags: CoverageFlags): Promise<CoverageResult> {
   const { judged, sources } = prepared;
   const connectivity = compileConnectivity([judgedIn(judged, world, sources.cluster, evaluator.profile)]);
   const effects = new RuleEffects(connectivity, rules);
-  const talked = workloadsWithTraffic(simulation);
+  const talked = workloadsWithTraffic(simulation.simulation);
   const covered = coverWorkloads(connectivity.evaluators[0], world.pods, (key) => talked.has(key));
   const near = new NearestSelectors(connectivity.evaluators[0], world);
   const progress = new Progress("comparing rules", uses.length);
@@ -87,11 +88,6 @@ function readMinimum(text: string | undefined): number | undefined {
 function wholeWorld({ sources: { cluster } }: Preparation, { resolver, world }: Observation): World {
   const whole = worldOf(cluster);
   return { ...whole, namespaces: world.namespaces, pods: [...whole.pods, ...resolver.loggedPods] };
-}
-
-function workloadsWithTraffic({ simulation }: SimulationResult): ReadonlySet<string> {
-  const ends = Array.from(simulation.usedEndpoints(), (number) => simulation.endpoints[number]);
-  return new Set(ends.flatMap(({ type, namespace, workload }) => (type === "pod" ? [`${namespace}/${workload}`] : [])));
 }
 
 /** What selectors that select nothing most likely mean; each is looked for once. */

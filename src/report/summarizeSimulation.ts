@@ -38,11 +38,6 @@ export function summarizeSimulation(input: SimulationInput): SimulationResult {
     confidence: confidenceOf(input.inputs),
   };
   const summary = counts as { -readonly [Key in keyof SimulationSummary]: SimulationSummary[Key] };
-  const talked = new Set<string>();
-  for (const number of simulation.usedEndpoints()) {
-    const endpoint = simulation.endpoints[number];
-    if (endpoint.type === "pod") talked.add(`${endpoint.namespace}/${endpoint.workload}`);
-  }
   for (let i = 0; i < connections.size; i++) {
     summary[VERDICTS[simulation.verdicts[i]]]++;
     summary.packets += connections.packets(i);
@@ -59,7 +54,7 @@ export function summarizeSimulation(input: SimulationInput): SimulationResult {
     }
   }
   const warnings = [...input.warnings, ...input.accepted.flatMap((finding) => uselessness(finding, used.has(finding), input.now))];
-  const selected = selectedWorkloads(simulation, input.candidates, input.pods, talked);
+  const selected = selectedWorkloads(simulation, input.candidates, input.pods, workloadsWithTraffic(simulation));
   summary.unobserved = selected.filter(({ hadTraffic }) => !hadTraffic).map(({ endpoint }) => endpoint);
   return {
     ...input,
@@ -137,22 +132,26 @@ function windowOf(simulation: Simulation): Window | null {
   let [first, firstNs, last, lastNs] = [Number.POSITIVE_INFINITY, 0, Number.NEGATIVE_INFINITY, 0];
   for (let i = 0; i < connections.size; i++) {
     const a = connections.firstSeconds(i);
+    const an = connections.firstNanoseconds(i);
+    if (a < first || (a === first && an < firstNs)) [first, firstNs] = [a, an];
     const b = connections.lastSeconds(i);
-    if (a <= first) {
-      const nanoseconds = connections.firstNanoseconds(i);
-      if (a < first || nanoseconds < firstNs) firstNs = nanoseconds;
-      first = a;
-    }
-    if (b >= last) {
-      const nanoseconds = connections.lastNanoseconds(i);
-      if (b > last || nanoseconds > lastNs) lastNs = nanoseconds;
-      last = b;
-    }
+    const bn = connections.lastNanoseconds(i);
+    if (b > last || (b === last && bn > lastNs)) [last, lastNs] = [b, bn];
   }
   const from = formatRfc3339(first, firstNs);
   const to = formatRfc3339(last, lastNs);
   if (from === undefined || to === undefined) return null;
   return { from, to, seconds: Math.round((last - first) * 1e9 + (lastNs - firstNs)) / 1e9 };
+}
+
+/** Returns the workloads that had traffic, as `namespace/Kind/name`. */
+export function workloadsWithTraffic(simulation: Simulation): ReadonlySet<string> {
+  const talked = new Set<string>();
+  for (const number of simulation.usedEndpoints()) {
+    const { type, namespace, workload } = simulation.endpoints[number];
+    if (type === "pod") talked.add(`${namespace}/${workload}`);
+  }
+  return talked;
 }
 
 /** Returns the workloads that any candidate policy selects, by namespace and name. `talked` are those that had traffic. */

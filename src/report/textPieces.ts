@@ -58,7 +58,7 @@ export class TextPieces {
     this.#regions.push({ address, bits });
     const { buffer } = this.#kernel.octets(address, count);
     this.#bytes = Buffer.from(buffer, address, 2 ** bits);
-    this.#words = new Int32Array(buffer, address, 2 ** (bits - 2));
+    this.#words = this.#kernel.words(address, 2 ** (bits - 2));
     this.#used = count;
     return 0;
   }
